@@ -1,0 +1,30 @@
+/* A growing byte buffer, always NUL-terminated behind `len` once anything was added. Zero is a valid
+ * empty buffer. */
+#ifndef ONWARD_BASE_BUF_H
+#define ONWARD_BASE_BUF_H
+
+#include <stdarg.h>
+#include <stddef.h>
+
+struct buf {
+    char *data; /* NULL while empty; else data[len] == 0 */
+    size_t len;
+    size_t cap;
+};
+
+void buf_done(struct buf *b);
+void buf_clear(struct buf *b);
+void buf_add(struct buf *b, const void *data, size_t len);
+void buf_adds(struct buf *b, const char *s);
+void buf_addc(struct buf *b, char c);
+void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
+/* Adds s with control bytes, quotes and backslashes escaped as in C ("\n", "\033"), so that it is one
+ * harmless line in a log or a status. Bytes above 0x7f pass. */
+void buf_add_escaped(struct buf *b, const char *s);
+/* The text as a string that the caller frees ("" when empty); the buffer is empty afterwards. */
+char *buf_take(struct buf *b);
+/* The text, borrowed until the buffer changes; "" when empty. */
+const char *buf_str(const struct buf *b);
+
+#endif

@@ -1,0 +1,84 @@
+#include "base/clock.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+int64_t clock_real(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return clock_ns(t);
+}
+
+int64_t clock_mono(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return clock_ns(t);
+}
+
+char *clock_format(int64_t real, char out[CLOCK_TEXT])
+{
+    struct tm tm;
+    time_t t = clock_timespec(real).tv_sec;
+
+    if (!gmtime_r(&t, &tm) || !strftime(out, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm))
+        snprintf(out, CLOCK_TEXT, "@%" PRId64, (int64_t)t);
+    return out;
+}
+
+int clock_parse(const char *s, int64_t *ret)
+{
+    struct tm tm = {0};
+    const char *end = strptime(s, "%Y-%m-%dT%H:%M:%SZ", &tm);
+
+    if (!end || *end)
+        return -EINVAL;
+    *ret = (int64_t)timegm(&tm) * NS_PER_SEC;
+    return 0;
+}
+
+static const struct unit {
+    const char *name;
+    int64_t ns;
+} units[] = {
+    {"d", 86400 * NS_PER_SEC}, {"h", 3600 * NS_PER_SEC}, {"m", 60 * NS_PER_SEC},
+    {"s", NS_PER_SEC},         {"ms", NS_PER_MS},
+};
+
+char *clock_format_duration(int64_t ns, char out[CLOCK_TEXT])
+{
+    size_t nunits = sizeof(units) / sizeof(units[0]), at = 0;
+    int n = 0;
+
+    while (at + 1 < nunits && ns < units[at].ns)
+        at++;
+    for (size_t i = at; i < nunits && i < at + 2; i++) {
+        int64_t count = ns / units[i].ns;
+        if (count || (i == at))
+            n += snprintf(out + n, CLOCK_TEXT - n, "%" PRId64 "%s", count, units[i].name);
+        ns -= count * units[i].ns;
+    }
+    return out;
+}
+
+int clock_parse_duration(const char *s, int64_t *ret)
+{
+    char *end;
+
+    if (!isdigit((unsigned char)*s))
+        return -EINVAL;
+    errno = 0;
+    long long count = strtoll(s, &end, 10);
+    if (errno)
+        return -EINVAL;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+        if (!strcmp(end, units[i].name))
+            return __builtin_mul_overflow((int64_t)count, units[i].ns, ret) ? -EINVAL : 0;
+    return -EINVAL;
+}

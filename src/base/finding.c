@@ -1,0 +1,53 @@
+#include "base/finding.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void findings_done(struct findings *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        free(f->v[i].path);
+        free(f->v[i].check);
+        free(f->v[i].message);
+    }
+    free(f->v);
+    *f = (struct findings){0};
+}
+
+void findings_add(struct findings *f, const char *path, int line, int col, const char *check,
+                  const char *fmt, ...)
+{
+    if (f->n >= FINDINGS_MOST) {
+        f->left_out++;
+        return;
+    }
+    struct buf message = {0};
+    va_list ap;
+    va_start(ap, fmt);
+    buf_vaddf(&message, fmt, ap);
+    va_end(ap);
+    *VEC_ADD(f) = (struct finding){
+        .path = xstrdup(path),
+        .line = line,
+        .col = col,
+        .check = xstrdup(check),
+        .message = buf_take(&message),
+    };
+}
+
+void findings_render(const struct findings *f, struct buf *out)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        const struct finding *x = &f->v[i];
+        buf_add_escaped(out, x->path);
+        if (x->line)
+            buf_addf(out, ":%d:%d", x->line, x->col);
+        buf_addf(out, ": %s: ", x->check);
+        buf_add_escaped(out, x->message);
+        buf_addc(out, '\n');
+    }
+    if (f->left_out)
+        buf_addf(out, "… and %zu more findings\n", f->left_out);
+}

@@ -1,0 +1,31 @@
+/* Counters and gauges, declared in the one table of metric.c and shown as Prometheus text in
+ * `.onward/metrics`. A metric with a label has a value for each label value; label values are short
+ * strings of our own (an operation, a backend's name), never text from the repository. Thread-safe. */
+#ifndef ONWARD_BASE_METRIC_H
+#define ONWARD_BASE_METRIC_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+
+enum metric {
+    METRIC_FUSE_REQUESTS,  /* label: op */
+    METRIC_HIDDEN_ENTRIES, /* tree entries that no filesystem may show */
+    METRIC_OBJECT_ERRORS,  /* objects that could not be read */
+    METRIC_OBJECT_CACHE,   /* bytes, gauge */
+    METRIC_NODES,          /* gauge */
+    METRIC_COMMITS,        /* label: outcome */
+    METRIC_ATTEMPTS,       /* labels: backend, outcome */
+    METRIC_SITES,          /* label: state; gauge */
+    METRIC_COUNT
+};
+
+/* Adds n to a metric; `label` is its label's value, NULL if the metric has none. */
+void metric_add(enum metric m, const char *label, int64_t n);
+/* The same for a metric with two labels. */
+void metric_add2(enum metric m, const char *label, const char *label2, int64_t n);
+void metric_set(enum metric m, const char *label, int64_t value);
+/* All metrics as Prometheus text. */
+void metric_render(struct buf *out);
+
+#endif

@@ -1,0 +1,70 @@
+/* Trees and blobs: reading, writing. Objects that were read are shared, counted and cached by id within
+ * a byte budget; they never change. See repo.h for threads and errors. */
+#ifndef ONWARD_REPO_OBJECT_H
+#define ONWARD_REPO_OBJECT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "repo/oid.h"
+#include "repo/repo.h"
+
+enum entry_kind {
+    ENTRY_FILE,   /* 100644 (and old 100664) */
+    ENTRY_EXEC,   /* 100755 */
+    ENTRY_LINK,   /* 120000 */
+    ENTRY_DIR,    /* 040000 */
+    ENTRY_MODULE, /* 160000, a submodule: the id is a commit of another repository */
+};
+
+struct tree_entry {
+    const char *name; /* any bytes but NUL and '/', 1..255 of them; borrowed from the tree */
+    enum entry_kind kind;
+    struct oid oid;
+};
+
+/* One directory, as a filesystem can show it: sorted by name (strcmp), unique, without the entries that
+ * may not be shown: "." ".." ".git" in any case, empty, with '/', longer than 255 bytes, repeated (the
+ * first stays), and unknown kinds. Those are counted in METRIC_HIDDEN_ENTRIES and named once in the log. */
+struct tree {
+    struct oid oid;
+    size_t n;
+    const struct tree_entry *entries;
+};
+
+/* The tree object `oid`. Shared: give it back with tree_unref(). -EIO also when it is not a tree. */
+int tree_load(struct repo *repo, const struct oid *oid, struct tree **ret);
+void tree_unref(struct tree *tree);
+DEFINE_CLEANUP(struct tree *, tree_unref)
+/* The entry of that name, or NULL. Borrowed. */
+const struct tree_entry *tree_find(const struct tree *tree, const char *name);
+
+/* What is at `path` ("a/b/c"; "" is the root itself) below the tree `root`. Never follows symlinks.
+ * -ENOENT -ENOTDIR -EIO. */
+int tree_walk_path(struct repo *repo, const struct oid *root, const char *path,
+                   enum entry_kind *ret_kind, struct oid *ret_oid);
+
+struct blob {
+    const void *data; /* NUL-terminated behind `size` */
+    size_t size;
+};
+
+/* Size of a blob from its header, without reading it. */
+int blob_size(struct repo *repo, const struct oid *oid, uint64_t *ret);
+/* The content, verified against its id. Shared: give it back with blob_unref(). -ENOMEM, -EIO. */
+int blob_load(struct repo *repo, const struct oid *oid, struct blob **ret);
+void blob_unref(struct blob *blob);
+DEFINE_CLEANUP(struct blob *, blob_unref)
+
+/* Writes a blob; durable on return. No filters, no line-end conversion. */
+int blob_write(struct repo *repo, const void *data, size_t len, struct oid *ret, struct diag *reterr);
+/* The same from `size` bytes of the file `fd` (by pread from 0). -EIO if it is shorter. */
+int blob_write_fd(struct repo *repo, int fd, uint64_t size, struct oid *ret, struct diag *reterr);
+/* Writes a tree of `n` entries in any order (sorted here the way Git wants); durable on return.
+ * -EINVAL for names that Git refuses. n may be 0 (the empty tree). */
+int tree_write(struct repo *repo, const struct tree_entry *entries, size_t n, struct oid *ret,
+               struct diag *reterr);
+/* The id that these bytes would have as a blob, without writing them. */
+void blob_hash(const void *data, size_t len, struct oid *ret);
+
+#endif

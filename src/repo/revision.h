@@ -1,0 +1,51 @@
+/* Revisions (commits): reading, writing, and finding them by what people type. */
+#ifndef ONWARD_REPO_REVISION_H
+#define ONWARD_REPO_REVISION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "repo/oid.h"
+#include "repo/repo.h"
+
+struct signature {
+    char *name;
+    char *email;
+    int64_t time; /* seconds since 1970 */
+    int offset;   /* minutes east of UTC */
+};
+
+struct revision {
+    struct oid oid;
+    struct oid tree;
+    struct oid *parents;
+    size_t nparents;
+    struct signature author, committer;
+    char *message; /* as stored, usually ends in a newline */
+};
+
+/* Reads the commit `oid`; the result is yours (revision_free). -ENOENT if there is no such object, or
+ * it is not a commit; -EIO if it is broken. */
+int revision_load(struct repo *repo, const struct oid *oid, struct revision **ret);
+void revision_free(struct revision *rev);
+DEFINE_CLEANUP(struct revision *, revision_free)
+
+/* Only tree, first parent (zero if none) and committer time (seconds): the cheap form that walks use. */
+struct revision_brief {
+    struct oid tree, parent;
+    int64_t time;
+};
+int revision_brief(struct repo *repo, const struct oid *oid, struct revision_brief *ret);
+
+/* The revision that `expr` names: full or abbreviated id, tag, branch, HEAD~3 … peeled to a commit.
+ * -ENOENT for no such thing, ambiguous, or not a commit. */
+int revision_resolve(struct repo *repo, const char *expr, struct oid *ret);
+
+/* Writes a commit object; durable on return. Moves no ref. */
+int revision_write(struct repo *repo, const struct oid *tree, const struct oid *parents,
+                   size_t nparents, const struct signature *author,
+                   const struct signature *committer, const char *message, struct oid *ret,
+                   struct diag *reterr);
+
+#endif

@@ -1,0 +1,26 @@
+/* A control file: write-only, one command a line. Lines may come in pieces (shells send each line, and
+ * each 4 KiB, as a write of its own); an unfinished line is kept for each user until its newline comes.
+ * A command that fails fails the write with its errno. */
+#ifndef ONWARD_TREE_CONTROL_H
+#define ONWARD_TREE_CONTROL_H
+
+#include "tree/node.h"
+
+#define CONTROL_LINE_MOST 65536 /* longer lines: -EMSGSIZE */
+
+/* `command` gets each line without its newline (never empty unless `empty_ok`); what it returns (0 or
+ * -errno) is what the write returns. `mode`: 0200 or 0220. Runs in a slow thread. uid, gid: the owner,
+ * (uid_t)-1 for the mount's. The name is kept by the kernel never; the same key gives the same node. */
+struct control_config {
+    mode_t mode;
+    uid_t uid;
+    gid_t gid;
+    int64_t mtime;
+    int (*command)(void *ctx, const struct caller *who, const char *line);
+    void *ctx;
+    struct node *holder; /* referenced as long as the node lives: keeps ctx alive; may be NULL */
+};
+struct node *control_node_get(struct node_table *table, uint64_t ino,
+                              const struct control_config *config);
+
+#endif
