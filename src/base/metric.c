@@ -55,8 +55,16 @@ static struct series *series_get(enum metric m, const char *label, const char *l
 void metric_add2(enum metric m, const char *label, const char *label2, int64_t n)
 {
     pthread_mutex_lock(&lock);
-    series_get(m, label, label2)->value += n;
+    metric_bump(&series_get(m, label, label2)->value, n);
     pthread_mutex_unlock(&lock);
+}
+
+int64_t *metric_counter(enum metric m, const char *label)
+{
+    pthread_mutex_lock(&lock);
+    int64_t *counter = &series_get(m, label, NULL)->value;
+    pthread_mutex_unlock(&lock);
+    return counter;
 }
 
 void metric_add(enum metric m, const char *label, int64_t n)
@@ -67,7 +75,7 @@ void metric_add(enum metric m, const char *label, int64_t n)
 void metric_set(enum metric m, const char *label, int64_t value)
 {
     pthread_mutex_lock(&lock);
-    series_get(m, label, NULL)->value = value;
+    __atomic_store_n(&series_get(m, label, NULL)->value, value, __ATOMIC_RELAXED);
     pthread_mutex_unlock(&lock);
 }
 
@@ -81,7 +89,8 @@ void metric_render(struct buf *out)
             buf_addf(out, "%s 0\n", table[m].name);
         map_foreach (it, &series[m]) {
             struct series *s = it->value;
-            buf_addf(out, "%s%s %" PRId64 "\n", table[m].name, s->labels, s->value);
+            buf_addf(out, "%s%s %" PRId64 "\n", table[m].name, s->labels,
+                     __atomic_load_n(&s->value, __ATOMIC_RELAXED));
         }
     }
     pthread_mutex_unlock(&lock);

@@ -24,6 +24,13 @@ enum metric {
 void metric_add(enum metric m, const char *label, int64_t n);
 /* The same for a metric with two labels. */
 void metric_add2(enum metric m, const char *label, const char *label2, int64_t n);
+/* The value itself, for counters that are bumped often: look it up once, then metric_bump(). Lives for
+ * ever. */
+int64_t *metric_counter(enum metric m, const char *label);
+static inline void metric_bump(int64_t *counter, int64_t n)
+{
+    __atomic_add_fetch(counter, n, __ATOMIC_RELAXED);
+}
 void metric_set(enum metric m, const char *label, int64_t value);
 /* All metrics as Prometheus text. */
 void metric_render(struct buf *out);

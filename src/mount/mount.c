@@ -1,0 +1,189 @@
+#include "mount/mount.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "mount/requests.h"
+
+#define WORKERS      16 /* most libfuse threads; it starts one when all are busy */
+#define SLOW_WORKERS 16
+
+struct mount {
+    struct front front;
+    struct fuse_session *session;
+    bool mounted;
+};
+
+/* What libfuse says, kept while mounting (it becomes the reason), logged afterwards. */
+static pthread_mutex_t said_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct buf said;
+static bool keep_said;
+
+static void on_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
+{
+    _cleanup_(buf_done) struct buf text = {0};
+
+    buf_vaddf(&text, fmt, ap);
+    while (text.len && text.data[text.len - 1] == '\n')
+        text.data[--text.len] = 0;
+    pthread_mutex_lock(&said_lock);
+    if (keep_said) {
+        buf_addf(&said, "%s%s", said.len ? "; " : "", buf_str(&text));
+    } else if (level <= FUSE_LOG_WARNING) {
+        log_warn("fuse", "message=\"%s\"", buf_str(&text));
+    }
+    pthread_mutex_unlock(&said_lock);
+}
+
+static void listen_to_fuse(bool keep)
+{
+    pthread_mutex_lock(&said_lock);
+    keep_said = keep;
+    buf_clear(&said);
+    pthread_mutex_unlock(&said_lock);
+}
+
+/* Is this a place to mount on? libfuse would mount over a full directory without asking. */
+static int check_mountpoint(const char *path, struct diag *reterr)
+{
+    struct stat st;
+
+    if (stat(path, &st) < 0) {
+        int e = errno;
+        if (e == ENOTCONN)
+            return diag_fail(reterr, -e,
+                             "cannot mount on %s: a daemon that died left its mount there; run "
+                             "`fusermount3 -u %s` and try again", path, path);
+        if (e == ENOENT)
+            return diag_fail(reterr, -e, "cannot mount on %s: no such directory; make it first",
+                             path);
+        return diag_fail(reterr, -e, "cannot mount on %s: %s", path, strerror(e));
+    }
+    if (!S_ISDIR(st.st_mode))
+        return diag_fail(reterr, -ENOTDIR, "cannot mount on %s: not a directory", path);
+    _cleanup_(closedirp) DIR *dir = opendir(path);
+    if (!dir)
+        return diag_fail(reterr, -errno, "cannot mount on %s: %s", path, strerror(errno));
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+            return diag_fail(reterr, -ENOTEMPTY,
+                             "cannot mount on %s: the directory is not empty (it holds %s, …)", path,
+                             e->d_name);
+    return 0;
+}
+
+/* libfuse takes options as an argument vector; commas in a value are escaped with a backslash. */
+static void add_option(struct fuse_args *args, const char *key, const char *value)
+{
+    _cleanup_(buf_done) struct buf o = {0};
+
+    buf_adds(&o, key);
+    for (; value && *value; value++) {
+        if (*value == ',' || *value == '\\')
+            buf_addc(&o, '\\');
+        buf_addc(&o, *value);
+    }
+    if (fuse_opt_add_arg(args, "-o") < 0 || fuse_opt_add_arg(args, o.data) < 0)
+        abort();
+}
+
+static int open_session(struct mount *m, const struct mount_config *config, struct diag *reterr)
+{
+    struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+
+    fuse_opt_add_arg(&args, "onwardfs");
+    add_option(&args, "fsname=", config->source);
+    add_option(&args, "subtype=onwardfs", NULL);
+    if (config->allow_other)
+        add_option(&args, "allow_other,default_permissions", NULL);
+    if (config->read_only)
+        add_option(&args, "ro", NULL);
+    if (config->options && *config->options)
+        add_option(&args, config->options, NULL);
+    add_option(&args, "nosuid,nodev", NULL);
+    m->session = fuse_session_new(&args, &requests, sizeof(requests), &m->front);
+    fuse_opt_free_args(&args);
+    if (!m->session)
+        return diag_fail(reterr, -EINVAL, "cannot mount: %s",
+                         said.len ? said.data : "libfuse refused the options");
+    if (fuse_session_mount(m->session, config->mountpoint) < 0)
+        return diag_fail(reterr, -EPERM, "cannot mount on %s: %s", config->mountpoint,
+                         said.len ? said.data : "is /dev/fuse there, and may this user mount?");
+    m->mounted = true;
+    return 0;
+}
+
+int mount_new(const struct mount_config *config, struct node_table *table, struct node *root,
+              struct mount **ret, struct diag *reterr)
+{
+    int r = check_mountpoint(config->mountpoint, reterr);
+
+    if (r < 0)
+        return r;
+    struct mount *m = NEW(struct mount);
+    m->front = (struct front){
+        .table = table,
+        .uid = getuid(),
+        .gid = getgid(),
+        .slow = pool_new("slow", SLOW_WORKERS),
+    };
+    node_table_set_root(table, root);
+    fuse_set_log_func(on_fuse_log);
+    listen_to_fuse(true);
+    r = open_session(m, config, reterr);
+    listen_to_fuse(false);
+    if (r < 0) {
+        mount_free(m);
+        return r;
+    }
+    *ret = m;
+    return 0;
+}
+
+int mount_serve(struct mount *m, void (*ready)(void *arg), void *arg)
+{
+    struct fuse_loop_config *config = fuse_loop_cfg_create();
+    sigset_t ends, before;
+
+    m->front.ready = ready;
+    m->front.ready_arg = arg;
+    fuse_loop_cfg_set_max_threads(config, WORKERS);
+    fuse_loop_cfg_set_idle_threads(config, WORKERS);
+    fuse_loop_cfg_set_clone_fd(config, 0);
+    if (fuse_set_signal_handlers(m->session) < 0) {
+        fuse_loop_cfg_destroy(config);
+        return -EINVAL;
+    }
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGHUP);
+    pthread_sigmask(SIG_UNBLOCK, &ends, &before);
+    int r = fuse_session_loop_mt(m->session, config);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    fuse_remove_signal_handlers(m->session);
+    fuse_loop_cfg_destroy(config);
+    return r < 0 ? r : 0;
+}
+
+void mount_free(struct mount *m)
+{
+    if (!m)
+        return;
+    pool_free(m->front.slow);
+    if (m->mounted)
+        fuse_session_unmount(m->session);
+    if (m->session)
+        fuse_session_destroy(m->session);
+    free(m);
+}

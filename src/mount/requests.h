@@ -1,0 +1,23 @@
+/* Requests of the kernel, answered by nodes: the table of operations that libfuse calls. */
+#ifndef ONWARD_MOUNT_REQUESTS_H
+#define ONWARD_MOUNT_REQUESTS_H
+
+#define FUSE_USE_VERSION 312
+#include <fuse_lowlevel.h>
+
+#include "base/pool.h"
+#include "tree/table.h"
+
+/* The session's user data. */
+struct front {
+    struct node_table *table;
+    struct pool *slow; /* for NODE_SLOW */
+    uid_t uid;         /* owner of what has no owner of its own */
+    gid_t gid;
+    void (*ready)(void *arg); /* called at INIT */
+    void *ready_arg;
+};
+
+extern const struct fuse_lowlevel_ops requests;
+
+#endif

@@ -1,0 +1,156 @@
+#include "tree/control.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "base/clock.h"
+
+/* What a user has written without its newline yet. */
+struct tail {
+    struct tail *next;
+    uid_t uid;
+    struct buf text;
+};
+
+struct control_node {
+    struct node node;
+    struct control_config config;
+    pthread_mutex_t lock; /* guards tails */
+    struct tail *tails;
+};
+
+static int control_getattr(struct node *node, struct stat *st)
+{
+    struct control_node *c = (struct control_node *)node;
+
+    st->st_mode = S_IFREG | c->config.mode;
+    if (c->config.uid != (uid_t)-1)
+        st->st_uid = c->config.uid;
+    if (c->config.gid != (gid_t)-1)
+        st->st_gid = c->config.gid;
+    st->st_mtim = clock_timespec(c->config.mtime);
+    return 0;
+}
+
+/* `echo x > file` truncates first; times and modes are nobody's business here. */
+static int control_setattr(struct node *node, const struct caller *who, const struct set_attrs *set)
+{
+    return 0;
+}
+
+/* Takes what the user left unfinished out of the node. */
+static struct buf take_tail(struct control_node *c, uid_t uid)
+{
+    struct buf text = {0};
+
+    pthread_mutex_lock(&c->lock);
+    for (struct tail **at = &c->tails; *at; at = &(*at)->next)
+        if ((*at)->uid == uid) {
+            struct tail *t = *at;
+            *at = t->next;
+            text = t->text;
+            free(t);
+            break;
+        }
+    pthread_mutex_unlock(&c->lock);
+    return text;
+}
+
+static void keep_tail(struct control_node *c, uid_t uid, struct buf *text)
+{
+    struct tail *t = NEW(struct tail);
+
+    *t = (struct tail){.uid = uid, .text = *text};
+    *text = (struct buf){0};
+    pthread_mutex_lock(&c->lock);
+    t->next = c->tails;
+    c->tails = t;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static ssize_t control_write(struct node *node, const struct caller *who, const void *data,
+                             size_t size, off_t off)
+{
+    struct control_node *c = (struct control_node *)node;
+    _cleanup_(buf_done) struct buf text = take_tail(c, who->uid);
+
+    buf_add(&text, data, size);
+    char *line = text.data, *end;
+    while ((end = memchr(line, '\n', text.data + text.len - line))) {
+        if (memchr(line, 0, end - line))
+            return -EINVAL;
+        *end = 0;
+        if (*line) {
+            int r = c->config.command(c->config.ctx, who, line);
+            if (r < 0)
+                return r;
+        }
+        line = end + 1;
+    }
+    size_t rest = text.data + text.len - line;
+    if (rest > CONTROL_LINE_MOST)
+        return -EMSGSIZE;
+    if (rest) {
+        struct buf tail = {0};
+        buf_add(&tail, line, rest);
+        keep_tail(c, who->uid, &tail);
+    }
+    return size;
+}
+
+static void control_free(struct node *node)
+{
+    struct control_node *c = (struct control_node *)node;
+
+    while (c->tails) {
+        struct tail *t = c->tails;
+        c->tails = t->next;
+        buf_done(&t->text);
+        free(t);
+    }
+    pthread_mutex_destroy(&c->lock);
+    node_unref(c->config.holder);
+}
+
+static const struct node_ops control_ops = {
+    .kind = "control",
+    .flags = NODE_SLOW,
+    .getattr = control_getattr,
+    .setattr = control_setattr,
+    .write = control_write,
+    .free = control_free,
+};
+
+struct control_args {
+    const struct control_config *config;
+    bool *made;
+};
+
+static void control_init(struct node *node, const void *arg)
+{
+    const struct control_args *args = arg;
+    struct control_node *c = (struct control_node *)node;
+
+    c->config = *args->config;
+    pthread_mutex_init(&c->lock, NULL);
+    *args->made = true;
+}
+
+struct node *control_node_get(struct node_table *table, uint64_t ino,
+                              const struct control_config *config)
+{
+    bool made = false;
+    struct control_args args = {config, &made};
+
+    if (config->holder)
+        node_ref(config->holder);
+    struct control_node *c = node_intern(table, &control_ops, sizeof(*c), &ino, sizeof(ino), ino,
+                                         control_init, &args);
+    if (!made)
+        node_unref(config->holder);
+    return &c->node;
+}

@@ -1,0 +1,307 @@
+#include "tree/table.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/map.h"
+#include "base/metric.h"
+
+/* Two chained hash tables over the same nodes, both doubled when full. One lock guards both, all counts
+ * and all keys: every operation is a few dozen instructions. */
+struct chains {
+    struct node **slot;
+    size_t n, nslots; /* nslots: a power of two */
+};
+
+struct node_table {
+    pthread_mutex_t lock;
+    struct chains by_key, by_id;
+    uint64_t last_id;
+    int64_t *live; /* METRIC_NODES */
+};
+
+static uint64_t key_hash(const struct node_ops *ops, const void *key, size_t len)
+{
+    return hash_bytes(key, len, (uintptr_t)ops);
+}
+
+static uint64_t id_hash(uint64_t id)
+{
+    return id * 0x9e3779b97f4a7c15u >> 20;
+}
+
+static struct node **key_slot(struct node_table *t, uint64_t hash)
+{
+    return &t->by_key.slot[hash & (t->by_key.nslots - 1)];
+}
+
+static struct node **id_slot(struct node_table *t, uint64_t id)
+{
+    return &t->by_id.slot[id_hash(id) & (t->by_id.nslots - 1)];
+}
+
+static void key_link(struct node_table *t, struct node *n)
+{
+    struct node **slot = key_slot(t, key_hash(n->ops, n->key, n->key_len));
+
+    n->next_by_key = *slot;
+    *slot = n;
+}
+
+static void id_link(struct node_table *t, struct node *n)
+{
+    struct node **slot = id_slot(t, n->id);
+
+    n->next_by_id = *slot;
+    *slot = n;
+}
+
+static void key_unlink(struct node_table *t, struct node *n)
+{
+    struct node **at = key_slot(t, key_hash(n->ops, n->key, n->key_len));
+
+    while (*at != n)
+        at = &(*at)->next_by_key;
+    *at = n->next_by_key;
+    t->by_key.n--;
+}
+
+static void id_unlink(struct node_table *t, struct node *n)
+{
+    struct node **at = id_slot(t, n->id);
+
+    while (*at != n)
+        at = &(*at)->next_by_id;
+    *at = n->next_by_id;
+    t->by_id.n--;
+}
+
+static void chains_grow(struct node_table *t, struct chains *c, bool keys)
+{
+    if (++c->n <= c->nslots)
+        return;
+    struct node **old = c->slot;
+    size_t n = c->nslots;
+    c->nslots = 2 * n;
+    c->slot = xcalloc(c->nslots, sizeof(*c->slot));
+    for (size_t i = 0; i < n; i++)
+        for (struct node *node = old[i], *next; node; node = next) {
+            next = keys ? node->next_by_key : node->next_by_id;
+            (keys ? key_link : id_link)(t, node);
+        }
+    free(old);
+}
+
+static struct node *find(struct node_table *t, const struct node_ops *ops, const void *key,
+                         size_t len)
+{
+    struct node *n = *key_slot(t, key_hash(ops, key, len));
+
+    while (n && (n->ops != ops || n->key_len != len || memcmp(n->key, key, len)))
+        n = n->next_by_key;
+    return n;
+}
+
+static void set_key(struct node *n, const void *key, size_t len)
+{
+    n->key = len ? xmemdup(key, len) : NULL;
+    n->key_len = len;
+    if (len) {
+        chains_grow(n->table, &n->table->by_key, true);
+        key_link(n->table, n);
+    }
+}
+
+static void drop_key(struct node *n)
+{
+    if (n->key_len)
+        key_unlink(n->table, n);
+    free(n->key);
+    n->key = NULL;
+    n->key_len = 0;
+}
+
+struct node_table *node_table_new(void)
+{
+    struct node_table *t = NEW(struct node_table);
+
+    pthread_mutex_init(&t->lock, NULL);
+    t->by_key = (struct chains){xcalloc(256, sizeof(struct node *)), 0, 256};
+    t->by_id = (struct chains){xcalloc(256, sizeof(struct node *)), 0, 256};
+    t->last_id = 1;
+    t->live = metric_counter(METRIC_NODES, NULL);
+    return t;
+}
+
+void node_table_free(struct node_table *t)
+{
+    if (!t)
+        return;
+    for (size_t i = 0; i < t->by_id.nslots; i++)
+        while (t->by_id.slot[i]) {
+            struct node *n = t->by_id.slot[i];
+            node_table_forget(t, n->id, n->lookups);
+        }
+    assert(t->by_key.n == 0);
+    free(t->by_key.slot);
+    free(t->by_id.slot);
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}
+
+void *node_new(struct node_table *table, const struct node_ops *ops, size_t size, uint64_t ino)
+{
+    struct node *n = xcalloc(1, size);
+
+    assert(ops->getattr);
+    *n = (struct node){.ops = ops, .table = table, .ino = ino, .refs = 1};
+    return n;
+}
+
+void *node_intern(struct node_table *table, const struct node_ops *ops, size_t size,
+                  const void *key, size_t len, uint64_t ino,
+                  void (*init)(struct node *node, const void *arg), const void *arg)
+{
+    pthread_mutex_lock(&table->lock);
+    struct node *n = find(table, ops, key, len);
+    if (n) {
+        n->refs++;
+    } else {
+        n = node_new(table, ops, size, ino);
+        set_key(n, key, len);
+        init(n, arg);
+    }
+    pthread_mutex_unlock(&table->lock);
+    return n;
+}
+
+struct node *node_find(struct node_table *t, const struct node_ops *ops, const void *key, size_t len)
+{
+    pthread_mutex_lock(&t->lock);
+    struct node *n = find(t, ops, key, len);
+    if (n)
+        n->refs++;
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
+void node_rekey(struct node *node, const void *key, size_t len)
+{
+    struct node_table *t = node->table;
+
+    pthread_mutex_lock(&t->lock);
+    struct node *there = len ? find(t, node->ops, key, len) : NULL;
+    if (there != node || !len) {
+        if (there)
+            drop_key(there);
+        drop_key(node);
+        set_key(node, key, len);
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+struct node *node_ref(struct node *node)
+{
+    pthread_mutex_lock(&node->table->lock);
+    node->refs++;
+    pthread_mutex_unlock(&node->table->lock);
+    return node;
+}
+
+static void unref(struct node *node, unsigned n)
+{
+    struct node_table *t = node->table;
+
+    pthread_mutex_lock(&t->lock);
+    assert(node->refs >= n);
+    node->refs -= n;
+    bool last = node->refs == 0;
+    if (last)
+        drop_key(node);
+    pthread_mutex_unlock(&t->lock);
+    if (!last)
+        return;
+    if (node->ops->free)
+        node->ops->free(node);
+    free(node);
+}
+
+void node_unref(struct node *node)
+{
+    if (node)
+        unref(node, 1);
+}
+
+uint64_t node_ino(uint64_t parent, const char *name)
+{
+    uint64_t ino = hash_bytes(name, strlen(name), parent);
+
+    return ino > 1 ? ino : ino + 2;
+}
+
+void node_table_set_root(struct node_table *t, struct node *root)
+{
+    pthread_mutex_lock(&t->lock);
+    root->refs++;
+    root->id = 1;
+    root->lookups = 1;
+    metric_bump(t->live, 1);
+    chains_grow(t, &t->by_id, false);
+    id_link(t, root);
+    pthread_mutex_unlock(&t->lock);
+}
+
+uint64_t node_table_lookup(struct node_table *t, struct node *node)
+{
+    pthread_mutex_lock(&t->lock);
+    if (!node->lookups++) {
+        node->refs++;
+        node->id = ++t->last_id;
+        chains_grow(t, &t->by_id, false);
+        id_link(t, node);
+        metric_bump(t->live, 1);
+    }
+    uint64_t id = node->id;
+    pthread_mutex_unlock(&t->lock);
+    return id;
+}
+
+static struct node *find_id(struct node_table *t, uint64_t id)
+{
+    struct node *n = *id_slot(t, id);
+
+    while (n && n->id != id)
+        n = n->next_by_id;
+    return n;
+}
+
+struct node *node_table_get(struct node_table *t, uint64_t id)
+{
+    pthread_mutex_lock(&t->lock);
+    struct node *n = find_id(t, id);
+    if (n)
+        n->refs++;
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}
+
+void node_table_forget(struct node_table *t, uint64_t id, uint64_t n)
+{
+    pthread_mutex_lock(&t->lock);
+    struct node *node = find_id(t, id);
+    bool last = false;
+    if (node) {
+        node->lookups -= n < node->lookups ? n : node->lookups;
+        last = node->lookups == 0;
+        if (last) {
+            id_unlink(t, node);
+            node->id = 0;
+            metric_bump(t->live, -1);
+        }
+    }
+    pthread_mutex_unlock(&t->lock);
+    if (last)
+        unref(node, 1);
+}
