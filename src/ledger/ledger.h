@@ -1,62 +1,25 @@
-/* The ledger: the append-only history of deployments, kept in the repository. Each host writes its own
- * chain of commits under refs/onward/ledger/<host>; the union of all chains is the ledger.
+/* The ledger: the append-only history of deployments, kept in the repository. Each host writes its
+ * own chain of commits under refs/onward/ledger/<host>; the union of all chains is the ledger.
  *
  * Format. The tree of a ledger commit is sites/<xx>/<site>.json (xx: first two hex digits of the id
- * that the site's name has as a blob), the site's newest record on that host, and logs/<xx>/<site>, the
- * output of its newest attempt. A record names the blob of the one before it ("previous"), so a site's
- * history is read in as many reads as it has entries, and a changed or missing record breaks the chain.
- * The commit message is a journal: one line a record.
+ * that the site's name has as a blob), the site's newest record on that host, and logs/<xx>/<site>,
+ * the output of its newest attempt. A record names the blob of the one before it ("previous"), so a
+ * site's history is read in as many reads as it has entries, and a changed or missing record breaks
+ * the chain. The commit message is a journal: one line a record.
  *
- * Invariants: a record is durable before ledger_append() returns; nothing is ever rewritten; a site's
- * generation never falls, over all hosts. Threads: any. */
+ * Invariants: a record is durable before ledger_append() returns; nothing is ever rewritten; a
+ * site's generation never falls, over all hosts. Threads: any. */
 #ifndef ONWARD_LEDGER_LEDGER_H
 #define ONWARD_LEDGER_LEDGER_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/diag.h"
+#include "ledger/record.h"
 #include "repo/oid.h"
 #include "repo/repo.h"
-
-enum record_kind {
-    RECORD_ATTEMPT,     /* a backend is about to be started */
-    RECORD_DEPLOYED,    /* it said done */
-    RECORD_FAILED,      /* this attempt failed; see outcome for whether another follows */
-    RECORD_HEALED,
-    RECORD_DRIFTED,
-    RECORD_HELD,
-    RECORD_RELEASED,
-    RECORD_SUPERSEDED,  /* given up for a newer revision */
-    RECORD_INTERRUPTED, /* the daemon ended while it ran */
-    RECORD_ACCEPTED,
-    RECORD_KINDS
-};
-const char *record_kind_name(enum record_kind k);
-
-struct record {
-    char *site;
-    uint64_t generation;
-    enum record_kind kind;
-    struct oid from, to; /* zero: none */
-    struct oid inputs;
-    char *source;  /* the site's source directory at `to` */
-    int attempt;   /* from 1 within a generation */
-    char *backend; /* may be NULL */
-    char *outcome; /* "done" "retry" "failed" "stalled" "timeout" …; NULL for attempt */
-    int exit;      /* exit status, 128 + signal, or -1 */
-    char *message; /* one line or NULL */
-    char *by;      /* who caused it: "onwardfs", or a user's name */
-    char *host;
-    int64_t at; /* real ns; kept to the millisecond */
-    int64_t duration_ms;
-    struct oid log;      /* blob with the backend's output; zero: none */
-    struct oid previous; /* set by ledger_append */
-    struct oid oid;      /* of the record itself; set by ledger_append and by readers */
-};
-void record_done(struct record *r);
 
 struct ledger;
 /* `host` becomes a part of a ref name; characters that Git refuses there are replaced by '-'. */
@@ -72,8 +35,9 @@ int ledger_append(struct ledger *l, struct record *records, size_t n, struct dia
 int ledger_write_log(struct ledger *l, const void *data, size_t len, struct oid *ret,
                      struct diag *reterr);
 
-/* Calls `each` for the records of a site, newest first over all hosts, until it returns non-zero (which
- * is returned) or the history ends. The record is borrowed. -EIO when the chain is broken. */
+/* Calls `each` for the records of a site, newest first over all hosts, until it returns non-zero
+ * (which is returned) or the history ends. The record is borrowed. -EIO when the chain is broken.
+ */
 int ledger_history(struct ledger *l, const char *site,
                    int (*each)(const struct record *r, void *arg), void *arg);
 /* Calls `each` with the name of every site that has a record on any host. */
@@ -81,8 +45,15 @@ int ledger_sites(struct ledger *l, int (*each)(const char *site, void *arg), voi
 /* Takes in what other hosts' chains have gained. */
 int ledger_refresh(struct ledger *l, struct diag *reterr);
 
-/* The record as its JSON bytes (as stored), and back. -EINVAL with a reason. */
-void record_encode(const struct record *r, struct buf *out);
-int record_decode(const char *data, size_t len, struct record *ret, struct diag *reterr);
+/* The high-water mark: the newest mainline revision that this host has taken in, kept as the ref
+ * refs/onward/seen/<host>. It only moves to descendants, so that everything that was ever deployed
+ * from the mainline stays in the repository, and a mainline that was rewritten is noticed after a
+ * restart. -ENOENT while there is none. */
+int ledger_seen(struct ledger *l, struct oid *ret);
+/* Moves the mark to `rev`. -ESTALE, and nothing changed: `rev` is not a descendant of it. */
+int ledger_see(struct ledger *l, const struct oid *rev, struct diag *reterr);
+/* Keeps `rev`, which need not be on the mainline (a pin), in the repository: refs/onward/kept/<id>.
+ */
+int ledger_keep(struct ledger *l, const struct oid *rev, struct diag *reterr);
 
 #endif
