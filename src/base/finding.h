@@ -23,6 +23,11 @@ struct findings {
 };
 
 void findings_done(struct findings *f);
+/* How many there are, kept or not. */
+static inline size_t findings_count(const struct findings *f)
+{
+    return f->n + f->left_out;
+}
 void findings_add(struct findings *f, const char *path, int line, int col, const char *check,
                   const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 /* `path:line:col: check: message` lines (without line and col where they are 0). */
