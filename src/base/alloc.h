@@ -1,6 +1,7 @@
-/* Allocation. Small objects of our own: these never return NULL; when memory is gone the process says
- * so and aborts (on Linux that means a limit was set too low, and no caller could go on). Sizes that
- * come from outside (blobs, requests) are allocated with malloc() and answered with -ENOMEM. */
+/* Allocation. Small objects of our own: these never return NULL; when memory is gone the process
+ * says so and aborts (on Linux that means a limit was set too low, and no caller could go on).
+ * Sizes that come from outside (blobs, requests) are allocated with malloc() and answered with
+ * -ENOMEM. */
 #ifndef ONWARD_BASE_ALLOC_H
 #define ONWARD_BASE_ALLOC_H
 
@@ -13,7 +14,8 @@ char *xstrdup(const char *s) __attribute__((malloc, returns_nonnull));
 char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull));
 void *xmemdup(const void *p, size_t n) __attribute__((malloc, returns_nonnull));
 /* A formatted string of its own. */
-char *xasprintf(const char *fmt, ...) __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));
+char *xasprintf(const char *fmt, ...)
+    __attribute__((malloc, returns_nonnull, format(printf, 1, 2)));
 
 #define NEW(T) ((T *)xcalloc(1, sizeof(T)))
 
@@ -34,6 +36,6 @@ char *xasprintf(const char *fmt, ...) __attribute__((malloc, returns_nonnull, fo
         memset(&vec_->v[vec_->n], 0, sizeof(*vec_->v));                                            \
         &vec_->v[vec_->n++];                                                                       \
     })
-#define vec_foreach(p, vec) for (__typeof__((vec)->v) p = (vec)->v; p < (vec)->v + (vec)->n; p++)
+#define vec_foreach(p, vec) for (__typeof__(*(vec)->v) *p = (vec)->v; p < (vec)->v + (vec)->n; p++)
 
 #endif
