@@ -1,0 +1,80 @@
+/* The verbs of the command line: one table, from which parsing, `--help` and the manual page's test
+ * come, and one file verb_<name>.c for each.
+ *
+ * A verb gets its call and returns what becomes the exit status: VERB_YES, VERB_NO (failed, or
+ * there are differences; it has said so on call->out or in `reterr`), VERB_USAGE with the mistake
+ * in `reterr`, or -errno with the reason in `reterr`, which counts as VERB_NO. Verbs read and write
+ * the mounted files and nothing else: a verb that needs another way to the daemon does not belong
+ * here. */
+#ifndef ONWARD_CTL_VERB_H
+#define ONWARD_CTL_VERB_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "base/diag.h"
+#include "ctl/mountpoint.h"
+#include "ctl/paint.h"
+
+enum { VERB_YES = 0, VERB_NO = 1, VERB_USAGE = 2 };
+
+/* Options that verbs take, as bits; the table in args.c says how each is spelled. */
+enum verb_option {
+    OPTION_JSON = 1 << 0,
+    OPTION_WATCH = 1 << 1,
+    OPTION_FROM = 1 << 2,
+    OPTION_MESSAGE = 1 << 3,
+    OPTION_FORCE = 1 << 4,
+};
+
+/* One invocation. Everything is borrowed. */
+struct call {
+    const struct mountpoint *mount;
+    FILE *out;
+    struct paint paint;
+    bool json, watch, force;
+    const char *from, *message; /* NULL when not given */
+    const char *const *operands;
+    int n;
+};
+
+struct verb {
+    const char *name;
+    const char *operands; /* as usage shows them */
+    const char *summary;  /* one line, no full stop */
+    const char *help;     /* paragraphs, without a final newline */
+    unsigned options;
+    int least, most; /* operands; most < 0: any number */
+    int (*run)(const struct call *call, struct diag *reterr);
+};
+
+extern const struct verb verbs[];
+extern const size_t nverbs;
+
+/* By name, or NULL. */
+const struct verb *verb_find(const char *name);
+/* `onward VERB …` in one line, without newline. */
+void verb_usage(const struct verb *v, struct buf *out);
+/* The help of one verb, of all. */
+void verb_help(const struct verb *v, struct buf *out);
+void verbs_help(struct buf *out);
+
+/* Takes options and operands of `v` from argv (argv[0] is the verb) into *call; operands are moved
+ * to the end of argv. VERB_YES, VERB_USAGE with a reason, or ARGS_HELP when help was asked for. */
+#define ARGS_HELP 3
+int args_parse(const struct verb *v, int argc, char **argv, struct call *call, struct diag *reterr);
+/* Adds a line for each of these options, as help shows them. */
+void args_help(unsigned options, struct buf *out);
+
+int verb_status(const struct call *call, struct diag *reterr);
+int verb_log(const struct call *call, struct diag *reterr);
+int verb_diff(const struct call *call, struct diag *reterr);
+int verb_show(const struct call *call, struct diag *reterr);
+int verb_new(const struct call *call, struct diag *reterr);
+int verb_list(const struct call *call, struct diag *reterr);
+int verb_check(const struct call *call, struct diag *reterr);
+int verb_commit(const struct call *call, struct diag *reterr);
+int verb_drop(const struct call *call, struct diag *reterr);
+int verb_retry(const struct call *call, struct diag *reterr);
+
+#endif

@@ -1,0 +1,175 @@
+/* onward commit: a workspace's changes become a revision. */
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "ctl/fleet_table.h"
+#include "ctl/rev.h"
+#include "ctl/workspace_ref.h"
+
+/* Longer messages go through the file `message`: a shell would cut them into several writes, and so
+ * people may expect the same limit here. */
+#define LINE_MOST 4000
+/* How long the fleet is waited for after a commit, and how often it is looked at. */
+#define MOVE_WAIT (1 * NS_PER_SEC)
+#define MOVE_POLL (20 * NS_PER_MS)
+
+static const struct {
+    int err;
+    const char *meaning;
+} meanings[] = {
+    {EINVAL, "refused: the checks have findings"},
+    {EBUSY, "refused: the mainline changed the same places meanwhile"},
+    {ENODATA, "nothing to commit: no changes, or no message"},
+    {EACCES, "refused: the workspace belongs to somebody else"},
+    {EPERM, "refused: the workspace belongs to somebody else"},
+    {EROFS, "refused: staging is read-only on this mount"},
+    {ENOSPC, "failed: no space left; the workspace is as it was"},
+    {EDQUOT, "failed: the quota is used up; the workspace is as it was"},
+    {EIO, "failed: the repository could not be written; the workspace is as it was"},
+};
+
+static const char *meaning_of(int err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(meanings); i++)
+        if (meanings[i].err == -err)
+            return meanings[i].meaning;
+    return strerrordesc_np(-err);
+}
+
+static void trim(struct buf *b)
+{
+    while (b->len && b->data[b->len - 1] == '\n')
+        b->data[--b->len] = 0;
+}
+
+/* Whether the message can be the line that is written to `commit`. */
+static int is_line(const char *message)
+{
+    return !strchr(message, '\n') && strlen(message) < LINE_MOST && strcmp(message, "-") != 0;
+}
+
+static int submit(const struct call *call, const struct workspace_ref *w, struct diag *reterr)
+{
+    if (call->message && is_line(call->message))
+        return workspace_ref_command(w, call->mount, "commit", call->message, reterr);
+    if (call->message) {
+        _cleanup_free_ char *path = xasprintf("%s/.onward/message", w->dir);
+        int r = mountpoint_replace(call->mount, path, call->message, reterr);
+        if (r < 0)
+            return r;
+    }
+    return workspace_ref_command(w, call->mount, "commit", "-", reterr);
+}
+
+static int refuse(const struct call *call, const struct workspace_ref *w, int err,
+                  const struct buf *outcome, struct diag *reterr)
+{
+    if (call->json) {
+        _cleanup_(json_decrefp) json_t *j = json_object();
+        _cleanup_(buf_done) struct buf out = {0};
+        json_put_str(j, "workspace", w->name);
+        json_put_str(j, "revision", NULL);
+        json_put_str(j, "error", strerrorname_np(-err));
+        json_put_str(j, "outcome", buf_str(outcome));
+        json_write(j, 1, &out);
+        fprintf(call->out, "%s\n", buf_str(&out));
+    } else if (outcome->len) {
+        paint_text(&call->paint, outcome->data, outcome->len, call->out);
+        putc('\n', call->out);
+    }
+    return diag_fail(reterr, err, "%s: %s (%s)", w->name, meaning_of(err), strerrorname_np(-err));
+}
+
+/* Adds the sites whose desired revision is `rev` by now; whether there are any. */
+static int add_moving(const struct mountpoint *m, const char *rev, json_t *sites)
+{
+    _cleanup_(buf_done) struct buf text = {0};
+    _cleanup_(fleet_table_done) struct fleet_table fleet = {0};
+
+    if (mountpoint_read(m, "fleet", &text, NULL) < 0)
+        return 0;
+    fleet_table_parse(buf_str(&text), &fleet);
+    for (size_t i = 0; i < fleet_table_sites(&fleet); i++) {
+        const char *desired = fleet_table_cell(&fleet, i, FLEET_DESIRED);
+        if (strlen(desired) >= 7 && !strncmp(desired, rev, strlen(desired)))
+            json_array_append_new(sites, json_string(fleet_table_cell(&fleet, i, FLEET_SITE)));
+    }
+    return json_array_size(sites) > 0;
+}
+
+/* The sites that the new revision moves: those that the daemon has decided on within a moment. */
+static json_t *moving(const struct mountpoint *m, const char *rev)
+{
+    const struct timespec nap = clock_timespec(MOVE_POLL);
+    json_t *sites = json_array();
+
+    for (int64_t end = clock_mono() + MOVE_WAIT; !add_moving(m, rev, sites);) {
+        if (clock_mono() >= end)
+            break;
+        nanosleep(&nap, NULL);
+    }
+    return sites;
+}
+
+static void print(const struct call *call, const struct workspace_ref *w, const char *rev)
+{
+    _cleanup_(json_decrefp) json_t *sites = moving(call->mount, rev);
+    _cleanup_(buf_done) struct buf text = {0};
+
+    if (call->json) {
+        _cleanup_(json_decrefp) json_t *j = json_object();
+        json_put_str(j, "workspace", w->name);
+        json_put_str(j, "revision", rev);
+        json_object_set(j, "sites", sites);
+        json_write(j, 1, &text);
+    } else {
+        buf_addf(&text, "%s: revision %s", w->name, rev);
+        for (size_t i = 0; i < json_array_size(sites); i++)
+            buf_addf(&text, "%s%s", i ? " " : "\nmoves ",
+                     json_string_value(json_array_get(sites, i)));
+    }
+    fprintf(call->out, "%s\n", buf_str(&text));
+}
+
+/* The full id in the outcome of a commit that went well; yours. */
+static char *rev_in(const char *outcome)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (const char *p = outcome; *p; p++) {
+        size_t n = strspn(p, digits);
+        if (n >= 40)
+            return xstrndup(p, n);
+        p += n;
+        if (!*p)
+            break;
+    }
+    return NULL;
+}
+
+int verb_commit(const struct call *call, struct diag *reterr)
+{
+    _cleanup_(workspace_ref_done) struct workspace_ref w = {0};
+    _cleanup_(buf_done) struct buf outcome = {0};
+    int r = workspace_ref_find(call, &w, reterr);
+
+    if (r != 0)
+        return r;
+    int committed = submit(call, &w, reterr);
+    if (committed == -ENOTCONN)
+        return committed;
+    r = workspace_ref_read(&w, call->mount, "outcome", &outcome, committed < 0 ? NULL : reterr);
+    trim(&outcome);
+    if (committed < 0)
+        return refuse(call, &w, committed, &outcome, reterr);
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *rev = rev_in(buf_str(&outcome));
+    if (!rev)
+        return diag_fail(reterr, -EPROTO, "%s: committed, but the outcome names no revision: %s",
+                         w.name, buf_str(&outcome));
+    print(call, &w, rev);
+    return VERB_YES;
+}

@@ -1,0 +1,149 @@
+/* onward log: what the ledger says, newest first, of one site or of all. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "ctl/rev.h"
+#include "ctl/verb.h"
+
+/* The records read, each a JSON object that we own. */
+struct records {
+    VEC(json_t *);
+};
+
+static void records_done(struct records *r)
+{
+    vec_foreach (j, r)
+        json_decref(*j);
+    free(r->v);
+}
+
+/* Reads the record of every generation of a site. A generation that vanished meanwhile is no error.
+ */
+static int read_site(const struct mountpoint *m, const char *site, struct records *out,
+                     struct diag *reterr)
+{
+    _cleanup_(names_done) struct names generations = {0};
+    _cleanup_free_ char *dir = xasprintf("sites/%s/history", site);
+    int r = mountpoint_list(m, dir, &generations, reterr);
+
+    if (r < 0)
+        return r;
+    vec_foreach (g, &generations) {
+        _cleanup_free_ char *path = xasprintf("%s/%s/record.json", dir, *g);
+        json_t *record = NULL;
+        r = mountpoint_read_json(m, path, &record, reterr);
+        if (r == 0)
+            *VEC_ADD(out) = record;
+        else if (r != -ENOENT)
+            return r;
+    }
+    return 0;
+}
+
+static int read_all(const struct mountpoint *m, struct records *out, struct diag *reterr)
+{
+    _cleanup_(names_done) struct names sites = {0};
+    int r = mountpoint_list(m, "sites", &sites, reterr);
+
+    for (size_t i = 0; i < sites.n && r == 0; i++) {
+        r = read_site(m, sites.v[i], out, reterr);
+        r = r == -ENOENT ? 0 : r;
+    }
+    return r;
+}
+
+/* Newest first; within one instant by site, then the higher generation. */
+static int by_time(const void *a, const void *b)
+{
+    const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+    int c = strcmp(json_str(y, "at", ""), json_str(x, "at", ""));
+
+    if (!c)
+        c = strcmp(json_str(x, "site", ""), json_str(y, "site", ""));
+    if (!c) {
+        json_int_t gx = json_int(x, "generation", 0), gy = json_int(y, "generation", 0);
+        c = (gx < gy) - (gx > gy);
+    }
+    return c;
+}
+
+/* "123456789abc -> 0123456789ab", without the arrow when there was nothing before. */
+static char *movement(const json_t *record)
+{
+    const char *from = json_str(record, "from", NULL), *to = json_str(record, "to", NULL);
+
+    if (!to)
+        return NULL;
+    if (!from || !strcmp(from, to))
+        return xasprintf("%.*s", REV_SHORT, to);
+    return xasprintf("%.*s -> %.*s", REV_SHORT, from, REV_SHORT, to);
+}
+
+static void add_row(const json_t *record, struct columns *t)
+{
+    char took[CLOCK_TEXT] = "-";
+    json_int_t ms = json_int(record, "duration_ms", -1);
+    _cleanup_free_ char *moved = movement(record);
+    _cleanup_free_ char *generation =
+        xasprintf("%" JSON_INTEGER_FORMAT, json_int(record, "generation", 0));
+
+    if (ms >= 0)
+        clock_format_duration(ms * NS_PER_MS, took);
+    columns_add(t, json_str(record, "at", NULL));
+    columns_add(t, json_str(record, "site", NULL));
+    columns_add(t, generation);
+    columns_add(t, json_str(record, "kind", NULL));
+    columns_add(t, moved);
+    columns_add(t, took);
+    columns_add(t, json_str(record, "by", NULL));
+    columns_add(t, json_str(record, "message", ""));
+}
+
+static void print_text(const struct call *call, const struct records *all)
+{
+    static const char *const heading[] = {"AT",       "SITE", "GENERATION", "KIND",
+                                          "REVISION", "TOOK", "BY",         ""};
+    _cleanup_(columns_done) struct columns t = {.ncolumns = ARRAY_SIZE(heading)};
+
+    for (size_t i = 0; i < ARRAY_SIZE(heading); i++)
+        columns_add(&t, heading[i]);
+    vec_foreach (record, all)
+        add_row(*record, &t);
+    columns_print(&t, &call->paint, 3, true, call->out);
+}
+
+static void print_json(const struct call *call, const struct records *all)
+{
+    _cleanup_(json_decrefp) json_t *array = json_array();
+    _cleanup_(buf_done) struct buf text = {0};
+
+    vec_foreach (record, all)
+        json_array_append(array, *record);
+    json_write(array, 1, &text);
+    fprintf(call->out, "%s\n", buf_str(&text));
+}
+
+int verb_log(const struct call *call, struct diag *reterr)
+{
+    _cleanup_(records_done) struct records all = {0};
+    const char *site = call->n ? call->operands[0] : NULL;
+    int r = !site               ? read_all(call->mount, &all, reterr)
+            : strchr(site, '/') ? -ENOENT
+                                : read_site(call->mount, site, &all, reterr);
+
+    if (r == -ENOENT && site)
+        return diag_fail(reterr, r, "there is no site \"%s\"", site);
+    if (r < 0)
+        return r;
+    if (all.n)
+        qsort(all.v, all.n, sizeof(*all.v), by_time);
+    if (call->json)
+        print_json(call, &all);
+    else if (all.n)
+        print_text(call, &all);
+    else
+        fputs("nothing was deployed yet\n", call->out);
+    return VERB_YES;
+}

@@ -1,0 +1,143 @@
+#include <string.h>
+
+#include "ctl/verb.h"
+
+const struct verb verbs[] = {
+    {
+        .name = "status",
+        .operands = "[SITE…]",
+        .summary = "which revision every site runs, and where it is going",
+        .help = "Without SITE: the fleet, a line a site. With SITE: all that is known of each.",
+        .options = OPTION_JSON | OPTION_WATCH,
+        .most = -1,
+        .run = verb_status,
+    },
+    {
+        .name = "log",
+        .operands = "[SITE]",
+        .summary = "deployments from the ledger, newest first",
+        .options = OPTION_JSON,
+        .most = 1,
+        .run = verb_log,
+    },
+    {
+        .name = "diff",
+        .operands = "SITE | REV REV",
+        .summary = "what differs between deployed and desired, or between two revisions",
+        .help = "Exit status 1 when something differs. REV: a full or abbreviated id, a branch, a "
+                "tag,\n"
+                "or an expression such as HEAD~3.",
+        .options = OPTION_JSON,
+        .least = 1,
+        .most = 2,
+        .run = verb_diff,
+    },
+    {
+        .name = "show",
+        .operands = "REV",
+        .summary = "one revision: who, when, why, and the patch",
+        .options = OPTION_JSON,
+        .least = 1,
+        .most = 1,
+        .run = verb_show,
+    },
+    {
+        .name = "new",
+        .operands = "NAME",
+        .summary = "make a workspace, based on head or on another revision",
+        .help = "Prints its directory: edit there with any program, then `onward commit`.",
+        .options = OPTION_FROM,
+        .least = 1,
+        .most = 1,
+        .run = verb_new,
+    },
+    {
+        .name = "list",
+        .operands = "",
+        .summary = "the workspaces: owner, base, how far behind head, what changed",
+        .options = OPTION_JSON,
+        .run = verb_list,
+    },
+    {
+        .name = "check",
+        .operands = "[WORKSPACE]",
+        .summary = "run the checks on a workspace as it is now",
+        .help = "Exit status 1 when there are findings. Without WORKSPACE: the one of the working "
+                "directory.",
+        .options = OPTION_JSON,
+        .most = 1,
+        .run = verb_check,
+    },
+    {
+        .name = "commit",
+        .operands = "[WORKSPACE]",
+        .summary = "make a workspace's changes a revision of the mainline",
+        .help =
+            "Without WORKSPACE: the one of the working directory. Without -m: the message "
+            "prepared\n"
+            "in the workspace's .onward/message. Prints the new revision and the sites that it\n"
+            "moves; when it is refused, prints the reasons and changes nothing.",
+        .options = OPTION_MESSAGE | OPTION_JSON,
+        .most = 1,
+        .run = verb_commit,
+    },
+    {
+        .name = "drop",
+        .operands = "NAME",
+        .summary = "remove a workspace; with --force also one with changes",
+        .options = OPTION_FORCE,
+        .least = 1,
+        .most = 1,
+        .run = verb_drop,
+    },
+    {
+        .name = "retry",
+        .operands = "SITE…",
+        .summary = "try again now what failed or waits for its next attempt",
+        .least = 1,
+        .most = -1,
+        .run = verb_retry,
+    },
+};
+const size_t nverbs = ARRAY_SIZE(verbs);
+
+const struct verb *verb_find(const char *name)
+{
+    for (size_t i = 0; i < nverbs; i++)
+        if (!strcmp(verbs[i].name, name))
+            return &verbs[i];
+    return NULL;
+}
+
+void verb_usage(const struct verb *v, struct buf *out)
+{
+    buf_addf(out, "onward [-C DIR] %s%s%s%s", v->name, v->options ? " [OPTION…]" : "",
+             *v->operands ? " " : "", v->operands);
+}
+
+void verb_help(const struct verb *v, struct buf *out)
+{
+    buf_adds(out, "Usage: ");
+    verb_usage(v, out);
+    buf_addf(out, "\n\n%s\n", v->summary);
+    if (v->help)
+        buf_addf(out, "%s\n", v->help);
+    buf_addc(out, '\n');
+    args_help(v->options, out);
+}
+
+void verbs_help(struct buf *out)
+{
+    buf_adds(out, "Usage: onward [-C DIR] VERB [OPTION…] [OPERAND…]\n\n"
+                  "Sees and changes a fleet through a mounted onwardfs.\n\n"
+                  "Verbs:\n");
+    for (size_t i = 0; i < nverbs; i++)
+        buf_addf(out, "  %-8s%s\n", verbs[i].name, verbs[i].summary);
+    buf_adds(out, "\nThe mount is that of the working directory (or of DIR), else ONWARD_MOUNT,\n"
+                  "else the only one mounted.\n\n"
+                  "  -C DIR        act as if started in DIR\n"
+                  "      --version\n"
+                  "  -h, --help    this, or the help of a verb\n\n"
+                  "Exit status: 0 yes or done, 1 no, failed or different, 2 usage.\n"
+                  "Colours appear on a terminal unless NO_COLOR is set.\n");
+}
