@@ -18,11 +18,11 @@ struct retry {
 struct backend_config {
     char *name;
     enum backend_kind kind;
-    VEC(char *) command;   /* exec: the first is a path (absolute, or found in PATH) */
-    char *directory;       /* directory: absolute, "{site}" "{team}" are replaced */
-    int keep;              /* directory: versions kept, at least 1 */
-    int64_t timeout;       /* ns, of one verb */
-    int concurrency;       /* attempts at once */
+    VEC(char *) command; /* exec: the first is a path (absolute, or found in PATH) */
+    char *directory;     /* directory: absolute, "{site}" "{team}" are replaced */
+    int keep;            /* directory: versions kept, at least 1 */
+    int64_t timeout;     /* ns, of one verb */
+    int concurrency;     /* attempts at once */
     struct retry retry;
     int64_t observe_every; /* ns; 0: never */
 };
@@ -31,7 +31,9 @@ struct backend_config {
 #define BACKEND_DEFAULTS                                                                           \
     {                                                                                              \
         .keep = 3, .timeout = 600 * INT64_C(1000000000), .concurrency = 4,                         \
-        .retry = {.limit = 5, .first = 5 * INT64_C(1000000000), .factor = 2,                       \
+        .retry = {.limit = 5,                                                                      \
+                  .first = 5 * INT64_C(1000000000),                                                \
+                  .factor = 2,                                                                     \
                   .longest = 300 * INT64_C(1000000000)},                                           \
     }
 

@@ -231,8 +231,9 @@ static int append_once(struct ledger *l, struct record *records, size_t n, struc
     pthread_mutex_lock(&l->lock);
     own->tip = a.tip;
     own->root = a.root;
-    map_foreach(it, &a.newest)
+    map_foreach (it, &a.newest) {
         chain_set_newest(own, it->key, &((const struct record *)it->value)->oid);
+    }
     pthread_mutex_unlock(&l->lock);
     return 0;
 }
@@ -353,9 +354,14 @@ int ledger_sites(struct ledger *l, int (*each)(const char *site, void *arg), voi
 
     pthread_mutex_lock(&l->lock);
     vec_foreach (c, &l->chains)
-        map_foreach(it, &(*c)->newest) map_put(&names, it->key, l);
+        map_foreach (it, &(*c)->newest) {
+            map_put(&names, it->key, l);
+        }
     pthread_mutex_unlock(&l->lock);
-    map_foreach(it, &names) if ((r = each(it->key, arg))) break;
+    map_foreach (it, &names) {
+        if ((r = each(it->key, arg)))
+            break;
+    }
     map_done(&names, NULL);
     return r;
 }

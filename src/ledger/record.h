@@ -41,19 +41,18 @@ struct record {
     char *source;  /* the site's source directory at `to` */
     int attempt;   /* from 1 within a generation */
     char *backend; /* may be NULL */
-    char
-        *outcome;  /* "done"; of failed: "retry" (another attempt follows), "later" (the backend
-                    * asked  for another), "failed" (the last one), "stalled"; NULL: it is the kind */
+    /* "done"; of failed: "retry" (another attempt follows), "later" (the backend asked for
+     * another), "failed" (this was the last one), "stalled". NULL: the kind says it all. */
+    char *outcome;
     int exit;      /* exit status, 128 + signal, or -1 */
     char *message; /* one line or NULL */
     char *by;      /* who caused it: "onwardfs", or a user's name */
     char *host;
     int64_t at; /* real ns; kept to the millisecond */
     int64_t duration_ms;
-    struct oid log; /* blob with the backend's output; zero: none */
-    struct oid
-        previous;   /* the site's record before this one on the same host; set by ledger_append */
-    struct oid oid; /* of the record itself; set by ledger_append and by readers */
+    struct oid log;      /* blob with the backend's output; zero: none */
+    struct oid previous; /* the site's record before it on this host; set by ledger_append */
+    struct oid oid;      /* of the record itself; set by ledger_append and by readers */
 };
 
 /* Frees what it holds (not itself) and zeroes it. */

@@ -1,0 +1,91 @@
+/* A backend: what brings a site to a revision. One vtable, one file for each kind (backend_exec.c,
+ * backend_directory.c); what a name means comes from the host's configuration alone.
+ *
+ * Calls block, and come from threads of the reconciler, at most `concurrency` at once for each
+ * backend and never two for one site. A call ends within the request's timeout plus the time to
+ * kill, or soon after `stop_fd` becomes readable. Backends keep nothing between calls: the same
+ * request again must lead to the same state of the site.
+ *
+ * Nothing about retries, ledgers or generations belongs here: a backend says how it ended, plan.h
+ * what follows from it. */
+#ifndef ONWARD_DEPLOY_BACKEND_H
+#define ONWARD_DEPLOY_BACKEND_H
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/diag.h"
+#include "deploy/backend_config.h"
+#include "repo/repo.h"
+#include "site/declaration.h"
+
+/* How a call ended. */
+enum backend_end {
+    BACKEND_DONE,    /* the site is at the revision */
+    BACKEND_LATER,   /* not yet: try again (exit status 75) */
+    BACKEND_FAILED,  /* it did not work */
+    BACKEND_TIMEOUT, /* it had not ended in time and was stopped: the same as failed */
+    BACKEND_STALLED, /* it will not work until somebody changes something (exit status 78) */
+    BACKEND_STOPPED, /* this daemon ends; nothing is known of the site */
+    BACKEND_ENDS
+};
+/* "done", "later", … */
+const char *backend_end_name(enum backend_end end);
+
+/* The target. Everything is borrowed for the call. */
+struct backend_request {
+    const struct site *site; /* name, source, include, team, labels */
+    uint64_t generation;
+    int attempt;
+    struct oid from;        /* deployed now; zero: nothing */
+    struct oid to, to_tree; /* the revision, and its root tree */
+    const char *mountpoint; /* absolute */
+    int64_t timeout;        /* ns */
+    int64_t kill_after;     /* ns from TERM to KILL */
+    int stop_fd;            /* readable: stop */
+};
+
+struct backend_result {
+    enum backend_end end;
+    int exit;       /* exit status, 128 + signal; -1: no process, or not started */
+    char *message;  /* one line when it is not done, else NULL */
+    struct buf log; /* what it said, the last BACKEND_LOG_MOST bytes */
+};
+#define BACKEND_LOG_MOST (1 << 20)
+void backend_result_done(struct backend_result *r);
+/* Sets how it ended, and the message. */
+void backend_result_set(struct backend_result *r, enum backend_end end, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+struct backend;
+struct backend_ops {
+    /* Brings request->site to request->to. Always fills `ret`, whatever happens. Never NULL. */
+    void (*apply)(struct backend *b, const struct backend_request *request,
+                  struct backend_result *ret);
+    /* Ends a backend that runs nothing. Never NULL. */
+    void (*free)(struct backend *b);
+};
+
+/* The part that all kinds begin with. */
+struct backend {
+    const struct backend_ops *ops;
+    const struct backend_config *config; /* borrowed */
+    struct repo *repo;                   /* borrowed */
+};
+
+/* `config` must outlive it. -EINVAL: the configuration cannot work (a command that is relative). */
+int backend_new(const struct backend_config *config, struct repo *repo, struct backend **ret,
+                struct diag *reterr);
+void backend_free(struct backend *b);
+DEFINE_CLEANUP(struct backend *, backend_free)
+/* Calls the backend. A target whose source is not a directory in that revision is stalled without
+ * asking it. */
+void backend_apply(struct backend *b, const struct backend_request *request,
+                   struct backend_result *ret);
+
+/* The constructors of the kinds, for backend_new(). */
+int backend_exec_new(const struct backend_config *config, struct backend **ret,
+                     struct diag *reterr);
+int backend_directory_new(const struct backend_config *config, struct backend **ret,
+                          struct diag *reterr);
+
+#endif
