@@ -17,11 +17,13 @@
 
 #define WORKERS      16 /* most libfuse threads; it starts one when all are busy */
 #define SLOW_WORKERS 16
+#define WAKE_SIGNAL  SIGUSR1
 
 struct mount {
     struct front front;
     struct fuse_session *session;
     bool mounted;
+    pthread_t server; /* who is in mount_serve() */
 };
 
 /* What libfuse says, kept while mounting (it becomes the reason), logged afterwards. */
@@ -150,30 +152,31 @@ int mount_new(const struct mount_config *config, struct node_table *table, struc
     return 0;
 }
 
+static void on_wake(int signal)
+{
+}
+
 int mount_serve(struct mount *m, void (*ready)(void *arg), void *arg)
 {
     struct fuse_loop_config *config = fuse_loop_cfg_create();
-    sigset_t ends, before;
 
     m->front.ready = ready;
     m->front.ready_arg = arg;
+    m->server = pthread_self();
+    /* Without SA_RESTART: it ends the wait of the main loop, which then sees that it is to exit. */
+    sigaction(WAKE_SIGNAL, &(struct sigaction){.sa_handler = on_wake}, NULL);
     fuse_loop_cfg_set_max_threads(config, WORKERS);
     fuse_loop_cfg_set_idle_threads(config, WORKERS);
     fuse_loop_cfg_set_clone_fd(config, 0);
-    if (fuse_set_signal_handlers(m->session) < 0) {
-        fuse_loop_cfg_destroy(config);
-        return -EINVAL;
-    }
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    sigaddset(&ends, SIGHUP);
-    pthread_sigmask(SIG_UNBLOCK, &ends, &before);
     int r = fuse_session_loop_mt(m->session, config);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    fuse_remove_signal_handlers(m->session);
     fuse_loop_cfg_destroy(config);
     return r < 0 ? r : 0;
+}
+
+void mount_end(struct mount *m)
+{
+    fuse_session_exit(m->session);
+    pthread_kill(m->server, WAKE_SIGNAL);
 }
 
 void mount_free(struct mount *m)

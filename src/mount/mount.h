@@ -31,10 +31,11 @@ struct mount;
  * that says what to do. */
 int mount_new(const struct mount_config *config, struct node_table *table, struct node *root,
               struct mount **ret, struct diag *reterr);
-/* Answers requests until the mount is unmounted or the process gets SIGTERM, SIGINT or SIGHUP (these
- * must be blocked in all other threads). Calls ready(arg) once the kernel has been answered. Returns 0,
- * or -errno if the connection broke. */
+/* Answers requests until the mount is unmounted or mount_end() is called. Calls ready(arg) once the
+ * kernel has been answered. Returns 0, or -errno if the connection broke. */
 int mount_serve(struct mount *m, void (*ready)(void *arg), void *arg);
+/* Makes mount_serve() return, from another thread. */
+void mount_end(struct mount *m);
 /* Unmounts if it is still mounted, waits for running requests. NULL is allowed. */
 void mount_free(struct mount *m);
 

@@ -171,6 +171,9 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 static void lookup_run(struct slow *s)
 {
     struct node *child;
+    struct caller who = caller(s->req);
+
+    caller_set_current(&who);
     int r = s->node->ops->lookup ? s->node->ops->lookup(s->node, s->data, &child) : -ENOTDIR;
 
     if (r < 0) {

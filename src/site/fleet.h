@@ -1,5 +1,6 @@
-/* The fleet: what is known of every site at one moment. The reconciler makes a new snapshot whenever
- * something changed and puts it on the board; views and the command line show it. Immutable, shared. */
+/* The fleet: what is known of every site at one moment. The reconciler makes a new snapshot
+ * whenever something changed and puts it on the board; views and the command line show it.
+ * Immutable, shared. */
 #ifndef ONWARD_SITE_FLEET_H
 #define ONWARD_SITE_FLEET_H
 
@@ -37,6 +38,7 @@ struct blocked {
 struct site_status {
     char *name, *team, *backend; /* backend may be NULL */
     char *source;                /* as declared now */
+    VEC(char *) include;         /* as declared now */
     enum site_state state;
     struct oid desired, desired_inputs;   /* zero: none (undeclared, unresolvable pin) */
     struct oid deployed, deployed_inputs; /* zero: never */
@@ -49,16 +51,16 @@ struct site_status {
     struct oid from, to; /* while migrating */
     const char *step;    /* while migrating: "apply" "health" "soak" "retry"; else NULL; static */
     int64_t since;       /* real ns: when the state began */
-    int64_t deadline;    /* real ns: when the running step is given up, or the next retry starts; 0 */
-    char *message;       /* last failure, one line; NULL */
+    int64_t deadline; /* real ns: when the running step is given up, or the next retry starts; 0 */
+    char *message;    /* last failure, one line; NULL */
     VEC(struct blocked) blocked_by;
 };
 
 struct fleet {
     unsigned refs;
-    struct oid head;     /* mainline revision that this was decided on; zero: none */
-    char *problem;       /* the declaration (or the mainline) is wrong: why nothing moves; NULL */
-    int64_t at;          /* real ns, strictly larger with each snapshot */
+    struct oid head; /* mainline revision that this was decided on; zero: none */
+    char *problem;   /* the declaration (or the mainline) is wrong: why nothing moves; NULL */
+    int64_t at;      /* real ns, strictly larger with each snapshot */
     VEC(struct site_status) sites; /* sorted by name */
 };
 
@@ -70,11 +72,12 @@ DEFINE_CLEANUP(struct fleet *, fleet_unref)
 const struct site_status *fleet_site(const struct fleet *f, const char *name);
 
 /* The table of `fleet`: header and one aligned line a site, SITE TEAM STATE DEPLOYED DESIRED SINCE;
- * ids abbreviated to 12 digits, "-" where there is none. A line "# problem" first if there is one. */
+ * ids abbreviated to 12 digits, "-" where there is none. A line "# problem" first if there is one.
+ */
 void fleet_render(const struct fleet *f, struct buf *out);
 /* One site's `status` ("key: value" lines) and `status.json`. Keys in both: site team state desired
- * deployed previous generation attempt step since deadline message blocked_by inputs backend. Absent
- * values are left out of the text and null in JSON. */
+ * deployed previous generation attempt step since deadline message blocked_by inputs backend.
+ * Absent values are left out of the text and null in JSON. */
 void site_status_render(const struct site_status *s, struct buf *out);
 json_t *site_status_json(const struct site_status *s);
 
@@ -84,8 +87,8 @@ struct fleet_board *fleet_board_new(void);
 void fleet_board_free(struct fleet_board *b);
 /* Takes the reference. Sets f->at. */
 void fleet_board_publish(struct fleet_board *b, struct fleet *f);
-/* The newest snapshot, yours to unref. Waits until there is a first one, at most 30 s (then an empty
- * one whose problem says so). */
+/* The newest snapshot, yours to unref. Waits until there is a first one, at most 30 s (then an
+ * empty one whose problem says so). */
 struct fleet *fleet_board_get(struct fleet_board *b);
 
 #endif

@@ -113,7 +113,6 @@ static void control_free(struct node *node)
         free(t);
     }
     pthread_mutex_destroy(&c->lock);
-    node_unref(c->config.holder);
 }
 
 static const struct node_ops control_ops = {
@@ -125,32 +124,18 @@ static const struct node_ops control_ops = {
     .free = control_free,
 };
 
-struct control_args {
-    const struct control_config *config;
-    bool *made;
-};
-
 static void control_init(struct node *node, const void *arg)
 {
-    const struct control_args *args = arg;
     struct control_node *c = (struct control_node *)node;
 
-    c->config = *args->config;
+    c->config = *(const struct control_config *)arg;
     pthread_mutex_init(&c->lock, NULL);
-    *args->made = true;
+    node->parent = c->config.holder;
 }
 
 struct node *control_node_get(struct node_table *table, uint64_t ino,
                               const struct control_config *config)
 {
-    bool made = false;
-    struct control_args args = {config, &made};
-
-    if (config->holder)
-        node_ref(config->holder);
-    struct control_node *c = node_intern(table, &control_ops, sizeof(*c), &ino, sizeof(ino), ino,
-                                         control_init, &args);
-    if (!made)
-        node_unref(config->holder);
-    return &c->node;
+    return node_intern(table, &control_ops, sizeof(struct control_node), &ino, sizeof(ino), ino,
+                       control_init, config);
 }

@@ -11,7 +11,6 @@ struct menu_node {
     struct node node;
     const struct menu *menu;
     void *ctx;
-    struct node *parent;
 };
 
 static int menu_getattr(struct node *node, struct stat *st)
@@ -60,7 +59,6 @@ static void menu_free(struct node *node)
 
     if (m->menu->free_ctx)
         m->menu->free_ctx(m->ctx);
-    node_unref(m->parent);
 }
 
 static const struct node_ops menu_ops = {
@@ -86,7 +84,7 @@ static void menu_init(struct node *node, const void *arg)
 
     m->menu = args->menu;
     m->ctx = args->ctx;
-    m->parent = args->parent;
+    node->parent = args->parent;
     *args->made = true;
 }
 
@@ -99,15 +97,10 @@ struct node *menu_node_get(struct node_table *table, const struct menu *menu, co
 
     buf_add(&full, &menu, sizeof(menu));
     buf_adds(&full, key);
-    if (parent)
-        node_ref(parent);
     struct node *node = node_intern(table, &menu_ops, sizeof(struct menu_node), full.data, full.len,
                                     ino, menu_init, &args);
-    if (!made) {
-        node_unref(parent);
-        if (menu->free_ctx)
-            menu->free_ctx(ctx);
-    }
+    if (!made && menu->free_ctx)
+        menu->free_ctx(ctx);
     return node;
 }
 

@@ -11,7 +11,7 @@
  *   - Git object ids stay inside the implementations. File handles do not exist: there is no open.
  *
  * Lifetime. A node is counted: node_ref/node_unref. The kernel's lookups hold one reference while there
- * are any; a child usually holds its parent. At zero the node leaves the table and ops->free runs.
+ * are any; a child holds its `parent`. At zero the node leaves the table and ops->free runs.
  *
  * Caching. The kernel may keep names (`entry`) and attributes with pages (`attr`) for ever or not at
  * all; nothing in between, because a time-out in between shows stale content for that long. Which,
@@ -135,6 +135,7 @@ struct node_table;
 struct node {
     const struct node_ops *ops;
     struct node_table *table;
+    struct node *parent; /* held while this one lives; may be NULL */
     uint64_t ino;     /* st_ino; set by node_intern from parent and name or by the implementation */
     uint64_t id;      /* node id, 0 until the kernel has been told of it; owned by the table */
     uint64_t lookups; /* the kernel's references; owned by the table */
@@ -149,8 +150,8 @@ struct node {
 void *node_new(struct node_table *table, const struct node_ops *ops, size_t size, uint64_t ino);
 
 /* The node with this key, referenced: the one that is there, or a new one of `size` bytes on which
- * init(node, arg) has been called (under the table's lock: it only sets fields). The key is ops, then
- * `len` bytes. */
+ * init(node, arg) has been called. That happens under the table's lock: it only sets fields, among them
+ * node->parent, on which the table then takes a reference. The key is ops, then `len` bytes. */
 void *node_intern(struct node_table *table, const struct node_ops *ops, size_t size,
                   const void *key, size_t len, uint64_t ino,
                   void (*init)(struct node *node, const void *arg), const void *arg);

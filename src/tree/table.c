@@ -172,6 +172,8 @@ void *node_intern(struct node_table *table, const struct node_ops *ops, size_t s
         n = node_new(table, ops, size, ino);
         set_key(n, key, len);
         init(n, arg);
+        if (n->parent)
+            n->parent->refs++;
     }
     pthread_mutex_unlock(&table->lock);
     return n;
@@ -223,9 +225,11 @@ static void unref(struct node *node, unsigned n)
     pthread_mutex_unlock(&t->lock);
     if (!last)
         return;
+    struct node *parent = node->parent;
     if (node->ops->free)
         node->ops->free(node);
     free(node);
+    node_unref(parent);
 }
 
 void node_unref(struct node *node)

@@ -1,0 +1,391 @@
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "coord/lease.h"
+#include "daemon/identity.h"
+#include "daemon/state_dir.h"
+#include "deploy/reconcile.h"
+#include "mount/mount.h"
+#include "onward/version.h"
+#include "repo/watch.h"
+#include "stage/staging.h"
+#include "tree/stream.h"
+#include "view/view.h"
+
+/* Order of opening, which is the reverse of the order of closing:
+ *
+ *   repository, its refs → state directory and lease → ledger, board → node table, events, staging, views →
+ *   mount (the kernel may ask from here on) → when it answers: watch, reconciler
+ *
+ * News travels by callback: watch → mainline → reconciler → board; commits in staging move the mainline
+ * and so go the same way. */
+
+#define GRACE (10 * NS_PER_SEC) /* for running attempts when the mount ends */
+
+struct daemon {
+    const struct options *options;
+    const struct config *config;
+    char *host;
+    char *note; /* who we are, for those who find our locks */
+    int64_t started;
+    struct repo *repo;
+    struct mainline *mainline;
+    char *state_dir; /* NULL: none was needed */
+    struct lease *state_lock, *lease;
+    char *idle_why; /* why this process deploys nothing; NULL: it does */
+    struct ledger *ledger;
+    struct fleet_board *board;
+    struct node_table *table;
+    struct node *events;
+    struct staging *staging;
+    struct view *view;
+    struct mount *mount;
+    struct watch *watch;
+    struct reconcile *reconcile; /* set once the mount answers */
+    void (*ready)(void *arg);
+    void *ready_arg;
+};
+
+static void on_mainline(void *arg)
+{
+    struct daemon *d = arg;
+    struct reconcile *r = __atomic_load_n(&d->reconcile, __ATOMIC_ACQUIRE);
+
+    if (r)
+        reconcile_wake(r);
+}
+
+static void on_refs(void *arg)
+{
+    struct daemon *d = arg;
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = mainline_refresh(d->mainline, &why);
+
+    if (r < 0)
+        log_error("refs-unreadable", "repository=\"%s\" reason=\"%s\"", d->config->repository,
+                  diag_text(&why, r));
+}
+
+static void on_event(json_t *event, void *arg)
+{
+    struct daemon *d = arg;
+    _cleanup_(buf_done) struct buf line = {0};
+
+    json_write(event, 0, &line);
+    buf_addc(&line, '\n');
+    stream_append(d->events, line.data, line.len);
+    json_decref(event);
+}
+
+static void on_identity(uid_t uid, char **ret_name, char **ret_email, void *arg)
+{
+    struct daemon *d = arg;
+
+    identity_find(d->config, d->host, uid, ret_name, ret_email);
+}
+
+static int on_command(void *ctx, const struct caller *who, const char *line, struct diag *reterr)
+{
+    struct daemon *d = ctx;
+    struct reconcile *r = __atomic_load_n(&d->reconcile, __ATOMIC_ACQUIRE);
+    _cleanup_free_ char *name = NULL, *email = NULL;
+
+    if (!r)
+        return diag_fail(reterr, -EAGAIN, "onwardfs is still starting; try again");
+    on_identity(who->uid, &name, &email, d);
+    return reconcile_command(r, name, line, reterr);
+}
+
+static void config_text(void *ctx, struct buf *out)
+{
+    config_render(((struct daemon *)ctx)->config, out);
+}
+
+static json_t *count_states(const struct fleet *fleet)
+{
+    json_t *states = json_object();
+
+    for (int s = 0; s < SITE_STATES; s++) {
+        int n = 0;
+        vec_foreach (site, &fleet->sites)
+            n += site->state == (enum site_state)s;
+        if (n)
+            json_object_set_new(states, site_state_name(s), json_integer(n));
+    }
+    return states;
+}
+
+/* `.onward/status.json`. */
+static void status_text(void *ctx, struct buf *out)
+{
+    struct daemon *d = ctx;
+    _cleanup_(fleet_unrefp) struct fleet *fleet = fleet_board_get(d->board);
+    _cleanup_free_ char *ref = mainline_ref(d->mainline);
+    _cleanup_(json_decrefp) json_t *j = json_object();
+    char hex[OID_HEX + 1], when[CLOCK_TEXT];
+    struct oid head;
+    bool born = mainline_head(d->mainline, &head) == 0;
+
+    json_put_str(j, "version", ONWARD_VERSION);
+    json_put_str(j, "host", d->host);
+    json_object_set_new(j, "pid", json_integer(getpid()));
+    json_put_str(j, "started", clock_format(d->started, when));
+    json_put_str(j, "repository", d->config->repository);
+    json_put_str(j, "mountpoint", d->config->mountpoint);
+    json_put_str(j, "state", d->state_dir);
+    json_put_str(j, "mainline", ref);
+    json_put_str(j, "head", born ? oid_hex(&head, hex) : NULL);
+    json_object_set_new(j, "reconciling", json_boolean(!d->idle_why));
+    json_put_str(j, "reconciling_not_because", d->idle_why);
+    json_put_str(j, "problem", fleet->problem);
+    json_object_set_new(j, "sites", count_states(fleet));
+    json_write(j, 1, out);
+    buf_addc(out, '\n');
+}
+
+/* The state directory and the right to deploy. A second mount may look on, read-only. */
+static int open_state(struct daemon *d, struct diag *reterr)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = state_dir_open(d->config->state, repo_common_dir(d->repo), d->note, &d->state_dir,
+                           &d->state_lock, &why);
+
+    if (r < 0 && !d->options->read_only) {
+        return diag_fail(reterr, r, "%s", diag_text(&why, r));
+    }
+    if (r < 0)
+        d->idle_why = xstrdup(diag_text(&why, r));
+    if (d->options->no_reconcile && !d->idle_why)
+        d->idle_why = xstrdup("mounted with -o noreconcile");
+    if (d->idle_why)
+        return 0;
+    _cleanup_free_ char *path = xasprintf("%s/onwardfs.lock", repo_common_dir(d->repo));
+    r = lease_take(path, d->note, &d->lease, &why);
+    if (r < 0)
+        d->idle_why = xstrdup(diag_text(&why, r));
+    return 0;
+}
+
+static int open_repository(struct daemon *d, struct diag *reterr)
+{
+    int r = repo_open(d->config->repository, &d->repo, reterr);
+
+    if (r == 0)
+        r = mainline_new(d->repo, d->config->branch, &d->mainline, reterr);
+    if (r == 0)
+        r = open_state(d, reterr);
+    if (r == 0)
+        r = ledger_open(d->repo, d->host, &d->ledger, reterr);
+    return r;
+}
+
+static int open_staging(struct daemon *d, struct diag *reterr)
+{
+    struct staging_config config = {
+        .repo = d->repo,
+        .mainline = d->mainline,
+        .table = d->table,
+        .state_dir = d->state_dir,
+        .host = d->host,
+        .identity = on_identity,
+        .identity_arg = d,
+        .root_ino = node_ino(VIEW_ROOT_INO, "staging"),
+        .shared = d->options->allow_other,
+        .most_workspaces = d->config->most_workspaces,
+        .most_file_size = d->config->most_file_size,
+        .most_workspace_size = d->config->most_workspace_size,
+    };
+
+    return d->options->read_only ? 0 : staging_new(&config, &d->staging, reterr);
+}
+
+static int open_events(struct daemon *d, struct diag *reterr)
+{
+    /* Without a state directory (a second, read-only mount) there is nothing to record. */
+    _cleanup_free_ char *path = d->state_dir ? xasprintf("%s/events", d->state_dir)
+                                             : xstrdup("/dev/null");
+
+    return stream_node_new(d->table, node_ino(VIEW_ROOT_INO, ".onward/events"), path, &d->events,
+                           reterr);
+}
+
+static int open_nodes(struct daemon *d, struct diag *reterr)
+{
+    d->board = fleet_board_new();
+    d->table = node_table_new();
+    int r = open_events(d, reterr);
+    if (r == 0)
+        r = open_staging(d, reterr);
+    if (r < 0)
+        return r;
+    struct view_config config = {
+        .repo = d->repo,
+        .mainline = d->mainline,
+        .board = d->board,
+        .ledger = d->ledger,
+        .table = d->table,
+        .staging = d->staging ? staging_root(d->staging) : NULL,
+        .events = d->events,
+        .config_text = config_text,
+        .status_text = status_text,
+        .command = on_command,
+        .ctx = d,
+    };
+    d->view = view_new(&config);
+    return 0;
+}
+
+static int open_mount(struct daemon *d, struct diag *reterr)
+{
+    struct mount_config config = {
+        .mountpoint = d->config->mountpoint,
+        .source = d->config->repository,
+        .allow_other = d->options->allow_other,
+        .read_only = d->options->read_only,
+        .options = buf_str(&d->options->fuse),
+    };
+    _cleanup_(node_unrefp) struct node *root = view_root(d->view);
+
+    return mount_new(&config, d->table, root, &d->mount, reterr);
+}
+
+/* The mount answers: only now may backends, which work inside it, be started. */
+static void on_ready(void *arg)
+{
+    struct daemon *d = arg;
+    _cleanup_(diag_done) struct diag why = {0};
+    struct reconcile_config config = {
+        .repo = d->repo,
+        .mainline = d->mainline,
+        .ledger = d->ledger,
+        .board = d->board,
+        .backends = d->config->backends.v,
+        .nbackends = d->config->backends.n,
+        .mountpoint = d->config->mountpoint,
+        .host = d->host,
+        .enabled = !d->idle_why,
+        .disabled_why = d->idle_why,
+        .event = on_event,
+        .event_arg = d,
+    };
+    struct reconcile *r = NULL;
+
+    if (watch_new(d->repo, on_refs, d, &d->watch, &why) < 0)
+        log_error("watch-failed", "reason=\"%s\" consequence=\"changes by others are not seen\"",
+                  diag_text(&why, -EIO));
+    if (reconcile_start(&config, &r, &why) < 0)
+        log_error("reconcile-failed", "reason=\"%s\"", diag_text(&why, -EIO));
+    __atomic_store_n(&d->reconcile, r, __ATOMIC_RELEASE);
+    /* What moved between the first look at the refs and the watch. */
+    on_refs(d);
+    log_info("mounted", "repository=\"%s\" mountpoint=\"%s\"%s%s%s", d->config->repository,
+             d->config->mountpoint, d->idle_why ? " idle=\"" : "", d->idle_why ? d->idle_why : "",
+             d->idle_why ? "\"" : "");
+    d->ready(d->ready_arg);
+}
+
+/* Lets attempts finish, while the mount still answers them. */
+static void stop_reconciling(struct daemon *d)
+{
+    reconcile_stop(__atomic_exchange_n(&d->reconcile, NULL, __ATOMIC_ACQ_REL), GRACE);
+}
+
+/* A thread that waits for SIGTERM, SIGINT or SIGHUP. */
+static void *wait_for_signal(void *arg)
+{
+    struct daemon *d = arg;
+    sigset_t ends;
+    int signal;
+
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGHUP);
+    sigwait(&ends, &signal);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    log_info("ending", "signal=%s", sigabbrev_np(signal));
+    stop_reconciling(d);
+    mount_end(d->mount);
+    return NULL;
+}
+
+static int serve(struct daemon *d, struct diag *reterr)
+{
+    pthread_t waiter;
+    int r = -pthread_create(&waiter, NULL, wait_for_signal, d);
+
+    if (r < 0)
+        return diag_fail(reterr, r, "cannot start a thread: %s", strerror(-r));
+    mainline_listen(d->mainline, on_mainline, d);
+    r = mount_serve(d->mount, on_ready, d);
+    if (r < 0)
+        diag_fail(reterr, r, "the mount on %s ended: %s", d->config->mountpoint, strerror(-r));
+    pthread_cancel(waiter);
+    pthread_join(waiter, NULL);
+    log_info("unmounted", "mountpoint=\"%s\"", d->config->mountpoint);
+    return r;
+}
+
+static void close_all(struct daemon *d)
+{
+    watch_free(d->watch);
+    stop_reconciling(d);
+    mount_free(d->mount);
+    node_unref(d->events);
+    node_table_free(d->table);
+    staging_free(d->staging);
+    view_free(d->view);
+    fleet_board_free(d->board);
+    ledger_free(d->ledger);
+    mainline_free(d->mainline);
+    repo_free(d->repo);
+    lease_free(d->lease);
+    lease_free(d->state_lock);
+    free(d->state_dir);
+    free(d->idle_why);
+    free(d->host);
+    free(d->note);
+}
+
+/* The host's name as it stands in refs, records and addresses. The caller frees. */
+static char *host_name(void)
+{
+    char name[256] = "";
+
+    if (gethostname(name, sizeof(name) - 1) < 0 || !*name)
+        return xstrdup("localhost");
+    return xstrdup(name);
+}
+
+int daemon_run(const struct options *options, const struct config *config, void (*ready)(void *arg),
+               void *arg, struct diag *reterr)
+{
+    struct daemon d = {
+        .options = options,
+        .config = config,
+        .host = host_name(),
+        .started = clock_real(),
+        .ready = ready,
+        .ready_arg = arg,
+    };
+
+    d.note = xasprintf("onwardfs (pid %d) mounted on %s", getpid(), config->mountpoint);
+    int r = open_repository(&d, reterr);
+    if (r == 0)
+        r = open_nodes(&d, reterr);
+    if (r == 0)
+        r = open_mount(&d, reterr);
+    if (r == 0)
+        r = serve(&d, reterr);
+    close_all(&d);
+    return r;
+}

@@ -1,0 +1,227 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "daemon/state_dir.h"
+#include "onward/version.h"
+
+/* onwardfs: reads the command line and the configuration, goes to the background when the mount answers,
+ * and fails with one clear line (several for a configuration that is wrong) and status 1; 2 for usage. */
+
+#define DEFAULT_CONFIG "/etc/onwardfs/config.yaml"
+
+/* Where the parent learns how it went: "+" (the mount answers), or "!" and the reason. -1 in the
+ * foreground and once it has been told. */
+static int parent_fd = -1;
+
+static void tell_parent(char sign, const char *reason)
+{
+    _cleanup_free_ char *message = xasprintf("%c%s", sign, reason);
+
+    if (io_write_full(parent_fd, message, strlen(message)) < 0)
+        log_warn("parent-gone", "reason=\"%s\"", reason);
+    closep(&parent_fd);
+}
+
+static void on_ready(void *arg)
+{
+    if (parent_fd < 0)
+        return;
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) {
+        dup2(null, STDIN_FILENO);
+        dup2(null, STDOUT_FILENO);
+        dup2(null, STDERR_FILENO);
+        close(null);
+    }
+    tell_parent('+', "");
+}
+
+/* The parent: waits until the daemon says how it went. */
+static int wait_for_daemon(int fd)
+{
+    _cleanup_(buf_done) struct buf reason = {0};
+
+    io_read_fd(fd, 1 << 20, &reason);
+    if (!reason.len)
+        buf_adds(&reason, "!the daemon died while it was starting; try -f to see why");
+    if (reason.data[0] == '+')
+        return 0;
+    fprintf(stderr, "onwardfs: %s\n", reason.data + 1);
+    return 1;
+}
+
+/* Splits into a parent, which waits, and the daemon, which returns 0 here. */
+static int go_background(void)
+{
+    int fds[2];
+
+    if (pipe2(fds, O_CLOEXEC) < 0)
+        return -errno;
+    pid_t pid = fork();
+    if (pid < 0)
+        return -errno;
+    if (pid > 0) {
+        close(fds[1]);
+        exit(wait_for_daemon(fds[0]));
+    }
+    close(fds[0]);
+    parent_fd = fds[1];
+    setsid();
+    return 0;
+}
+
+/* Reads the file that the command line names, or the default one if it is there. */
+static int load_config(const struct options *o, struct config *ret, struct diag *reterr)
+{
+    struct findings findings = {0};
+    const char *path = o->config ? o->config : DEFAULT_CONFIG;
+    int r = config_load(path, ret, &findings, reterr);
+
+    if (r == -ENOENT && !o->config) {
+        config_init(ret);
+        r = 0;
+    }
+    if (findings.n) {
+        _cleanup_(buf_done) struct buf text = {0};
+        findings_render(&findings, &text);
+        fprintf(stderr, "%s", buf_str(&text));
+        r = diag_fail(reterr, -EINVAL, "the configuration %s is wrong: see above", path);
+    }
+    findings_done(&findings);
+    return r;
+}
+
+static void replace(char **at, char *value)
+{
+    free(*at);
+    *at = value;
+}
+
+static int make_absolute(char **path, const char *what, struct diag *reterr)
+{
+    char *real = realpath(*path, NULL);
+
+    if (!real)
+        return diag_fail(reterr, -errno, "%s %s: %s", what, *path, strerror(errno));
+    replace(path, real);
+    return 0;
+}
+
+/* The command line overrides the file; then everything that is needed must be there. */
+static int complete_config(const struct options *o, struct config *c, struct diag *reterr)
+{
+    const struct {
+        const char *from;
+        char **to;
+    } overrides[] = {
+        {o->repository, &c->repository},
+        {o->mountpoint, &c->mountpoint},
+        {o->branch, &c->branch},
+        {o->state, &c->state},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(overrides); i++)
+        if (overrides[i].from)
+            replace(overrides[i].to, xstrdup(overrides[i].from));
+    if (!c->repository || !c->mountpoint)
+        return diag_fail(reterr, -EINVAL,
+                         "usage: onwardfs [-f] [-o OPTION,…] [--config FILE] REPOSITORY MOUNTPOINT");
+    int r = make_absolute(&c->repository, "cannot open the repository", reterr);
+    if (r == 0 && access(c->mountpoint, F_OK) < 0 && errno == ENOTCONN)
+        return diag_fail(reterr, -ENOTCONN,
+                         "cannot mount on %s: a daemon that died left its mount there; run "
+                         "`fusermount3 -u %s` and try again", c->mountpoint, c->mountpoint);
+    if (r == 0)
+        r = make_absolute(&c->mountpoint, "cannot mount on", reterr);
+    if (r == 0 && !c->state)
+        r = state_dir_default(&c->state, reterr);
+    if (r < 0)
+        return r;
+    /* The daemon changes no directory, but what starts it may: keep the state path absolute. */
+    r = io_make_dirs(AT_FDCWD, c->state, 0700);
+    if (r < 0)
+        return diag_fail(reterr, r, "cannot make the state directory %s: %s; give -o state=DIR",
+                         c->state, strerror(-r));
+    return make_absolute(&c->state, "cannot use the state directory", reterr);
+}
+
+static void prepare_process(void)
+{
+    sigset_t ends;
+    struct rlimit files;
+
+    /* Every thread but the main loop leaves these to it. */
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigaddset(&ends, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &ends, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    umask(0077);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static int serve(const struct options *o, struct diag *reterr)
+{
+    _cleanup_(config_done) struct config config = {0};
+    int r = load_config(o, &config, reterr);
+
+    if (r == 0)
+        r = complete_config(o, &config, reterr);
+    if (r == 0 && !o->foreground)
+        r = go_background();
+    if (r < 0)
+        return r;
+    prepare_process();
+    log_open(!o->foreground, o->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+    return daemon_run(o, &config, on_ready, NULL, reterr);
+}
+
+static int show_usage(void)
+{
+    _cleanup_(buf_done) struct buf text = {0};
+
+    options_usage(&text);
+    fputs(text.data, stdout);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_(options_done) struct options o = {0};
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = options_parse(argc, argv, &o, &why);
+
+    if (r < 0) {
+        fprintf(stderr, "onwardfs: %s\n", diag_text(&why, r));
+        return 2;
+    }
+    if (o.help)
+        return show_usage();
+    if (o.version) {
+        puts("onwardfs " ONWARD_VERSION);
+        return 0;
+    }
+    r = serve(&o, &why);
+    if (r == 0)
+        return 0;
+    if (parent_fd >= 0)
+        tell_parent('!', diag_text(&why, r));
+    else
+        fprintf(stderr, "onwardfs: %s\n", diag_text(&why, r));
+    return 1;
+}

@@ -1,0 +1,133 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/metric.h"
+#include "onward/version.h"
+#include "tree/control.h"
+#include "view/context.h"
+
+/* .onward/: the daemon's own files. Found by name, not listed in the root, so that walks over the mount
+ * do not enter it. */
+
+static int64_t onward_mtime(void *ctx)
+{
+    return view_fleet_time(ctx);
+}
+
+static int open_text(struct view *v, uint64_t ino, struct buf *text, struct node **ret)
+{
+    *ret = text_node_new(v->config.table, ino, text, onward_mtime(v));
+    return 0;
+}
+
+static int open_status(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    struct view *v = ctx;
+    struct buf text = {0};
+
+    v->config.status_text(v->config.ctx, &text);
+    return open_text(v, ino, &text, ret);
+}
+
+static int open_config(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    struct view *v = ctx;
+    struct buf text = {0};
+
+    v->config.config_text(v->config.ctx, &text);
+    return open_text(v, ino, &text, ret);
+}
+
+static int open_metrics(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    struct buf text = {0};
+
+    metric_render(&text);
+    return open_text(ctx, ino, &text, ret);
+}
+
+static int open_version(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    struct buf text = {0};
+
+    buf_adds(&text, "onwardfs " ONWARD_VERSION "\n");
+    return open_text(ctx, ino, &text, ret);
+}
+
+static int open_events(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    *ret = node_ref(((struct view *)ctx)->config.events);
+    return 0;
+}
+
+/* Runs a command and keeps its reason for the same user's next read of `outcome`. */
+static int on_command(void *ctx, const struct caller *who, const char *line)
+{
+    struct view *v = ctx;
+    _cleanup_(diag_done) struct diag why = {0};
+    _cleanup_free_ char *uid = xasprintf("%u", who->uid);
+    int r = v->config.command(v->config.ctx, who, line, &why);
+    char *outcome = r < 0 ? xasprintf("%s: %s\n", line, diag_text(&why, r))
+                          : xasprintf("%s: done\n", line);
+
+    if (r < 0)
+        log_warn("command-failed", "uid=%s line=\"%s\" reason=\"%s\"", uid, line, diag_text(&why, r));
+    pthread_mutex_lock(&v->lock);
+    free(map_put(&v->outcomes, uid, outcome));
+    pthread_mutex_unlock(&v->lock);
+    return r;
+}
+
+static int open_ctl(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    struct view *v = ctx;
+    struct control_config config = {
+        .mode = 0200,
+        .uid = (uid_t)-1,
+        .gid = (gid_t)-1,
+        .mtime = onward_mtime(v),
+        .command = on_command,
+        .ctx = v,
+    };
+
+    *ret = control_node_get(v->config.table, ino, &config);
+    return 0;
+}
+
+static int open_outcome(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    struct view *v = ctx;
+    struct buf text = {0};
+    _cleanup_free_ char *uid = xasprintf("%u", caller_current().uid);
+
+    pthread_mutex_lock(&v->lock);
+    const char *outcome = map_get(&v->outcomes, uid);
+    buf_adds(&text, outcome ? outcome : "");
+    pthread_mutex_unlock(&v->lock);
+    return open_text(v, ino, &text, ret);
+}
+
+static const struct menu_item onward_items[] = {
+    {"status.json", S_IFREG, false, NULL, open_status},
+    {"metrics", S_IFREG, false, NULL, open_metrics},
+    {"events", S_IFREG, false, NULL, open_events},
+    {"config.yaml", S_IFREG, false, NULL, open_config},
+    {"version", S_IFREG, false, NULL, open_version},
+    {"ctl", S_IFREG, false, NULL, open_ctl},
+    {"outcome", S_IFREG, false, NULL, open_outcome},
+};
+
+static const struct menu onward_menu = {
+    .kind = "onward",
+    .items = onward_items,
+    .n = ARRAY_SIZE(onward_items),
+    .mode = 0555,
+    .mtime = onward_mtime,
+};
+
+struct node *onward_node(struct view *v, uint64_t ino)
+{
+    return menu_node_get(v->config.table, &onward_menu, "", ino, v, NULL);
+}

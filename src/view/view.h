@@ -1,0 +1,48 @@
+/* The read-only namespaces of the mount, as nodes: one file of this folder for each visible directory.
+ *
+ *   root.c        README fleet head, and the doors to the rest
+ *   revisions.c   revisions/: every revision by id, expressions as symlinks
+ *   snapshot.c    the tree of one revision
+ *   refs_dir.c    branches/ and tags/
+ *   sites.c       sites/, teams/; site.c: one site; generations.c: its history
+ *   commits.c     commits/<id>/: about a revision
+ *   onward_dir.c  .onward/
+ *
+ * Views read: Git through repo/, the fleet from its board, the ledger. They decide nothing, and write
+ * nothing but what `.onward/ctl` hands to its callback. They know no FUSE and can be tested as nodes. */
+#ifndef ONWARD_VIEW_VIEW_H
+#define ONWARD_VIEW_VIEW_H
+
+#include "ledger/ledger.h"
+#include "repo/mainline.h"
+#include "site/fleet.h"
+#include "tree/node.h"
+
+struct view_config {
+    struct repo *repo;
+    struct mainline *mainline;
+    struct fleet_board *board;
+    struct ledger *ledger; /* NULL: no history of sites (a repository that cannot be written) */
+    struct node_table *table;
+    struct node *staging; /* the node of staging/; NULL: there is none */
+    struct node *events;  /* the node of .onward/events */
+    /* Texts of `.onward/`: the configuration in force, and the daemon's own status as JSON. */
+    void (*config_text)(void *ctx, struct buf *out);
+    void (*status_text)(void *ctx, struct buf *out);
+    /* A line that was written to `.onward/ctl`. */
+    int (*command)(void *ctx, const struct caller *who, const char *line, struct diag *reterr);
+    void *ctx;
+};
+
+#define VIEW_ROOT_INO UINT64_C(1)
+
+struct view;
+
+/* Everything in `config` must outlive the view. */
+struct view *view_new(const struct view_config *config);
+/* All its nodes must be gone. */
+void view_free(struct view *v);
+/* The root directory of the mount, referenced. */
+struct node *view_root(struct view *v);
+
+#endif
