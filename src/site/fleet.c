@@ -1,0 +1,287 @@
+#include "site/fleet.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define ABBREV     12                /* digits of an id in the table */
+#define FIRST_WAIT (30 * NS_PER_SEC) /* for the first snapshot */
+
+const char *site_state_name(enum site_state s)
+{
+    static const char *const names[SITE_STATES] = {
+        [SITE_UNKNOWN] = "unknown", [SITE_PENDING] = "pending", [SITE_MIGRATING] = "migrating",
+        [SITE_IN_SYNC] = "in-sync", [SITE_DRIFTED] = "drifted", [SITE_FAILED] = "failed",
+        [SITE_STALLED] = "stalled", [SITE_HELD] = "held",       [SITE_SUSPENDED] = "suspended",
+    };
+
+    return names[s];
+}
+
+struct fleet *fleet_new(void)
+{
+    struct fleet *f = NEW(struct fleet);
+
+    f->refs = 1;
+    return f;
+}
+
+struct fleet *fleet_ref(struct fleet *f)
+{
+    __atomic_add_fetch(&f->refs, 1, __ATOMIC_RELAXED);
+    return f;
+}
+
+static void site_status_done(struct site_status *s)
+{
+    free(s->name);
+    free(s->team);
+    free(s->backend);
+    free(s->source);
+    vec_foreach (path, &s->include)
+        free(*path);
+    free(s->include.v);
+    free(s->deployed_source);
+    free(s->previous_source);
+    free(s->message);
+    vec_foreach (b, &s->blocked_by)
+        free(b->detail);
+    free(s->blocked_by.v);
+}
+
+void fleet_unref(struct fleet *f)
+{
+    if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    vec_foreach (s, &f->sites)
+        site_status_done(s);
+    free(f->sites.v);
+    free(f->problem);
+    free(f);
+}
+
+static int by_name(const void *key, const void *site)
+{
+    return strcmp(key, ((const struct site_status *)site)->name);
+}
+
+const struct site_status *fleet_site(const struct fleet *f, const char *name)
+{
+    return f->sites.n ? bsearch(name, f->sites.v, f->sites.n, sizeof(*f->sites.v), by_name) : NULL;
+}
+
+/* ---- the table ---- */
+
+enum { COLUMNS = 6 };
+
+struct row {
+    char text[3][OID_HEX + 1]; /* room for what is made here */
+    const char *cells[COLUMNS];
+};
+
+static const char *abbreviate(const struct oid *oid, char out[OID_HEX + 1])
+{
+    if (oid_is_zero(oid))
+        return "-";
+    oid_hex(oid, out)[ABBREV] = 0;
+    return out;
+}
+
+static void row_fill(const struct site_status *s, struct row *r)
+{
+    r->cells[0] = s->name;
+    r->cells[1] = s->team;
+    r->cells[2] = site_state_name(s->state);
+    r->cells[3] = abbreviate(&s->deployed, r->text[0]);
+    r->cells[4] = abbreviate(&s->desired, r->text[1]);
+    r->cells[5] = s->since ? clock_format(s->since, r->text[2]) : "-";
+}
+
+static void row_render(const struct row *r, const int width[COLUMNS], struct buf *out)
+{
+    for (int i = 0; i < COLUMNS - 1; i++)
+        buf_addf(out, "%-*s  ", width[i], r->cells[i]);
+    buf_addf(out, "%s\n", r->cells[COLUMNS - 1]);
+}
+
+static void row_measure(const struct row *r, int width[COLUMNS])
+{
+    for (int i = 0; i < COLUMNS; i++) {
+        int n = strlen(r->cells[i]);
+        width[i] = n > width[i] ? n : width[i];
+    }
+}
+
+void fleet_render(const struct fleet *f, struct buf *out)
+{
+    static const struct row header = {
+        .cells = {"SITE", "TEAM", "STATE", "DEPLOYED", "DESIRED", "SINCE"}};
+    int width[COLUMNS] = {0};
+    struct row row;
+
+    if (f->problem) {
+        buf_adds(out, "# ");
+        buf_add_escaped(out, f->problem);
+        buf_addc(out, '\n');
+    }
+    row_measure(&header, width);
+    vec_foreach (s, &f->sites) {
+        row_fill(s, &row);
+        row_measure(&row, width);
+    }
+    row_render(&header, width, out);
+    vec_foreach (s, &f->sites) {
+        row_fill(s, &row);
+        row_render(&row, width, out);
+    }
+}
+
+/* ---- one site ----
+ * `status` is made from `status.json`, so that the two cannot disagree. */
+
+static void put_oid(json_t *j, const char *key, const struct oid *oid)
+{
+    char hex[OID_HEX + 1];
+
+    json_put_str(j, key, oid_is_zero(oid) ? NULL : oid_hex(oid, hex));
+}
+
+static void put_time(json_t *j, const char *key, int64_t real)
+{
+    char text[CLOCK_TEXT];
+
+    json_put_str(j, key, real ? clock_format(real, text) : NULL);
+}
+
+static void put_count(json_t *j, const char *key, uint64_t n)
+{
+    json_object_set_new(j, key, n ? json_integer(n) : json_null());
+}
+
+json_t *site_status_json(const struct site_status *s)
+{
+    json_t *j = json_object(), *blocked = json_array();
+
+    json_put_str(j, "site", s->name);
+    json_put_str(j, "team", s->team);
+    json_put_str(j, "state", site_state_name(s->state));
+    put_oid(j, "desired", &s->desired);
+    put_oid(j, "deployed", &s->deployed);
+    put_oid(j, "previous", &s->previous);
+    put_count(j, "generation", s->generation);
+    put_count(j, "attempt", s->attempt);
+    json_put_str(j, "step", s->step);
+    put_time(j, "since", s->since);
+    put_time(j, "deadline", s->deadline);
+    json_put_str(j, "message", s->message);
+    vec_foreach (b, &s->blocked_by) {
+        json_t *why = json_object();
+        json_put_str(why, "kind", b->kind);
+        json_put_str(why, "detail", b->detail);
+        json_array_append_new(blocked, why);
+    }
+    json_object_set_new(j, "blocked_by", blocked);
+    put_oid(j, "inputs", &s->desired_inputs);
+    json_put_str(j, "backend", s->backend);
+    return j;
+}
+
+/* One "key: value" line. */
+static void line_add(struct buf *out, const char *key, const json_t *value)
+{
+    if (json_is_integer(value)) {
+        buf_addf(out, "%s: %lld\n", key, (long long)json_integer_value(value));
+    } else if (json_is_string(value)) {
+        buf_addf(out, "%s: ", key);
+        buf_add_escaped(out, json_string_value(value));
+        buf_addc(out, '\n');
+    }
+}
+
+void site_status_render(const struct site_status *s, struct buf *out)
+{
+    json_t *j = site_status_json(s), *value;
+    const char *key;
+
+    json_object_foreach(j, key, value)
+    {
+        if (!json_is_array(value))
+            line_add(out, key, value);
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            json_t *why = json_array_get(value, i);
+            const char *detail = json_str(why, "detail", NULL);
+            json_t *text = json_sprintf("%s%s%s", json_str(why, "kind", ""), detail ? ": " : "",
+                                        detail ? detail : "");
+            line_add(out, key, text);
+            json_decref(text);
+        }
+    }
+    json_decref(j);
+}
+
+/* ---- the board ---- */
+
+struct fleet_board {
+    pthread_mutex_t lock;
+    pthread_cond_t published;
+    struct fleet *newest; /* NULL until the first */
+    int64_t at;           /* of the newest */
+};
+
+struct fleet_board *fleet_board_new(void)
+{
+    struct fleet_board *b = NEW(struct fleet_board);
+    pthread_condattr_t attr;
+
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&b->published, &attr);
+    pthread_condattr_destroy(&attr);
+    return b;
+}
+
+void fleet_board_free(struct fleet_board *b)
+{
+    if (!b)
+        return;
+    fleet_unref(b->newest);
+    pthread_cond_destroy(&b->published);
+    pthread_mutex_destroy(&b->lock);
+    free(b);
+}
+
+void fleet_board_publish(struct fleet_board *b, struct fleet *f)
+{
+    int64_t now = clock_real();
+
+    pthread_mutex_lock(&b->lock);
+    struct fleet *gone = b->newest;
+    b->at = f->at = now > b->at ? now : b->at + 1;
+    b->newest = f;
+    pthread_cond_broadcast(&b->published);
+    pthread_mutex_unlock(&b->lock);
+    fleet_unref(gone);
+}
+
+struct fleet *fleet_board_get(struct fleet_board *b)
+{
+    struct timespec until = clock_timespec(clock_mono() + FIRST_WAIT);
+    struct fleet *f = NULL;
+    int r = 0;
+
+    pthread_mutex_lock(&b->lock);
+    while (!b->newest && !r)
+        r = pthread_cond_timedwait(&b->published, &b->lock, &until);
+    if (b->newest)
+        f = fleet_ref(b->newest);
+    pthread_mutex_unlock(&b->lock);
+    if (f)
+        return f;
+    f = fleet_new();
+    f->problem = xstrdup("the state of the sites is not known yet");
+    return f;
+}
