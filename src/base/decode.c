@@ -315,8 +315,8 @@ static bool decode_other(struct decode *d, const struct decode_key *k, const str
     return findings_count(d->findings) == before;
 }
 
-static bool decode_value(struct decode *d, const struct decode_key *k, const struct yaml_node *v,
-                         void *field)
+bool decode_one(struct decode *d, const struct decode_key *k, const struct yaml_node *v,
+                void *field)
 {
     switch (k->type) {
     case DECODE_STRING:
@@ -373,7 +373,7 @@ void decode_mapping(struct decode *d, const struct yaml_node *node, const char *
         const struct decode_key *k = find_key(keys, nkeys, key);
         if (!k)
             unknown_key(d, key, what, keys, nkeys);
-        else if (decode_value(d, k, value, field_of(k, out)) && given)
+        else if (decode_one(d, k, value, field_of(k, out)) && given)
             given[k - keys] = value;
     }
     report_missing(d, node, what, keys, nkeys);

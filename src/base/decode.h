@@ -63,6 +63,10 @@ struct decode_key {
 void decode_mapping(struct decode *d, const struct yaml_node *node, const char *what,
                     const struct decode_key *keys, size_t nkeys, void *out,
                     const struct yaml_node **given);
+/* One value by one row, whose offset does not count: `field` is the field. True when it was right.
+ */
+bool decode_one(struct decode *d, const struct decode_key *k, const struct yaml_node *value,
+                void *field);
 /* Copies the fields of the rows with given[i] from one struct to another. Rows of type MAPPING,
  * NODE and CUSTOM are not copied. */
 void decode_apply(const struct decode_key *keys, size_t nkeys, const struct yaml_node *const *given,
@@ -79,7 +83,7 @@ void decode_expected(struct decode *d, const struct yaml_node *node, const char 
 /* A scalar that is a string without NUL: its text, else NULL and a finding. */
 const char *decode_string(struct decode *d, const struct yaml_node *node, const char *key);
 
-/* `word` or, if that is close to one of the names, which one is meant; NULL if none is. */
+/* The one of the names that `word` is probably meant to be; NULL if none is close. Borrowed. */
 const char *decode_did_you_mean(const char *word, const char *const *names, size_t n);
 
 #endif
