@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "mount/requests.h"
 
@@ -24,6 +25,7 @@ struct mount {
     struct fuse_session *session;
     bool mounted;
     pthread_t server; /* who is in mount_serve() */
+    bool served;      /* mount_serve() is about to return */
 };
 
 /* What libfuse says, kept while mounting (it becomes the reason), logged afterwards. */
@@ -170,13 +172,18 @@ int mount_serve(struct mount *m, void (*ready)(void *arg), void *arg)
     fuse_loop_cfg_set_clone_fd(config, 0);
     int r = fuse_session_loop_mt(m->session, config);
     fuse_loop_cfg_destroy(config);
+    __atomic_store_n(&m->served, true, __ATOMIC_RELEASE);
     return r < 0 ? r : 0;
 }
 
 void mount_end(struct mount *m)
 {
     fuse_session_exit(m->session);
-    pthread_kill(m->server, WAKE_SIGNAL);
+    /* Again and again: a signal that comes just before the loop begins to wait would be lost. */
+    while (!__atomic_load_n(&m->served, __ATOMIC_ACQUIRE)) {
+        pthread_kill(m->server, WAKE_SIGNAL);
+        nanosleep(&(struct timespec){.tv_nsec = 10 * NS_PER_MS}, NULL);
+    }
 }
 
 void mount_free(struct mount *m)
