@@ -347,7 +347,9 @@ static void add_backend(struct buf *out, const struct backend_config *b)
 {
     char text[CLOCK_TEXT];
 
-    buf_addf(out, "  %s:\n", b->name);
+    buf_adds(out, "  ");
+    add_string(out, b->name);
+    buf_adds(out, ":\n");
     add_kind(out, b);
     buf_addf(out, "    timeout: %s\n", format_duration(b->timeout, text));
     buf_addf(out, "    concurrency: %d\n", b->concurrency);
