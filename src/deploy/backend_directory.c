@@ -1,0 +1,421 @@
+/* Publishes a site's inputs as directories:
+ *
+ *     <directory>/<id>/         a version: the inputs at revision <id>, at their paths from the
+ * root <directory>/current       symlink to the version that is in force <directory>/.onward who
+ * publishes here: one line with the site's name; locked meanwhile <directory>/.new-<id>     a
+ * version in the making <directory>/.old-<id>     one on its way out
+ *
+ * Invariants: D1 a directory named by an id was complete, and on disk, when it got that name. D2
+ * `current` always names a version, by one rename. D3 what `current` names is never removed nor
+ * changed in place. D4 nothing outside <directory> is touched. D5 two sites never publish to one
+ * directory. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/io.h"
+#include "deploy/backend.h"
+#include "deploy/publication.h"
+
+#define OWNER_FILE   ".onward"
+#define CURRENT      "current"
+#define CURRENT_NEW  ".new-current"
+#define STAGE_PREFIX ".new-"
+#define TRASH_PREFIX ".old-"
+
+struct backend_directory {
+    struct backend backend;
+};
+
+/* One call. */
+struct publishing {
+    const struct backend_config *config;
+    const struct backend_request *request;
+    struct backend_result *result;
+    char id[OID_HEX + 1], stage[sizeof(STAGE_PREFIX) + OID_HEX];
+    int64_t deadline; /* mono */
+    int dirfd;        /* <directory> */
+    int owner;        /* <directory>/.onward, locked */
+    struct publication publication;
+};
+
+static void publishing_done(struct publishing *p)
+{
+    publication_done(&p->publication);
+    free((void *)p->publication.paths);
+    closep(&p->owner);
+    closep(&p->dirfd);
+}
+
+/* Says how it ended. Returns -1, which only means that the result is set. */
+static int end(struct publishing *p, enum backend_end how, const char *what, int err)
+{
+    if (err)
+        backend_result_set(p->result, how, "%s: %s", what, strerror(-err));
+    else
+        backend_result_set(p->result, how, "%s", what);
+    return -1;
+}
+
+static bool is_stopped(const struct publishing *p)
+{
+    struct pollfd fd = {p->request->stop_fd, POLLIN, 0};
+
+    return p->request->stop_fd >= 0 && poll(&fd, 1, 0) > 0;
+}
+
+static bool halt(void *arg)
+{
+    const struct publishing *p = arg;
+
+    return clock_mono() >= p->deadline || is_stopped(p);
+}
+
+/* How a publication's failure ends the call. */
+static int end_publication(struct publishing *p, int err, const struct diag *why)
+{
+    enum backend_end how = err != -ECANCELED ? err == -EINVAL ? BACKEND_STALLED : BACKEND_FAILED
+                           : is_stopped(p)   ? BACKEND_STOPPED
+                                             : BACKEND_TIMEOUT;
+
+    return end(p, how, diag_text(why, err), 0);
+}
+
+/* ---- where --------------------------------------------------------------------------------------
+ */
+
+/* Adds a value that comes from the repository: it must be one plain component. */
+static int add_component(struct buf *path, const char *value)
+{
+    if (!*value || strchr(value, '/') || !strcmp(value, ".") || !strcmp(value, ".."))
+        return -EINVAL;
+    buf_adds(path, value);
+    return 0;
+}
+
+static int expand(const char *pattern, const struct site *site, struct buf *ret)
+{
+    int r = 0;
+
+    for (const char *p = pattern; *p && r == 0;) {
+        bool is_site = !strncmp(p, "{site}", 6), is_team = !strncmp(p, "{team}", 6);
+        if (is_site || is_team)
+            r = add_component(ret, is_site ? site->name : site->team);
+        else
+            buf_addc(ret, *p);
+        p += is_site || is_team ? 6 : 1;
+    }
+    return r;
+}
+
+static int open_directory(struct publishing *p)
+{
+    _cleanup_(buf_done) struct buf path = {0};
+    const struct site *site = p->request->site;
+    int r = expand(p->config->directory, site, &path);
+
+    if (r < 0)
+        return end(p, BACKEND_STALLED, "the site's name or team cannot name a directory", 0);
+    r = io_make_dirs(AT_FDCWD, path.data, 0755);
+    if (r == 0) {
+        p->dirfd = open(path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r = p->dirfd < 0 ? -errno : 0;
+    }
+    return r < 0 ? end(p, BACKEND_FAILED, path.data, r) : 0;
+}
+
+/* Makes sure that this is the only one who publishes here (D5). */
+static int take_ownership(struct publishing *p)
+{
+    _cleanup_(buf_done) struct buf name = {0}, text = {0};
+    int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+
+    p->owner = openat(p->dirfd, OWNER_FILE, flags, 0644);
+    if (p->owner < 0)
+        return end(p, BACKEND_FAILED, OWNER_FILE, -errno);
+    if (flock(p->owner, LOCK_EX | LOCK_NB) < 0)
+        return end(p, BACKEND_LATER, "another process publishes to the same directory", 0);
+    int r = io_read_fd(p->owner, PATH_MAX, &text);
+    if (r < 0)
+        return end(p, BACKEND_FAILED, OWNER_FILE, r);
+    buf_addf(&name, "%s\n", p->request->site->name);
+    if (text.len && strcmp(text.data, name.data) != 0) {
+        text.data[strcspn(text.data, "\n")] = 0;
+        backend_result_set(p->result, BACKEND_STALLED,
+                           "the directory belongs to site %s: put {site} into the backend's "
+                           "directory, or remove its .onward",
+                           text.data);
+        return -1;
+    }
+    if (!text.len)
+        r = io_pwrite_full(p->owner, name.data, name.len, 0);
+    return r < 0 ? end(p, BACKEND_FAILED, OWNER_FILE, r) : 0;
+}
+
+/* ---- versions -----------------------------------------------------------------------------------
+ */
+
+static bool is_leftover(const char *name)
+{
+    return !strncmp(name, STAGE_PREFIX, strlen(STAGE_PREFIX)) ||
+           !strncmp(name, TRASH_PREFIX, strlen(TRASH_PREFIX));
+}
+
+struct version {
+    char *name;
+    int64_t time; /* when it was last put in force */
+};
+
+struct versions {
+    VEC(struct version);
+};
+
+static void versions_done(struct versions *v)
+{
+    vec_foreach (e, v)
+        free(e->name);
+    free(v->v);
+}
+
+/* Lists the names that `wanted` accepts. */
+static int list(int dirfd, bool (*wanted)(const char *name), struct versions *ret)
+{
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct stat st;
+
+    if (!dir)
+        return -errno;
+    for (const struct dirent *e; (e = readdir(dir));) {
+        if (!wanted(e->d_name) || fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        *VEC_ADD(ret) = (struct version){.name = xstrdup(e->d_name), .time = clock_ns(st.st_mtim)};
+    }
+    return 0;
+}
+
+/* Removes what a crash left half made or half removed. */
+static int clean(struct publishing *p)
+{
+    _cleanup_(versions_done) struct versions left = {0};
+    int r = list(p->dirfd, is_leftover, &left);
+
+    vec_foreach (e, &left)
+        if (r == 0)
+            r = io_remove_tree(p->dirfd, e->name);
+    return r < 0 ? end(p, BACKEND_FAILED, "cannot remove what an earlier attempt left", r) : 0;
+}
+
+/* Takes a version out of sight by one rename, then away. */
+static int discard(struct publishing *p, const char *name)
+{
+    _cleanup_free_ char *trash = xasprintf(TRASH_PREFIX "%s", name);
+
+    if (renameat(p->dirfd, name, p->dirfd, trash) < 0)
+        return -errno;
+    return io_remove_tree(p->dirfd, trash);
+}
+
+/* 1 if the version is there and exactly right, 0 if it must be written; -1. */
+static int is_complete(struct publishing *p)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    _cleanup_close_ int fd =
+        openat(p->dirfd, p->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0)
+        return 0;
+    int r = publication_compare(&p->publication, fd, &why);
+    if (r < 0)
+        return end_publication(p, r, &why);
+    if (r == 1 && futimens(fd, NULL) < 0)
+        return end(p, BACKEND_FAILED, p->id, -errno);
+    return r;
+}
+
+/* Writes the version beside its place, durably. */
+static int write_stage(struct publishing *p)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+
+    if (mkdirat(p->dirfd, p->stage, 0700) < 0)
+        return end(p, BACKEND_FAILED, p->stage, -errno);
+    _cleanup_close_ int fd =
+        openat(p->dirfd, p->stage, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return end(p, BACKEND_FAILED, p->stage, -errno);
+    int r = publication_write(&p->publication, fd, &why);
+    if (r < 0)
+        return end_publication(p, r, &why);
+    if (fchmod(fd, 0755) < 0 || futimens(fd, NULL) < 0 || fsync(fd) < 0)
+        return end(p, BACKEND_FAILED, p->stage, -errno);
+    return 0;
+}
+
+/* Gives the staged version its name (D1). What had the name is exchanged for it in one step, since
+ * `current` may name it (D3), and then removed. */
+static int put_in_place(struct publishing *p)
+{
+    int r = renameat2(p->dirfd, p->stage, p->dirfd, p->id, RENAME_NOREPLACE);
+
+    if (r < 0 && errno == EEXIST) {
+        r = renameat2(p->dirfd, p->stage, p->dirfd, p->id, RENAME_EXCHANGE);
+        if (r == 0 && (r = io_remove_tree(p->dirfd, p->stage)) < 0)
+            return end(p, BACKEND_FAILED, p->stage, r);
+    }
+    if (r < 0 || fsync(p->dirfd) < 0)
+        return end(p, BACKEND_FAILED, p->id, -errno);
+    return 0;
+}
+
+static int make_version(struct publishing *p)
+{
+    int r = is_complete(p);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = write_stage(p);
+    if (r == 0)
+        r = put_in_place(p);
+    if (r < 0)
+        io_remove_tree(p->dirfd, p->stage); /* the next call tries again if this fails */
+    return r;
+}
+
+/* ---- current ------------------------------------------------------------------------------------
+ */
+
+/* What `current` names; "" when there is none. -errno, -EINVAL when it is no symlink. */
+static int read_current(struct publishing *p, char ret[PATH_MAX])
+{
+    ssize_t n = readlinkat(p->dirfd, CURRENT, ret, PATH_MAX - 1);
+
+    if (n < 0 && errno != ENOENT)
+        return -errno;
+    ret[n < 0 ? 0 : n] = 0;
+    return 0;
+}
+
+static int move_current(struct publishing *p)
+{
+    char now[PATH_MAX];
+    int r = read_current(p, now);
+
+    if (r == -EINVAL)
+        return end(p, BACKEND_STALLED, "\"" CURRENT "\" is there, but not a symlink", 0);
+    if (r < 0)
+        return end(p, BACKEND_FAILED, CURRENT, r);
+    if (!strcmp(now, p->id))
+        return 0;
+    if (symlinkat(p->id, p->dirfd, CURRENT_NEW) < 0 ||
+        renameat(p->dirfd, CURRENT_NEW, p->dirfd, CURRENT) < 0 || fsync(p->dirfd) < 0)
+        return end(p, BACKEND_FAILED, CURRENT, -errno);
+    return 0;
+}
+
+static bool is_version(const char *name)
+{
+    struct oid oid;
+
+    return oid_parse(name, &oid) == 0;
+}
+
+static int newest_first(const void *a, const void *b)
+{
+    const struct version *x = a, *y = b;
+
+    if (x->time != y->time)
+        return x->time > y->time ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+/* Removes the versions beyond `keep`, oldest first, never the one in force. The site is where it
+ * should be by then: what cannot be removed is said in the log. */
+static void prune(struct publishing *p)
+{
+    _cleanup_(versions_done) struct versions versions = {0};
+    int kept = 1, r = list(p->dirfd, is_version, &versions); /* 1: the one in force */
+
+    if (versions.n)
+        qsort(versions.v, versions.n, sizeof(*versions.v), newest_first);
+    vec_foreach (v, &versions) {
+        if (r < 0)
+            break;
+        if (!strcmp(v->name, p->id) || kept++ < p->config->keep)
+            continue;
+        r = discard(p, v->name);
+        if (r == 0)
+            buf_addf(&p->result->log, "removed version %s\n", v->name);
+    }
+    if (r < 0)
+        buf_addf(&p->result->log, "cannot remove an old version: %s\n", strerror(-r));
+}
+
+/* ---- the vtable ---------------------------------------------------------------------------------
+ */
+
+static void begin(struct publishing *p, struct repo *repo)
+{
+    const struct site *site = p->request->site;
+    const char **paths = xcalloc(site->include.n + 1, sizeof(*paths));
+    size_t n = 0;
+
+    paths[n++] = site->source;
+    vec_foreach (path, &site->include)
+        paths[n++] = *path;
+    oid_hex(&p->request->to, p->id);
+    snprintf(p->stage, sizeof(p->stage), STAGE_PREFIX "%s", p->id);
+    p->deadline = clock_mono() + p->request->timeout;
+    p->publication = (struct publication){.repo = repo,
+                                          .root = p->request->to_tree,
+                                          .paths = paths,
+                                          .npaths = n,
+                                          .halt = halt,
+                                          .halt_arg = p};
+}
+
+static void backend_directory_apply(struct backend *b, const struct backend_request *request,
+                                    struct backend_result *ret)
+{
+    _cleanup_(publishing_done) struct publishing p = {
+        .config = b->config, .request = request, .result = ret, .dirfd = -1, .owner = -1};
+
+    begin(&p, b->repo);
+    if (open_directory(&p) < 0 || take_ownership(&p) < 0 || clean(&p) < 0 || make_version(&p) < 0 ||
+        move_current(&p) < 0)
+        return;
+    ret->end = BACKEND_DONE;
+    buf_addf(&ret->log, "version %s: %zu entries, %llu bytes\n", p.id, p.publication.entries,
+             (unsigned long long)p.publication.bytes);
+    prune(&p);
+}
+
+static void backend_directory_free(struct backend *backend)
+{
+    free(container_of(backend, struct backend_directory, backend));
+}
+
+static const struct backend_ops ops = {.apply = backend_directory_apply,
+                                       .free = backend_directory_free};
+
+int backend_directory_new(const struct backend_config *config, struct backend **ret,
+                          struct diag *reterr)
+{
+    if (!config->directory || *config->directory != '/')
+        return diag_fail(reterr, -EINVAL,
+                         "backend %s: directory must be an absolute path, not \"%s\"", config->name,
+                         config->directory ? config->directory : "");
+    struct backend_directory *b = NEW(struct backend_directory);
+    b->backend.ops = &ops;
+    *ret = &b->backend;
+    return 0;
+}

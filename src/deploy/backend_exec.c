@@ -1,0 +1,317 @@
+#include <errno.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "deploy/backend.h"
+#include "deploy/command.h"
+
+#define PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* What the exit status means; anything else is a failure. */
+#define EXIT_LATER   75 /* EX_TEMPFAIL */
+#define EXIT_STALLED 78 /* EX_CONFIG */
+
+/* Most of the command's last line that goes into the record. */
+#define MESSAGE_MOST 300
+
+struct backend_exec {
+    struct backend backend;
+    char *home; /* of the daemon's user */
+};
+
+struct strings {
+    VEC(char *);
+};
+
+static void strings_done(struct strings *s)
+{
+    vec_foreach (p, s)
+        free(*p);
+    free(s->v);
+}
+
+/* ---- the request ------------------------------------------------------------------------------
+ */
+
+static void put_oid(json_t *j, const char *key, const struct oid *oid)
+{
+    char hex[OID_HEX + 1];
+
+    json_put_str(j, key, oid_is_zero(oid) ? NULL : oid_hex(oid, hex));
+}
+
+/* The root directory of a revision in the mount; NULL for none. */
+static char *tree_path(const struct backend_request *request, const struct oid *revision)
+{
+    char hex[OID_HEX + 1];
+
+    if (oid_is_zero(revision))
+        return NULL;
+    return xasprintf("%s/revisions/%s", request->mountpoint, oid_hex(revision, hex));
+}
+
+static void put_labels(json_t *j, const struct site *site)
+{
+    json_t *labels = json_object();
+
+    vec_foreach (l, &site->labels)
+        json_put_str(labels, l->key, l->value);
+    json_object_set_new(j, "labels", labels);
+}
+
+/* The request as include/onward/backend.h describes it. */
+static json_t *make_request(const struct backend_request *request, const char *verb)
+{
+    _cleanup_free_ char *tree = tree_path(request, &request->to);
+    _cleanup_free_ char *previous = tree_path(request, &request->from);
+    char deadline[CLOCK_TEXT];
+    json_t *j = json_object();
+
+    json_object_set_new(j, "onward", json_integer(1));
+    json_put_str(j, "verb", verb);
+    json_put_str(j, "site", request->site->name);
+    json_put_str(j, "team", request->site->team);
+    put_labels(j, request->site);
+    json_object_set_new(j, "generation", json_integer(request->generation));
+    json_object_set_new(j, "attempt", json_integer(request->attempt));
+    put_oid(j, "from", &request->from);
+    put_oid(j, "to", &request->to);
+    json_put_str(j, "source", request->site->source);
+    json_put_str(j, "tree", tree);
+    json_put_str(j, "previous_tree", previous);
+    json_put_str(j, "deadline", clock_format(clock_real() + request->timeout, deadline));
+    return j;
+}
+
+/* Labels as one "key=value" a line. */
+static char *label_lines(const json_t *labels)
+{
+    struct buf out = {0};
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)labels, key, value)
+        buf_addf(&out, "%s%s=%s", out.len ? "\n" : "", key, json_string_value(value));
+    return buf_take(&out);
+}
+
+/* A value of the request as the text of a variable; empty for null. */
+static char *variable_text(const json_t *value)
+{
+    if (json_is_object(value))
+        return label_lines(value);
+    if (json_is_integer(value))
+        return xasprintf("%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    return xstrdup(json_is_string(value) ? json_string_value(value) : "");
+}
+
+/* Every field of the request as ONWARD_<FIELD>. */
+static void add_request(struct strings *env, json_t *request)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach(request, key, value)
+    {
+        _cleanup_free_ char *text = variable_text(value);
+        char *variable = xasprintf("ONWARD_%s=%s", key, text);
+        for (char *p = variable; *p != '='; p++)
+            if (*p >= 'a' && *p <= 'z')
+                *p -= 'a' - 'A';
+        *VEC_ADD(env) = variable;
+    }
+}
+
+static void make_environment(const struct backend_exec *b, json_t *request, struct strings *ret)
+{
+    *VEC_ADD(ret) = xstrdup("PATH=" PATH);
+    *VEC_ADD(ret) = xasprintf("HOME=%s", b->home);
+    *VEC_ADD(ret) = xstrdup("LANG=C.UTF-8");
+    add_request(ret, request);
+    VEC_ADD(ret);
+}
+
+static void make_arguments(const struct backend_exec *b, const char *verb, struct strings *ret)
+{
+    vec_foreach (word, &b->backend.config->command)
+        *VEC_ADD(ret) = xstrdup(*word);
+    *VEC_ADD(ret) = xstrdup(verb);
+    VEC_ADD(ret);
+}
+
+/* Where the command is: as given, or found in our PATH (not in the caller's, nor in the revision).
+ */
+static char *find_program(const char *name)
+{
+    if (*name == '/')
+        return xstrdup(name);
+    for (const char *dir = PATH; *dir;) {
+        int len = strcspn(dir, ":");
+        char *path = xasprintf("%.*s/%s", len, dir, name);
+        if (access(path, X_OK) == 0)
+            return path;
+        free(path);
+        dir += len + (dir[len] == ':');
+    }
+    return NULL;
+}
+
+/* ---- what came of it --------------------------------------------------------------------------
+ */
+
+/* The last line of the output that is not blank, made harmless; "" if there is none. */
+static char *last_line(const struct buf *output)
+{
+    const char *data = buf_str(output);
+    size_t end = output->len, begin;
+    struct buf out = {0};
+
+    while (end && strchr(" \t\r\n", data[end - 1]))
+        end--;
+    for (begin = end; begin && data[begin - 1] != '\n'; begin--)
+        ;
+    if (end - begin > MESSAGE_MOST)
+        end = begin + MESSAGE_MOST;
+    _cleanup_free_ char *line = xstrndup(data + begin, end - begin);
+    buf_add_escaped(&out, line);
+    return buf_take(&out);
+}
+
+static char *status_text(int status)
+{
+    const char *signal = status > 128 ? sigabbrev_np(status - 128) : NULL;
+
+    return signal ? xasprintf("killed by SIG%s", signal) : xasprintf("exit status %d", status);
+}
+
+static enum backend_end end_of(const struct command_end *end)
+{
+    if (end->stopped)
+        return BACKEND_STOPPED;
+    if (end->timed_out) /* whatever it said after that: it was not in time */
+        return BACKEND_TIMEOUT;
+    switch (end->status) {
+    case 0:
+        return BACKEND_DONE;
+    case EXIT_LATER:
+        return BACKEND_LATER;
+    case EXIT_STALLED:
+        return BACKEND_STALLED;
+    default:
+        return BACKEND_FAILED;
+    }
+}
+
+static void judge(const struct backend_request *request, const struct command_end *end,
+                  struct backend_result *ret)
+{
+    _cleanup_free_ char *line = last_line(&end->output), *status = status_text(end->status);
+    const char *colon = *line ? ": " : "";
+    char limit[CLOCK_TEXT];
+
+    ret->exit = end->status;
+    ret->end = end_of(end);
+    if (ret->end == BACKEND_STOPPED)
+        backend_result_set(ret, ret->end, "stopped because the daemon ends");
+    else if (ret->end == BACKEND_TIMEOUT)
+        backend_result_set(ret, ret->end, "not done within %s, stopped%s%s",
+                           clock_format_duration(request->timeout, limit), colon, line);
+    else if (ret->end != BACKEND_DONE)
+        backend_result_set(ret, ret->end, "%s%s%s", status, colon, line);
+}
+
+/* ---- the vtable -------------------------------------------------------------------------------
+ */
+
+static void run(struct backend_exec *b, const struct backend_request *request, const char *program,
+                struct backend_result *ret)
+{
+    _cleanup_(strings_done) struct strings argv = {0}, envp = {0};
+    _cleanup_(buf_done) struct buf input = {0};
+    _cleanup_(diag_done) struct diag why = {0};
+    _cleanup_free_ char *tree = tree_path(request, &request->to);
+    _cleanup_free_ char *cwd = xasprintf("%s/%s", tree, request->site->source);
+    json_t *j = make_request(request, "apply");
+    struct command_end end;
+
+    make_arguments(b, "apply", &argv);
+    make_environment(b, j, &envp);
+    json_write(j, 0, &input);
+    buf_addc(&input, '\n');
+    json_decref(j);
+    struct command c = {
+        .path = program,
+        .argv = (const char *const *)argv.v,
+        .envp = (const char *const *)envp.v,
+        .cwd = cwd,
+        .input = input.data,
+        .input_len = input.len,
+        .keep = BACKEND_LOG_MOST,
+        .timeout = request->timeout,
+        .kill_after = request->kill_after,
+        .stop_fd = request->stop_fd,
+    };
+    int r = command_run(&c, &end, &why);
+    if (r < 0) {
+        backend_result_set(ret, BACKEND_FAILED, "%s", diag_text(&why, r));
+        return;
+    }
+    judge(request, &end, ret);
+    ret->log = end.output;
+}
+
+static void backend_exec_apply(struct backend *backend, const struct backend_request *request,
+                               struct backend_result *ret)
+{
+    struct backend_exec *b = container_of(backend, struct backend_exec, backend);
+    const char *name = backend->config->command.v[0];
+    _cleanup_free_ char *program = find_program(name);
+
+    if (program)
+        run(b, request, program, ret);
+    else
+        backend_result_set(ret, BACKEND_FAILED, "there is no command %s in %s", name, PATH);
+}
+
+static void backend_exec_free(struct backend *backend)
+{
+    struct backend_exec *b = container_of(backend, struct backend_exec, backend);
+
+    free(b->home);
+    free(b);
+}
+
+static const struct backend_ops ops = {.apply = backend_exec_apply, .free = backend_exec_free};
+
+static char *home_directory(void)
+{
+    struct passwd entry, *found = NULL;
+    char text[4096];
+
+    if (getpwuid_r(geteuid(), &entry, text, sizeof(text), &found) || !found || !*entry.pw_dir)
+        return xstrdup("/");
+    return xstrdup(entry.pw_dir);
+}
+
+int backend_exec_new(const struct backend_config *config, struct backend **ret, struct diag *reterr)
+{
+    const char *name = config->command.n ? config->command.v[0] : "";
+
+    /* The working directory is a revision: a relative path would run what the repository says. */
+    if (!*name || (*name != '/' && strchr(name, '/')))
+        return diag_fail(reterr, -EINVAL,
+                         "backend %s: exec needs an absolute path or a name without \"/\", not "
+                         "\"%s\"",
+                         config->name, name);
+    struct backend_exec *b = NEW(struct backend_exec);
+    b->backend.ops = &ops;
+    b->home = home_directory();
+    *ret = &b->backend;
+    return 0;
+}

@@ -1,0 +1,43 @@
+/* Runs one command to its end, whatever it does: hang, flood, fork away, close its input, ignore
+ * TERM. Knows nothing of sites: backend_exec.c says what is run and what its end means.
+ *
+ * The command gets a process group of its own, the given environment and working directory, its
+ * input as a file that can be read in any way or not at all, and no descriptor of ours. Its
+ * standard output and standard error are kept together, in the order in which they came, the last
+ * `keep` bytes of them. When the command itself has ended, what is left of its process group is
+ * killed. */
+#ifndef ONWARD_DEPLOY_COMMAND_H
+#define ONWARD_DEPLOY_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/diag.h"
+
+struct command {
+    const char *path;        /* absolute */
+    const char *const *argv; /* NULL-terminated */
+    const char *const *envp; /* NULL-terminated */
+    const char *cwd;
+    const void *input;
+    size_t input_len;
+    size_t keep;        /* bytes of output */
+    int64_t timeout;    /* ns until TERM goes to the process group */
+    int64_t kill_after; /* ns from TERM to KILL */
+    int stop_fd;        /* readable: as if the timeout had come; -1: none */
+};
+
+struct command_end {
+    int status;     /* exit status, or 128 + signal */
+    bool timed_out; /* TERM was sent because the time was over… */
+    bool stopped;   /* …or because of stop_fd */
+    struct buf output;
+};
+
+/* -errno: it could not be started (-ENOENT: the program or the working directory is not there);
+ * nothing is returned. Else 0, however it ended; `ret->output` is yours. */
+int command_run(const struct command *c, struct command_end *ret, struct diag *reterr);
+
+#endif
