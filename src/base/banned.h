@@ -11,6 +11,9 @@
 
 #undef basename
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf strtok atoi atol atoll
-#pragma GCC poison gmtime localtime ctime asctime basename
+#pragma GCC poison gmtime localtime asctime basename
+/* A name that libgit2's headers give to a member, so only calls of it can be refused. */
+#undef ctime
+#define ctime(t) ctime_is_banned_use_clock_format
 
 #endif

@@ -17,9 +17,9 @@ struct change {
 int diff_changes(struct repo *repo, const struct oid *from, const struct oid *to,
                  int (*each)(const struct change *c, void *arg), void *arg);
 
-/* Adds the difference as a patch that `git apply` takes (binary files included, full ids, 3 lines of
- * context), restricted to the `npaths` paths (files or directories; 0: everything). -EFBIG when it would
- * be more than `limit` bytes. */
+/* Adds the difference as a patch that `git apply` takes (binary files included, full ids, 3 lines
+ * of context), restricted to the `npaths` paths (files or directories; 0: everything). -EFBIG when
+ * it would be more than `limit` bytes. */
 int diff_patch(struct repo *repo, const struct oid *from, const struct oid *to,
                const char *const *paths, size_t npaths, size_t limit, struct buf *out);
 

@@ -1,5 +1,5 @@
-/* Trees and blobs: reading, writing. Objects that were read are shared, counted and cached by id within
- * a byte budget; they never change. See repo.h for threads and errors. */
+/* Trees and blobs: reading, writing. Objects that were read are shared, counted and cached by id
+ * within a byte budget; they never change. See repo.h for threads and errors. */
 #ifndef ONWARD_REPO_OBJECT_H
 #define ONWARD_REPO_OBJECT_H
 
@@ -23,9 +23,10 @@ struct tree_entry {
     struct oid oid;
 };
 
-/* One directory, as a filesystem can show it: sorted by name (strcmp), unique, without the entries that
- * may not be shown: "." ".." ".git" in any case, empty, with '/', longer than 255 bytes, repeated (the
- * first stays), and unknown kinds. Those are counted in METRIC_HIDDEN_ENTRIES and named once in the log. */
+/* One directory, as a filesystem can show it: sorted by name (strcmp), unique, without the entries
+ * that may not be shown: "." ".." ".git" in any case, empty, with '/', longer than 255 bytes,
+ * repeated (the first stays), and unknown kinds. Those are counted in METRIC_HIDDEN_ENTRIES and
+ * named once in the log. */
 struct tree {
     struct oid oid;
     size_t n;
@@ -57,7 +58,8 @@ void blob_unref(struct blob *blob);
 DEFINE_CLEANUP(struct blob *, blob_unref)
 
 /* Writes a blob; durable on return. No filters, no line-end conversion. */
-int blob_write(struct repo *repo, const void *data, size_t len, struct oid *ret, struct diag *reterr);
+int blob_write(struct repo *repo, const void *data, size_t len, struct oid *ret,
+               struct diag *reterr);
 /* The same from `size` bytes of the file `fd` (by pread from 0). -EIO if it is shorter. */
 int blob_write_fd(struct repo *repo, int fd, uint64_t size, struct oid *ret, struct diag *reterr);
 /* Writes a tree of `n` entries in any order (sorted here the way Git wants); durable on return.

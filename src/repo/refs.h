@@ -11,7 +11,7 @@
 #include "repo/repo.h"
 
 struct ref {
-    char *name;       /* "refs/heads/main" */
+    char *name;        /* "refs/heads/main" */
     struct oid target; /* the commit that it names after peeling tags; zero if it is not a commit */
 };
 
@@ -32,12 +32,12 @@ size_t refs_first(const struct refs *refs, const char *prefix);
 
 /* The commit that the ref names now (peeled). -ENOENT if there is no such ref or it names none. */
 int ref_read(struct repo *repo, const char *name, struct oid *ret);
-/* The full name of the branch that HEAD names, born or not ("refs/heads/main"); yours. -ENOENT if HEAD
- * is detached. */
+/* The full name of the branch that HEAD names, born or not ("refs/heads/main"); yours. -ENOENT if
+ * HEAD is detached. */
 int ref_head_branch(struct repo *repo, char **ret);
 /* Moves the ref from `from` (zero: it must not exist) to `to`, if it still is at `from`; durable on
- * return. `why` is the reflog line. -EAGAIN if it is elsewhere or somebody holds its lock for longer
- * than a second. A lock file that a dead process of this host left is named in `reterr`. */
+ * return. `why` is the reflog line. -EAGAIN if it is elsewhere or somebody holds its lock for
+ * longer than a second. A lock file that a dead process of this host left is named in `reterr`. */
 int ref_update(struct repo *repo, const char *name, const struct oid *from, const struct oid *to,
                const char *why, struct diag *reterr);
 /* Removes the ref if it is at `from`. 0 if it was not there. */

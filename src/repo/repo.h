@@ -1,17 +1,17 @@
 /* A Git repository. Everything that onwardfs knows of Git goes through the headers of this folder;
  * nothing outside includes <git2.h>, and no libgit2 code or handle crosses these headers.
  *
- * Calling sequence: repo_open(); then the functions of object.h (trees, blobs), revision.h (commits),
- * refs.h, history.h, merge.h, diff.h and watch.h, from any thread; repo_free() last.
+ * Calling sequence: repo_open(); then the functions of object.h (trees, blobs), revision.h
+ * (commits), refs.h, history.h, merge.h, diff.h and watch.h, from any thread; repo_free() last.
  *
- * Threads: all functions may be called from any thread at once. Each call borrows one libgit2 handle
- * from a pool inside (a handle is used by one thread at a time), so readers do not wait for each other
- * or for a writer.
+ * Threads: all functions may be called from any thread at once. Each call borrows one libgit2
+ * handle from a pool inside (a handle is used by one thread at a time), so readers do not wait for
+ * each other or for a writer.
  *
  * Errors: 0 or -errno. -ENOENT: no such object, path, name; -EIO: an object is corrupt, missing or
- * cannot be read (counted in METRIC_OBJECT_ERRORS and logged once per object); -EAGAIN: a ref was moved
- * by someone else (compare-and-swap lost); -EINVAL: a name or object that Git does not allow; -ENOSPC,
- * -EROFS, -EACCES as they come. libgit2's words go into `reterr`.
+ * cannot be read (counted in METRIC_OBJECT_ERRORS and logged once per object); -EAGAIN: a ref was
+ * moved by someone else (compare-and-swap lost); -EINVAL: a name or object that Git does not allow;
+ * -ENOSPC, -EROFS, -EACCES as they come. libgit2's words go into `reterr`.
  *
  * Durability: what the writing functions acknowledge has been fsynced (objects, refs and their
  * directories). What they write is read back through the same code that readers use. */
@@ -25,8 +25,8 @@ struct repo;
 
 /* Opens the repository at `path`: bare, with a work tree, or a linked worktree; no search in parent
  * directories. Fails with one line that says what to do for: not there, not a repository, another
- * owner (safe.directory), SHA-256 or another unsupported extension (named). -ENOENT -EACCES -EOPNOTSUPP
- * -EINVAL -EIO. */
+ * owner (safe.directory), SHA-256 or another unsupported extension (named). -ENOENT -EACCES
+ * -EOPNOTSUPP -EINVAL -EIO. */
 int repo_open(const char *path, struct repo **ret, struct diag *reterr);
 void repo_free(struct repo *repo);
 DEFINE_CLEANUP(struct repo *, repo_free)

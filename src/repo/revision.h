@@ -25,13 +25,14 @@ struct revision {
     char *message; /* as stored, usually ends in a newline */
 };
 
-/* Reads the commit `oid`; the result is yours (revision_free). -ENOENT if there is no such object, or
- * it is not a commit; -EIO if it is broken. */
+/* Reads the commit `oid`; the result is yours (revision_free). -ENOENT if there is no such object,
+ * or it is not a commit; -EIO if it is broken. */
 int revision_load(struct repo *repo, const struct oid *oid, struct revision **ret);
 void revision_free(struct revision *rev);
 DEFINE_CLEANUP(struct revision *, revision_free)
 
-/* Only tree, first parent (zero if none) and committer time (seconds): the cheap form that walks use. */
+/* Only tree, first parent (zero if none) and committer time (seconds): the cheap form that walks
+ * use. */
 struct revision_brief {
     struct oid tree, parent;
     int64_t time;

@@ -1,0 +1,246 @@
+/* The writing half of object.h. Everything is read back before it is acknowledged: what a caller is
+ * told to be stored can be read. */
+#include <errno.h>
+#include <git2.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "repo/giterr.h"
+#include "repo/handle.h"
+#include "repo/loose.h"
+#include "repo/object.h"
+#include "repo/object_write.h"
+
+/* Files up to this size are written from memory, larger ones in pieces. */
+#define IN_MEMORY_MOST (8u << 20)
+#define PIECE          (256u << 10)
+#define NAME_MOST      255
+
+/* Reads the object and compares: -EIO, naming it, unless it is there with this content. */
+static int read_back(struct handle *h, const git_oid *oid, const void *data, size_t len,
+                     git_object_t type, struct diag *reterr)
+{
+    char hex[OID_HEX + 1];
+    git_odb_object *raw = NULL;
+    int code = git_odb_read(&raw, h->odb, oid);
+    bool same = code == 0 && git_odb_object_type(raw) == type && git_odb_object_size(raw) == len &&
+                !memcmp(git_odb_object_data(raw), data, len);
+
+    git_odb_object_free(raw);
+    if (same)
+        return 0;
+    git_oid_tostr(hex, sizeof(hex), oid);
+    return diag_fail(reterr, -EIO, "object %s cannot be read back after it was written: %s", hex,
+                     code < 0 ? giterr_text() : "its content differs");
+}
+
+int object_write(struct handle *h, const void *data, size_t len, git_object_t type, struct oid *ret,
+                 struct diag *reterr)
+{
+    git_oid oid;
+    int code = git_odb_write(&oid, h->odb, data, len, type);
+
+    if (code < 0)
+        return giterr_fail(code, reterr, "cannot write to %s", h->repo->objects_dir);
+    int r = read_back(h, &oid, data, len, type, reterr);
+    if (r == 0)
+        *ret = oid_from_git(&oid);
+    return r;
+}
+
+int blob_write(struct repo *repo, const void *data, size_t len, struct oid *ret,
+               struct diag *reterr)
+{
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    int r = handle_borrow(repo, &h, reterr);
+
+    return r < 0 ? r : object_write(h, data, len, GIT_OBJECT_BLOB, ret, reterr);
+}
+
+/* All of `len` bytes at `at`. */
+static int read_piece(int fd, char *out, size_t len, uint64_t at, struct diag *reterr)
+{
+    while (len) {
+        ssize_t n = pread(fd, out, len, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return diag_fail(reterr, -errno, "cannot read the file to store: %s",
+                             strerrordesc_np(errno));
+        if (n == 0)
+            return diag_fail(reterr, -EIO, "the file to store became shorter while it was read");
+        out += n;
+        len -= n;
+        at += n;
+    }
+    return 0;
+}
+
+static int stream_pieces(git_odb_stream *stream, int fd, uint64_t size, struct diag *reterr)
+{
+    _cleanup_free_ char *piece = xmalloc(PIECE);
+
+    for (uint64_t at = 0; at < size;) {
+        size_t n = size - at < PIECE ? size - at : PIECE;
+        int r = read_piece(fd, piece, n, at, reterr);
+        if (r < 0)
+            return r;
+        int code = git_odb_stream_write(stream, piece, n);
+        if (code < 0)
+            return giterr_fail(code, reterr, "cannot store the file");
+        at += n;
+    }
+    return 0;
+}
+
+/* After a large blob was streamed: compares it with the file without holding it in memory, unless
+ * it was in a pack already. */
+static int compare_back(struct handle *h, const struct oid *oid, int fd, uint64_t size,
+                        struct diag *reterr)
+{
+    char hex[OID_HEX + 1];
+    size_t len;
+    git_object_t type;
+    int r = loose_compare_blob(h->repo->objects_dir, oid, fd, size);
+
+    if (r == -ENOENT && git_odb_read_header(&len, &type, h->odb, oid_git(oid)) == 0 &&
+        type == GIT_OBJECT_BLOB && len == size)
+        return 0;
+    if (r == 0)
+        return 0;
+    return diag_fail(reterr, -EIO, "object %s cannot be read back after it was written",
+                     oid_hex(oid, hex));
+}
+
+static int blob_stream(struct handle *h, int fd, uint64_t size, struct oid *ret,
+                       struct diag *reterr)
+{
+    git_odb_stream *stream;
+    git_oid oid;
+    int code = git_odb_open_wstream(&stream, h->odb, size, GIT_OBJECT_BLOB);
+
+    if (code < 0)
+        return giterr_fail(code, reterr, "cannot write to %s", h->repo->objects_dir);
+    int r = stream_pieces(stream, fd, size, reterr);
+    if (r == 0 && (code = git_odb_stream_finalize_write(&oid, stream)) < 0)
+        r = giterr_fail(code, reterr, "cannot write to %s", h->repo->objects_dir);
+    git_odb_stream_free(stream);
+    if (r < 0)
+        return r;
+    struct oid ours = oid_from_git(&oid);
+    r = compare_back(h, &ours, fd, size, reterr);
+    if (r == 0)
+        *ret = ours;
+    return r;
+}
+
+int blob_write_fd(struct repo *repo, int fd, uint64_t size, struct oid *ret, struct diag *reterr)
+{
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    int r = handle_borrow(repo, &h, reterr);
+
+    if (r < 0)
+        return r;
+    if (size > IN_MEMORY_MOST)
+        return blob_stream(h, fd, size, ret, reterr);
+    _cleanup_free_ char *data = malloc(size + 1);
+    if (!data)
+        return -ENOMEM;
+    r = read_piece(fd, data, size, 0, reterr);
+    return r < 0 ? r : object_write(h, data, size, GIT_OBJECT_BLOB, ret, reterr);
+}
+
+void blob_hash(const void *data, size_t len, struct oid *ret)
+{
+    git_oid oid;
+
+    git_odb_hash(&oid, data, len, GIT_OBJECT_BLOB);
+    *ret = oid_from_git(&oid);
+}
+
+int tree_entry_compare_git(const struct tree_entry *a, const struct tree_entry *b)
+{
+    size_t x = strlen(a->name), y = strlen(b->name), n = x < y ? x : y;
+    int c = memcmp(a->name, b->name, n);
+
+    if (c)
+        return c;
+    unsigned char p = a->name[n], q = b->name[n];
+    if (!p && a->kind == ENTRY_DIR)
+        p = '/';
+    if (!q && b->kind == ENTRY_DIR)
+        q = '/';
+    return (p > q) - (p < q);
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return tree_entry_compare_git(*(const struct tree_entry *const *)a,
+                                  *(const struct tree_entry *const *)b);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp((*(const struct tree_entry *const *)a)->name,
+                  (*(const struct tree_entry *const *)b)->name);
+}
+
+static const char *name_fault(const char *name)
+{
+    if (!*name)
+        return "is empty";
+    if (strlen(name) > NAME_MOST)
+        return "is longer than 255 bytes";
+    if (strchr(name, '/'))
+        return "has a slash";
+    if (!strcmp(name, ".") || !strcmp(name, "..") || !strcasecmp(name, ".git"))
+        return "is not allowed in Git";
+    return NULL;
+}
+
+/* -EINVAL with the reason if an entry cannot be in a tree. Leaves `sorted` in the order of names.
+ */
+static int check_entries(const struct tree_entry **sorted, size_t n, struct diag *reterr)
+{
+    qsort(sorted, n, sizeof(*sorted), compare_names);
+    for (size_t i = 0; i < n; i++) {
+        const char *fault = name_fault(sorted[i]->name);
+        if (!fault && i && !strcmp(sorted[i - 1]->name, sorted[i]->name))
+            fault = "is there twice";
+        if (!fault && oid_is_zero(&sorted[i]->oid))
+            fault = "has no content";
+        if (fault) {
+            _cleanup_(buf_done) struct buf shown = {0};
+            buf_add_escaped(&shown, sorted[i]->name);
+            return diag_fail(reterr, -EINVAL, "the name '%.300s' %s", buf_str(&shown), fault);
+        }
+    }
+    return 0;
+}
+
+int tree_write(struct repo *repo, const struct tree_entry *entries, size_t n, struct oid *ret,
+               struct diag *reterr)
+{
+    static const char *const modes[] = {
+        [ENTRY_FILE] = "100644", [ENTRY_EXEC] = "100755",   [ENTRY_LINK] = "120000",
+        [ENTRY_DIR] = "40000",   [ENTRY_MODULE] = "160000",
+    };
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    _cleanup_free_ const struct tree_entry **sorted = xcalloc(n + 1, sizeof(*sorted));
+    _cleanup_(buf_done) struct buf raw = {0};
+
+    for (size_t i = 0; i < n; i++)
+        sorted[i] = &entries[i];
+    int r = check_entries(sorted, n, reterr);
+    if (r < 0)
+        return r;
+    qsort(sorted, n, sizeof(*sorted), compare_entries);
+    for (size_t i = 0; i < n; i++) {
+        buf_addf(&raw, "%s %s", modes[sorted[i]->kind], sorted[i]->name);
+        buf_addc(&raw, 0);
+        buf_add(&raw, sorted[i]->oid.id, OID_RAW);
+    }
+    r = handle_borrow(repo, &h, reterr);
+    return r < 0 ? r : object_write(h, buf_str(&raw), raw.len, GIT_OBJECT_TREE, ret, reterr);
+}

@@ -1,0 +1,11 @@
+/* The object database of a handle: packs by libgit2, loose objects by loose.h, and both again for
+ * each alternate. Inside src/repo only. */
+#ifndef ONWARD_REPO_ODB_H
+#define ONWARD_REPO_ODB_H
+
+#include <git2.h>
+
+/* Opens the objects in `objects_dir`. Returns libgit2's code; the result is the caller's. */
+int odb_open(const char *objects_dir, git_odb **ret);
+
+#endif

@@ -1,0 +1,153 @@
+/* The writing half of refs.h: compare-and-swap. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <git2.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "repo/giterr.h"
+#include "repo/handle.h"
+#include "repo/refs.h"
+
+#define LOCK_PATIENCE    NS_PER_SEC
+#define WAIT_FIRST       (2 * NS_PER_MS)
+#define WAIT_LONGEST     (50 * NS_PER_MS)
+#define SYMBOLIC_DEEPEST 5 /* as Git */
+
+/* One attempt, by libgit2; returns its code. */
+struct ref_change {
+    int (*attempt)(struct handle *h, const struct ref_change *c);
+    const char *name;
+    const struct oid *from, *to;
+    const char *why;
+};
+
+static int attempt_update(struct handle *h, const struct ref_change *c)
+{
+    git_reference *ref = NULL;
+    int code = git_reference_create_matching(&ref, h->git, c->name, oid_git(c->to), 1,
+                                             oid_git(c->from), c->why);
+
+    git_reference_free(ref);
+    /* It was to be at `from` and is gone. */
+    return code == GIT_ENOTFOUND && !oid_is_zero(c->from) ? GIT_EMODIFIED : code;
+}
+
+static int attempt_delete(struct handle *h, const struct ref_change *c)
+{
+    git_reference *ref = NULL;
+    int code = git_reference_lookup(&ref, h->git, c->name);
+
+    if (code == GIT_ENOTFOUND)
+        return 0;
+    if (code < 0)
+        return code;
+    const git_oid *at = git_reference_target(ref);
+    /* The lookup's value is what the deletion compares with, under the lock. */
+    if (at && git_oid_equal(at, oid_git(c->from)))
+        code = git_reference_delete(ref);
+    else
+        code = GIT_EMODIFIED;
+    git_reference_free(ref);
+    return code == GIT_ENOTFOUND ? 0 : code;
+}
+
+/* A lock that someone holds, or whose directory a packing program has just removed: it passes. */
+static bool is_passing(int code)
+{
+    return code == GIT_ELOCKED || (code < 0 && strstr(giterr_text(), "failed to rename lockfile"));
+}
+
+/* The lock file that is in the way, if there is one. The caller frees. */
+static char *find_lock(const struct repo *repo, const char *name)
+{
+    struct stat st;
+    char *path = xasprintf("%s/%s.lock", repo->common_dir, name);
+
+    if (stat(path, &st) == 0)
+        return path;
+    free(path);
+    path = xasprintf("%s/packed-refs.lock", repo->common_dir);
+    if (stat(path, &st) == 0)
+        return path;
+    free(path);
+    return NULL;
+}
+
+static int tell_locked(const struct repo *repo, const char *name, struct diag *reterr)
+{
+    _cleanup_free_ char *lock = find_lock(repo, name);
+
+    if (!lock)
+        return diag_fail(reterr, -EAGAIN, "%s is locked by another program", name);
+    return diag_fail(reterr, -EAGAIN,
+                     "%s is locked; if no git program is at work there, one has died: rm %s", name,
+                     lock);
+}
+
+static int change_ref(struct handle *h, const struct ref_change *c, struct diag *reterr)
+{
+    int64_t until = clock_mono() + LOCK_PATIENCE, wait = WAIT_FIRST;
+    int code;
+
+    while (is_passing(code = c->attempt(h, c)) && clock_mono() < until) {
+        struct timespec t = clock_timespec(wait);
+        nanosleep(&t, NULL);
+        wait = wait * 2 < WAIT_LONGEST ? wait * 2 : WAIT_LONGEST;
+    }
+    if (code >= 0)
+        return 0;
+    if (is_passing(code))
+        return tell_locked(h->repo, c->name, reterr);
+    if (code == GIT_EMODIFIED)
+        return diag_fail(reterr, -EAGAIN, "%s was moved by someone else", c->name);
+    return giterr_fail(code, reterr, "cannot change %s", c->name);
+}
+
+/* The name of the direct ref that `name` leads to, itself if it is not symbolic. The caller frees.
+ */
+static char *follow(struct handle *h, const char *name)
+{
+    char *at = xstrdup(name);
+
+    for (int i = 0; i < SYMBOLIC_DEEPEST; i++) {
+        git_reference *ref = NULL;
+        const char *target = NULL;
+        if (git_reference_lookup(&ref, h->git, at) == 0)
+            target = git_reference_symbolic_target(ref);
+        char *next = target ? xstrdup(target) : NULL;
+        git_reference_free(ref);
+        if (!next)
+            break;
+        free(at);
+        at = next;
+    }
+    return at;
+}
+
+int ref_update(struct repo *repo, const char *name, const struct oid *from, const struct oid *to,
+               const char *why, struct diag *reterr)
+{
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    int r = handle_borrow(repo, &h, reterr);
+
+    if (r < 0)
+        return r;
+    _cleanup_free_ char *direct = follow(h, name);
+    struct ref_change c = {attempt_update, direct, from, to, why};
+    return change_ref(h, &c, reterr);
+}
+
+int ref_delete(struct repo *repo, const char *name, const struct oid *from, struct diag *reterr)
+{
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    int r = handle_borrow(repo, &h, reterr);
+
+    if (r < 0)
+        return r;
+    struct ref_change c = {.attempt = attempt_delete, .name = name, .from = from};
+    return change_ref(h, &c, reterr);
+}

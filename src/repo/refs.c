@@ -1,0 +1,225 @@
+#include "repo/refs.h"
+
+#include <errno.h>
+#include <git2.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "repo/giterr.h"
+#include "repo/handle.h"
+
+#define TAGS_DEEPEST  16 /* tags of tags */
+#define LOAD_PATIENCE (2 * NS_PER_SEC)
+
+struct refs_object {
+    struct refs refs;
+    atomic_uint count;
+    size_t cap;
+};
+
+static struct refs_object *object_of(struct refs *refs)
+{
+    return container_of(refs, struct refs_object, refs);
+}
+
+struct refs *refs_ref(struct refs *refs)
+{
+    atomic_fetch_add(&object_of(refs)->count, 1);
+    return refs;
+}
+
+void refs_unref(struct refs *refs)
+{
+    if (!refs || atomic_fetch_sub(&object_of(refs)->count, 1) != 1)
+        return;
+    for (size_t i = 0; i < refs->n; i++)
+        free(refs->v[i].name);
+    free(refs->v);
+    free(object_of(refs));
+}
+
+/* What an annotated tag's object names: "object <id>\n" is its first line. */
+static int tag_target(git_odb *odb, git_oid *oid)
+{
+    git_odb_object *raw;
+    char hex[OID_HEX + 1];
+    int r = -EINVAL;
+
+    if (git_odb_read(&raw, odb, oid) < 0)
+        return -EIO;
+    const char *data = git_odb_object_data(raw);
+    if (git_odb_object_size(raw) > 7 + OID_HEX && !memcmp(data, "object ", 7)) {
+        memcpy(hex, data + 7, OID_HEX);
+        hex[OID_HEX] = 0;
+        r = git_oid_fromstr(oid, hex) < 0 ? -EINVAL : 0;
+    }
+    git_odb_object_free(raw);
+    return r;
+}
+
+/* The commit that `start` is or, as a tag, leads to; zero if it is or leads to something else. */
+static struct oid peel(git_odb *odb, const git_oid *start)
+{
+    git_oid oid = *start;
+    git_object_t type;
+    size_t len;
+
+    for (int depth = 0; depth < TAGS_DEEPEST; depth++) {
+        if (git_odb_read_header(&len, &type, odb, &oid) < 0)
+            break;
+        if (type == GIT_OBJECT_COMMIT)
+            return oid_from_git(&oid);
+        if (type != GIT_OBJECT_TAG || tag_target(odb, &oid) < 0)
+            break;
+    }
+    return (struct oid){0};
+}
+
+static void add_ref(struct handle *h, struct refs_object *o, const git_reference *ref)
+{
+    git_reference *direct = NULL;
+
+    if (git_reference_resolve(&direct, ref) < 0)
+        return;
+    if (o->refs.n == o->cap) {
+        o->cap = o->cap ? o->cap * 2 : 64;
+        o->refs.v = xrealloc(o->refs.v, o->cap, sizeof(*o->refs.v));
+    }
+    o->refs.v[o->refs.n++] = (struct ref){
+        .name = xstrdup(git_reference_name(ref)),
+        .target = peel(h->odb, git_reference_target(direct)),
+    };
+    git_reference_free(direct);
+}
+
+static int compare_refs(const void *a, const void *b)
+{
+    return strcmp(((const struct ref *)a)->name, ((const struct ref *)b)->name);
+}
+
+static int load_once(struct handle *h, struct refs **ret)
+{
+    _cleanup_(refs_unrefp) struct refs *refs = &NEW(struct refs_object)->refs;
+    git_reference_iterator *it = NULL;
+    git_reference *ref;
+
+    object_of(refs)->count = 1;
+    int code = git_reference_iterator_new(&it, h->git);
+    while (code == 0 && (code = git_reference_next(&ref, it)) == 0) {
+        add_ref(h, object_of(refs), ref);
+        git_reference_free(ref);
+    }
+    git_reference_iterator_free(it);
+    if (code != GIT_ITEROVER)
+        return code;
+    if (refs->n)
+        qsort(refs->v, refs->n, sizeof(*refs->v), compare_refs);
+    *ret = TAKE(refs);
+    return 0;
+}
+
+/* What `packed-refs` is at the moment; zero if it is not there. */
+static struct stat packed_stamp(const struct repo *repo)
+{
+    _cleanup_free_ char *path = xasprintf("%s/packed-refs", repo->common_dir);
+    struct stat st = {0};
+
+    if (stat(path, &st) < 0)
+        return (struct stat){0};
+    return st;
+}
+
+static bool same_stamp(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Packing puts a new packed-refs in place and then deletes the loose files. Who has read the old
+ * packed-refs and then looks for the loose files finds neither, or an older value. So a list counts
+ * only if packed-refs was the same before and after it was made. */
+int refs_load(struct repo *repo, struct refs **ret, struct diag *reterr)
+{
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    int64_t until = clock_mono() + LOAD_PATIENCE;
+    int code = 0, r = handle_borrow(repo, &h, reterr);
+
+    if (r < 0)
+        return r;
+    do {
+        _cleanup_(refs_unrefp) struct refs *refs = NULL;
+        struct stat before = packed_stamp(repo);
+        code = load_once(h, &refs);
+        struct stat after = packed_stamp(repo);
+        if (code == 0 && same_stamp(&before, &after)) {
+            *ret = TAKE(refs);
+            return 0;
+        }
+    } while (clock_mono() < until);
+    if (code == 0)
+        return diag_fail(reterr, -EAGAIN, "the refs of %s are being packed again and again",
+                         repo->path);
+    return giterr_fail(code, reterr, "cannot read the refs of %s", repo->path);
+}
+
+const struct ref *refs_find(const struct refs *refs, const char *name)
+{
+    size_t at = refs_first(refs, name);
+
+    return at < refs->n && !strcmp(refs->v[at].name, name) ? &refs->v[at] : NULL;
+}
+
+size_t refs_first(const struct refs *refs, const char *prefix)
+{
+    size_t low = 0, high = refs->n;
+
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (strcmp(refs->v[mid].name, prefix) < 0)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+int ref_read(struct repo *repo, const char *name, struct oid *ret)
+{
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    git_oid direct;
+    int r = handle_borrow(repo, &h, NULL);
+
+    if (r < 0)
+        return r;
+    int code = git_reference_name_to_id(&direct, h->git, name);
+    if (code == GIT_ENOTFOUND || code == GIT_EINVALIDSPEC)
+        return -ENOENT;
+    if (code < 0)
+        return giterr_errno(code);
+    struct oid commit = peel(h->odb, &direct);
+    if (oid_is_zero(&commit))
+        return -ENOENT;
+    *ret = commit;
+    return 0;
+}
+
+int ref_head_branch(struct repo *repo, char **ret)
+{
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    git_reference *head = NULL;
+    int r = handle_borrow(repo, &h, NULL);
+
+    if (r < 0)
+        return r;
+    int code = git_reference_lookup(&head, h->git, "HEAD");
+    if (code < 0)
+        return giterr_errno(code);
+    const char *target = git_reference_symbolic_target(head);
+    if (target)
+        *ret = xstrdup(target);
+    git_reference_free(head);
+    return target ? 0 : -ENOENT;
+}

@@ -1,0 +1,313 @@
+#include "repo/revision.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <git2.h>
+#include <inttypes.h>
+
+#include "base/alloc.h"
+#include "base/buf.h"
+#include "repo/giterr.h"
+#include "repo/handle.h"
+#include "repo/object_write.h"
+
+#define EXPR_MOST 1024
+
+static void signature_done(struct signature *s)
+{
+    free(s->name);
+    free(s->email);
+}
+
+void revision_free(struct revision *rev)
+{
+    if (!rev)
+        return;
+    signature_done(&rev->author);
+    signature_done(&rev->committer);
+    free(rev->parents);
+    free(rev->message);
+    free(rev);
+}
+
+/* Reads the commit object. -ENOENT if there is none of this id, or it is something else. */
+static int read_commit(struct repo *repo, const struct oid *oid, git_odb_object **ret)
+{
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    git_odb_object *raw;
+    int r = handle_borrow(repo, &h, NULL);
+
+    if (r < 0)
+        return r;
+    int code = git_odb_read(&raw, h->odb, oid_git(oid));
+    if (code == GIT_ENOTFOUND)
+        return -ENOENT;
+    if (code < 0)
+        return giterr_errno(code) == -ENOMEM ? -ENOMEM : repo_object_bad(repo, oid, giterr_text());
+    if (git_odb_object_type(raw) != GIT_OBJECT_COMMIT) {
+        git_odb_object_free(raw);
+        return -ENOENT;
+    }
+    *ret = raw;
+    return 0;
+}
+
+/* "key value\n" at *at: the value, which is `*len` long, and *at behind the line; NULL, and *at
+ * stays, if the line has another key. `end` is a NUL. */
+static const char *take_line(const char **at, const char *end, const char *key, size_t *len)
+{
+    size_t n = strlen(key);
+    const char *p = *at, *newline = memchr(p, '\n', end - p);
+
+    if (!newline || (size_t)(newline - p) <= n || memcmp(p, key, n) || p[n] != ' ')
+        return NULL;
+    *len = newline - p - n - 1;
+    *at = newline + 1;
+    return p + n + 1;
+}
+
+static int take_oid(const char **at, const char *end, const char *key, struct oid *ret)
+{
+    char hex[OID_HEX + 1];
+    size_t len;
+    const char *value = take_line(at, end, key, &len);
+
+    if (!value)
+        return -ENOENT;
+    if (len != OID_HEX)
+        return -EIO;
+    memcpy(hex, value, OID_HEX);
+    hex[OID_HEX] = 0;
+    return oid_parse(hex, ret) < 0 ? -EIO : 0;
+}
+
+/* "+0130" as minutes. */
+static int parse_offset(const char *s)
+{
+    if ((*s != '+' && *s != '-') || !isdigit(s[1]) || !isdigit(s[2]) || !isdigit(s[3]) ||
+        !isdigit(s[4]))
+        return 0;
+    int minutes = ((s[1] - '0') * 10 + (s[2] - '0')) * 60 + (s[3] - '0') * 10 + (s[4] - '0');
+    return *s == '-' ? -minutes : minutes;
+}
+
+/* The time behind the last '>' of "Ann <ann@example.org> 1767225600 +0130"; 0 where there is none.
+ */
+static int64_t parse_time(const char *value, size_t len, int *ret_offset)
+{
+    const char *close = memrchr(value, '>', len);
+    char text[64];
+
+    *ret_offset = 0;
+    if (!close)
+        return 0;
+    snprintf(text, sizeof(text), "%.*s", (int)(value + len - close - 1), close + 1);
+    char *end;
+    errno = 0;
+    long long t = strtoll(text, &end, 10);
+    if (errno || end == text)
+        return 0;
+    *ret_offset = parse_offset(end + strspn(end, " "));
+    return t;
+}
+
+/* Takes what there is of a name line: commits of other tools are not always well formed, and must
+ * show nevertheless. */
+static void parse_signature(const char *value, size_t len, struct signature *ret)
+{
+    const char *open = memchr(value, '<', len);
+    const char *close = memrchr(value, '>', len);
+    size_t name = open ? (size_t)(open - value) : 0;
+
+    while (name && value[name - 1] == ' ')
+        name--;
+    ret->name = xstrndup(value, name);
+    ret->email = open && close > open ? xstrndup(open + 1, close - open - 1) : xstrdup("");
+    ret->time = parse_time(value, len, &ret->offset);
+}
+
+static int parse_parents(const char **at, const char *end, struct revision *rev)
+{
+    VEC(struct oid) parents = {0};
+    struct oid oid;
+    int r;
+
+    while ((r = take_oid(at, end, "parent", &oid)) == 0)
+        *VEC_ADD(&parents) = oid;
+    rev->parents = parents.v;
+    rev->nparents = parents.n;
+    return r == -ENOENT ? 0 : r;
+}
+
+static int parse_revision(const char *at, const char *end, struct revision *rev)
+{
+    size_t author_len = 0, committer_len = 0;
+
+    if (take_oid(&at, end, "tree", &rev->tree) < 0 || parse_parents(&at, end, rev) < 0)
+        return -EIO;
+    const char *author = take_line(&at, end, "author", &author_len);
+    const char *committer = take_line(&at, end, "committer", &committer_len);
+    parse_signature(author ? author : "", author_len, &rev->author);
+    parse_signature(committer ? committer : "", committer_len, &rev->committer);
+    const char *message = *at == '\n' ? at : memmem(at, end - at, "\n\n", 2);
+    if (message)
+        message += *at == '\n' ? 1 : 2;
+    rev->message = message ? xstrndup(message, end - message) : xstrdup("");
+    return 0;
+}
+
+int revision_load(struct repo *repo, const struct oid *oid, struct revision **ret)
+{
+    _cleanup_(revision_freep) struct revision *rev = NULL;
+    git_odb_object *raw;
+    int r = read_commit(repo, oid, &raw);
+
+    if (r < 0)
+        return r;
+    rev = NEW(struct revision);
+    rev->oid = *oid;
+    const char *data = git_odb_object_data(raw);
+    r = parse_revision(data, data + git_odb_object_size(raw), rev);
+    git_odb_object_free(raw);
+    if (r < 0)
+        return repo_object_bad(repo, oid, "malformed commit");
+    *ret = TAKE(rev);
+    return 0;
+}
+
+static int parse_brief(const char *at, const char *end, struct revision_brief *ret)
+{
+    struct oid more;
+    size_t len;
+    int offset, r;
+
+    if (take_oid(&at, end, "tree", &ret->tree) < 0)
+        return -EIO;
+    r = take_oid(&at, end, "parent", &ret->parent);
+    while (r == 0)
+        r = take_oid(&at, end, "parent", &more);
+    if (r != -ENOENT)
+        return -EIO;
+    take_line(&at, end, "author", &len);
+    const char *committer = take_line(&at, end, "committer", &len);
+    ret->time = committer ? parse_time(committer, len, &offset) : 0;
+    return 0;
+}
+
+int revision_brief(struct repo *repo, const struct oid *oid, struct revision_brief *ret)
+{
+    struct revision_brief brief = {0};
+    git_odb_object *raw;
+    int r = read_commit(repo, oid, &raw);
+
+    if (r < 0)
+        return r;
+    const char *data = git_odb_object_data(raw);
+    r = parse_brief(data, data + git_odb_object_size(raw), &brief);
+    git_odb_object_free(raw);
+    if (r < 0)
+        return repo_object_bad(repo, oid, "malformed commit");
+    *ret = brief;
+    return 0;
+}
+
+/* A full id needs no search. 0, -ENOENT (not a commit), or 1: not a full id. */
+static int resolve_full_id(struct repo *repo, const char *expr, struct oid *ret)
+{
+    struct revision_brief brief;
+    struct oid oid;
+
+    if (oid_parse(expr, &oid) < 0)
+        return 1;
+    int r = revision_brief(repo, &oid, &brief);
+    if (r == 0)
+        *ret = oid;
+    return r;
+}
+
+int revision_resolve(struct repo *repo, const char *expr, struct oid *ret)
+{
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    git_object *found = NULL, *commit = NULL;
+    int r = resolve_full_id(repo, expr, ret);
+
+    /* A tag has an id, too, and ":path" and "name@{…}" name other things than revisions. */
+    if (r == 0 || r == -EIO)
+        return r;
+    if (!*expr || strlen(expr) > EXPR_MOST || strchr(expr, ':') || strchr(expr, '@'))
+        return -ENOENT;
+    r = handle_borrow(repo, &h, NULL);
+    if (r < 0)
+        return r;
+    int code = git_revparse_single(&found, h->git, expr);
+    if (code == 0)
+        code = git_object_peel(&commit, found, GIT_OBJECT_COMMIT);
+    if (code == 0)
+        *ret = oid_from_git(git_object_id(commit));
+    git_object_free(commit);
+    git_object_free(found);
+    return code == 0 ? 0 : -ENOENT;
+}
+
+/* Adds "key name <email> time offset\n". Git ends a name at '<' and a line at '\n', so they cannot
+ * be in one. -EINVAL if nothing is left of the name. */
+static int add_signature(struct buf *out, const char *key, const struct signature *s)
+{
+    const char *p, *parts[2] = {s->name, s->email};
+    int offset = s->offset < 0 ? -s->offset : s->offset;
+    size_t before;
+
+    buf_addf(out, "%s ", key);
+    before = out->len;
+    for (int i = 0; i < 2; i++) {
+        if (i == 1 && out->len == before)
+            return -EINVAL;
+        if (i == 1)
+            buf_adds(out, " <");
+        for (p = parts[i]; *p; p++)
+            if (*p != '<' && *p != '>' && *p != '\n')
+                buf_addc(out, *p);
+    }
+    buf_addf(out, "> %" PRId64 " %c%02d%02d\n", s->time, s->offset < 0 ? '-' : '+', offset / 60,
+             offset % 60);
+    return 0;
+}
+
+static int check_type(struct handle *h, const struct oid *oid, git_object_t type,
+                      struct diag *reterr)
+{
+    char hex[OID_HEX + 1];
+    git_object_t real;
+    size_t len;
+
+    if (git_odb_read_header(&len, &real, h->odb, oid_git(oid)) == 0 && real == type)
+        return 0;
+    return diag_fail(reterr, -EINVAL, "there is no %s %s", git_object_type2string(type),
+                     oid_hex(oid, hex));
+}
+
+int revision_write(struct repo *repo, const struct oid *tree, const struct oid *parents,
+                   size_t nparents, const struct signature *author,
+                   const struct signature *committer, const char *message, struct oid *ret,
+                   struct diag *reterr)
+{
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    _cleanup_(buf_done) struct buf raw = {0};
+    char hex[OID_HEX + 1];
+    int r = handle_borrow(repo, &h, reterr);
+
+    if (r == 0)
+        r = check_type(h, tree, GIT_OBJECT_TREE, reterr);
+    buf_addf(&raw, "tree %s\n", oid_hex(tree, hex));
+    for (size_t i = 0; r == 0 && i < nparents; i++) {
+        r = check_type(h, &parents[i], GIT_OBJECT_COMMIT, reterr);
+        buf_addf(&raw, "parent %s\n", oid_hex(&parents[i], hex));
+    }
+    if (r < 0)
+        return r;
+    if (add_signature(&raw, "author", author) < 0 ||
+        add_signature(&raw, "committer", committer) < 0)
+        return diag_fail(reterr, -EINVAL, "author and committer must have a name");
+    buf_addf(&raw, "\n%s", message);
+    return object_write(h, raw.data, raw.len, GIT_OBJECT_COMMIT, ret, reterr);
+}
