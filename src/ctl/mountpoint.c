@@ -128,6 +128,16 @@ int mountpoint_read(const struct mountpoint *m, const char *path, struct buf *ou
     return r < 0 ? explain(m, path, r, reterr) : 0;
 }
 
+int mountpoint_read_trimmed(const struct mountpoint *m, const char *path, struct buf *out,
+                            struct diag *reterr)
+{
+    int r = mountpoint_read(m, path, out, reterr);
+
+    while (out->len && out->data[out->len - 1] == '\n')
+        out->data[--out->len] = 0;
+    return r;
+}
+
 int mountpoint_read_json(const struct mountpoint *m, const char *path, json_t **ret,
                          struct diag *reterr)
 {

@@ -35,6 +35,9 @@ void mountpoint_close(struct mountpoint *m);
 /* The whole file, onto the end of `out`. */
 int mountpoint_read(const struct mountpoint *m, const char *path, struct buf *out,
                     struct diag *reterr);
+/* The same without newlines at the end, for what is one line or a few. */
+int mountpoint_read_trimmed(const struct mountpoint *m, const char *path, struct buf *out,
+                            struct diag *reterr);
 int mountpoint_read_json(const struct mountpoint *m, const char *path, json_t **ret,
                          struct diag *reterr);
 /* Where the symlink points; yours. -EINVAL when it is no symlink. */

@@ -109,21 +109,27 @@ void columns_print(const struct columns *t, const struct paint *p, int state, bo
                    FILE *out)
 {
     _cleanup_free_ int *width = xcalloc(t->ncolumns, sizeof(*width));
+    int pending = 0; /* blanks that are printed once something stands behind them */
 
     for (int c = 0; c + 1 < t->ncolumns; c++)
         width[c] = column_width(t, p, c);
     for (size_t i = 0; i < t->n; i++) {
         int c = i % t->ncolumns;
         bool head = heading && i < (size_t)t->ncolumns;
-        paint_string(p,
-                     head         ? PAINT_BOLD
-                     : c == state ? paint_state(t->v[i])
-                                  : PAINT_PLAIN,
-                     t->v[i], out);
-        if (c + 1 == t->ncolumns)
+        if (*t->v[i]) {
+            fprintf(out, "%*s", pending, "");
+            pending = 0;
+            paint_string(p,
+                         head         ? PAINT_BOLD
+                         : c == state ? paint_state(t->v[i])
+                                      : PAINT_PLAIN,
+                         t->v[i], out);
+        }
+        pending += width[c] - width_of(p, t->v[i]) + 2;
+        if (c + 1 == t->ncolumns) {
             putc('\n', out);
-        else
-            fprintf(out, "%*s", width[c] - width_of(p, t->v[i]) + 2, "");
+            pending = 0;
+        }
     }
 }
 

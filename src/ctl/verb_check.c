@@ -12,6 +12,15 @@ static void print_json(const struct call *call, const char *workspace, const cha
     fprintf(call->out, "%s\n", buf_str(&out));
 }
 
+static void print_text(const struct call *call, const char *workspace, const struct buf *findings)
+{
+    if (findings->len)
+        paint_text(&call->paint, findings->data, findings->len, call->out);
+    else
+        fprintf(call->out, "%s: no findings", workspace);
+    putc('\n', call->out);
+}
+
 int verb_check(const struct call *call, struct diag *reterr)
 {
     _cleanup_(workspace_ref_done) struct workspace_ref w = {0};
@@ -24,9 +33,7 @@ int verb_check(const struct call *call, struct diag *reterr)
         return r;
     if (call->json)
         print_json(call, w.name, buf_str(&findings));
-    else if (findings.len)
-        paint_text(&call->paint, findings.data, findings.len, call->out);
     else
-        fprintf(call->out, "%s: no findings\n", w.name);
+        print_text(call, w.name, &findings);
     return findings.len ? VERB_NO : VERB_YES;
 }

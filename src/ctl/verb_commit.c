@@ -38,12 +38,6 @@ static const char *meaning_of(int err)
     return strerrordesc_np(-err);
 }
 
-static void trim(struct buf *b)
-{
-    while (b->len && b->data[b->len - 1] == '\n')
-        b->data[--b->len] = 0;
-}
-
 /* Whether the message can be the line that is written to `commit`. */
 static int is_line(const char *message)
 {
@@ -161,7 +155,6 @@ int verb_commit(const struct call *call, struct diag *reterr)
     if (committed == -ENOTCONN)
         return committed;
     r = workspace_ref_read(&w, call->mount, "outcome", &outcome, committed < 0 ? NULL : reterr);
-    trim(&outcome);
     if (committed < 0)
         return refuse(call, &w, committed, &outcome, reterr);
     if (r < 0)

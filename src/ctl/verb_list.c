@@ -31,12 +31,11 @@ static void count_changes(const char *text, struct summary *ret)
 }
 
 /* "1000 ann": the name, or the number when there is no name. Yours. */
-static char *owner_name(struct buf *text)
+static char *owner_name(const char *text)
 {
-    while (text->len && text->data[text->len - 1] == '\n')
-        text->data[--text->len] = 0;
-    const char *blank = strchr(buf_str(text), ' ');
-    return xstrdup(blank ? blank + 1 : buf_str(text));
+    const char *blank = strchr(text, ' ');
+
+    return xstrdup(blank ? blank + 1 : text);
 }
 
 static int summary_read(const struct workspace_ref *w, const struct mountpoint *m,
@@ -52,7 +51,7 @@ static int summary_read(const struct workspace_ref *w, const struct mountpoint *
         r = workspace_ref_read(w, m, "changes", &changes, reterr);
     if (r < 0)
         return r;
-    ret->owner = owner_name(&owner);
+    ret->owner = owner_name(buf_str(&owner));
     ret->behind = keyed_value(buf_str(&status), "behind");
     count_changes(buf_str(&changes), ret);
     /* A workspace of a repository without a commit has no base. */

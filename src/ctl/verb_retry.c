@@ -12,10 +12,8 @@ static int explain(const struct call *call, int err, struct diag *reterr)
     if (err == -EACCES || err == -EPERM)
         return diag_fail(reterr, err,
                          "you may not command this fleet: .onward/ctl belongs to others");
-    if (mountpoint_read(call->mount, ".onward/outcome", &outcome, NULL) < 0 || !outcome.len)
+    if (mountpoint_read_trimmed(call->mount, ".onward/outcome", &outcome, NULL) < 0 || !outcome.len)
         return err;
-    while (outcome.len && outcome.data[outcome.len - 1] == '\n')
-        outcome.data[--outcome.len] = 0;
     return diag_fail(reterr, err, "%s", outcome.data);
 }
 

@@ -29,16 +29,14 @@ static int shown_read(const struct mountpoint *m, const char *expr, struct shown
 
     for (int i = 0; i < PARTS && r == 0; i++) {
         _cleanup_free_ char *path = xasprintf("commits/%s/%s", ret->rev, parts[i]);
-        r = mountpoint_read(m, path, &ret->part[i], reterr);
+        r = (i < MESSAGE ? mountpoint_read_trimmed : mountpoint_read)(m, path, &ret->part[i],
+                                                                      reterr);
     }
     return r;
 }
 
-/* A part that is one line, without its newline. */
-static void print_field(const struct call *call, const char *name, struct buf *value)
+static void print_field(const struct call *call, const char *name, const struct buf *value)
 {
-    while (value->len && value->data[value->len - 1] == '\n')
-        value->data[--value->len] = 0;
     fprintf(call->out, "%-11s", name);
     paint_text(&call->paint, buf_str(value), value->len, call->out);
     putc('\n', call->out);
@@ -55,7 +53,7 @@ static void print_indented(const struct call *call, const char *text)
     }
 }
 
-static void print_text(const struct call *call, struct shown *s)
+static void print_text(const struct call *call, const struct shown *s)
 {
     struct patch patch = {.paint = &call->paint, .out = call->out};
 
@@ -94,16 +92,14 @@ static json_t *changes_json(const char *text)
     return all;
 }
 
-static void print_json(const struct call *call, struct shown *s)
+static void print_json(const struct call *call, const struct shown *s)
 {
     _cleanup_(json_decrefp) json_t *j = json_object();
     _cleanup_(buf_done) struct buf out = {0};
 
     json_put_str(j, "revision", s->rev);
     for (int i = 0; i < PARTS; i++) {
-        struct buf *b = &s->part[i];
-        if (i < MESSAGE && b->len && b->data[b->len - 1] == '\n')
-            b->data[--b->len] = 0;
+        const struct buf *b = &s->part[i];
         if (i == CHANGES)
             json_object_set_new(j, parts[i], changes_json(buf_str(b)));
         else

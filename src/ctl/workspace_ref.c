@@ -45,7 +45,7 @@ int workspace_ref_read(const struct workspace_ref *w, const struct mountpoint *m
 {
     _cleanup_free_ char *path = xasprintf("%s/.onward/%s", w->dir, file);
 
-    return mountpoint_read(m, path, out, reterr);
+    return mountpoint_read_trimmed(m, path, out, reterr);
 }
 
 int workspace_ref_command(const struct workspace_ref *w, const struct mountpoint *m,

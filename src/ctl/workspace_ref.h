@@ -15,7 +15,7 @@ struct workspace_ref {
 int workspace_ref_find(const struct call *call, struct workspace_ref *ret, struct diag *reterr);
 void workspace_ref_done(struct workspace_ref *w);
 
-/* The content of its control file `file`. */
+/* The content of its control file `file`, without newlines at the end. */
 int workspace_ref_read(const struct workspace_ref *w, const struct mountpoint *m, const char *file,
                        struct buf *out, struct diag *reterr);
 /* Writes a line to its control file `file`. */

@@ -1,0 +1,47 @@
+#!/bin/sh
+# The program itself, without a mount: usage, exit status, words, colours. TAP.
+# test_onward.sh ONWARD
+set -u
+onward=$(realpath "$1")
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+unset ONWARD_MOUNT NO_COLOR
+n=0
+
+# expect NAME STATUS WORDS COMMAND…: runs it in $dir; WORDS must be in what it prints
+expect() {
+    name=$1 status=$2 words=$3
+    shift 3
+    n=$((n + 1))
+    said=$(cd "$dir" && "$@" 2>&1)
+    got=$?
+    case $said in
+    *"$words"*) [ $got -eq "$status" ] && echo "ok $n - $name" && return ;;
+    esac
+    echo "not ok $n - $name"
+    echo "# status $got, wanted $status; said: $said" | tr '\n' ' '
+    echo
+}
+
+mkdir "$dir/tree" "$dir/tree/sites"
+printf 'SITE  TEAM  STATE  DEPLOYED  DESIRED  SINCE\ns1  t  in-sync  -  -  -\n' >"$dir/tree/fleet"
+
+expect "no verb is a usage error" 2 "which verb" "$onward"
+expect "an unknown verb is a usage error" 2 'no verb "frob"' "$onward" frob
+expect "an unknown option is a usage error" 2 "has no option" "$onward" status --frob
+expect "help needs no mount" 0 "Usage: onward [-C DIR] commit" "$onward" commit --help
+expect "help of a verb by name" 0 "make a workspace" "$onward" help new
+expect "the version" 0 "onward " "$onward" --version
+expect "a directory that is not there" 1 "No such file" "$onward" -C nowhere status
+expect "a directory outside of any mount" 1 "not inside an onwardfs mount" "$onward" -C "$dir" status
+expect "a tree by ONWARD_MOUNT, without colours into a pipe" 0 "s1    t     in-sync" env ONWARD_MOUNT="$dir/tree" "$onward" status
+expect "no tree by ONWARD_MOUNT" 1 "no onwardfs mount" env ONWARD_MOUNT="$dir" "$onward" status
+expect "a full disk is not success" 1 "cannot write" \
+    env ONWARD_MOUNT="$dir/tree" sh -c "'$onward' status >/dev/full"
+if command -v script >/dev/null; then
+    expect "colours on a terminal" 0 "$(printf '\033[32min-sync')" env TERM=xterm \
+        ONWARD_MOUNT="$dir/tree" script -qec "'$onward' status" /dev/null
+    expect "no colours with NO_COLOR" 0 "t     in-sync" env TERM=xterm NO_COLOR=1 \
+        ONWARD_MOUNT="$dir/tree" script -qec "'$onward' status" /dev/null
+fi
+echo "1..$n"
