@@ -115,13 +115,17 @@ static void reply_attr(fuse_req_t req, struct node *node)
         fuse_reply_attr(req, &st, attr_timeout(node));
 }
 
+struct range {
+    size_t size;
+    off_t off;
+};
+
 /* A request that is answered by the pool. */
 struct slow {
     fuse_req_t req;
     struct node *node;
     void (*run)(struct slow *s);
-    size_t size;
-    off_t off;
+    struct range range;
     char data[]; /* name, or the bytes to be written */
 };
 
@@ -136,7 +140,7 @@ static void slow_run(void *arg)
 
 /* Runs it now, or in the pool if the node is slow. Takes the reference of `node`. */
 static void dispatch(fuse_req_t req, struct node *node, void (*run)(struct slow *s),
-                     const void *data, size_t len, struct slow args)
+                     const void *data, size_t len, struct range range)
 {
     struct slow *s = malloc(sizeof(*s) + len + 1);
 
@@ -145,7 +149,7 @@ static void dispatch(fuse_req_t req, struct node *node, void (*run)(struct slow 
         node_unref(node);
         return;
     }
-    *s = (struct slow){.req = req, .node = node, .run = run, .size = args.size, .off = args.off};
+    *s = (struct slow){.req = req, .node = node, .run = run, .range = range};
     if (len)
         memcpy(s->data, data, len);
     s->data[len] = 0;
@@ -190,7 +194,7 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct node *dir = node_of(req, parent);
 
     if (dir)
-        dispatch(req, dir, lookup_run, name, strlen(name), (struct slow){0});
+        dispatch(req, dir, lookup_run, name, strlen(name), (struct range){0});
 }
 
 static void on_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
@@ -418,7 +422,7 @@ static void write_run(struct slow *s)
 {
     struct caller who = caller(s->req);
     ssize_t n = s->node->ops->write
-                    ? s->node->ops->write(s->node, &who, s->data, s->size, s->off)
+                    ? s->node->ops->write(s->node, &who, s->data, s->range.size, s->range.off)
                     : -EROFS;
 
     if (n < 0)
@@ -434,7 +438,7 @@ static void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
     struct node *node = node_of(req, ino);
 
     if (node)
-        dispatch(req, node, write_run, data, size, (struct slow){.size = size, .off = off});
+        dispatch(req, node, write_run, data, size, (struct range){size, off});
 }
 
 static void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -503,21 +507,21 @@ static int listing_add(struct dir_sink *sink, const char *name, mode_t type, uin
 
 static void list(struct slow *s, bool plus)
 {
-    _cleanup_free_ char *data = malloc(s->size);
+    _cleanup_free_ char *data = malloc(s->range.size);
     struct listing l = {
         .sink = {.add = listing_add},
         .req = s->req,
         .dir = s->node,
         .plus = plus,
         .data = data,
-        .size = s->size,
+        .size = s->range.size,
     };
 
     if (!data) {
         fuse_reply_err(s->req, ENOMEM);
         return;
     }
-    int r = s->node->ops->readdir ? s->node->ops->readdir(s->node, s->off, &l.sink) : -ENOTDIR;
+    int r = s->node->ops->readdir ? s->node->ops->readdir(s->node, s->range.off, &l.sink) : -ENOTDIR;
     if (r < 0 && !l.len)
         fuse_reply_err(s->req, -r);
     else
@@ -541,7 +545,7 @@ static void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     struct node *dir = node_of(req, ino);
 
     if (dir)
-        dispatch(req, dir, readdir_run, NULL, 0, (struct slow){.size = size, .off = off});
+        dispatch(req, dir, readdir_run, NULL, 0, (struct range){size, off});
 }
 
 static void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -551,7 +555,7 @@ static void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
     struct node *dir = node_of(req, ino);
 
     if (dir)
-        dispatch(req, dir, readdirplus_run, NULL, 0, (struct slow){.size = size, .off = off});
+        dispatch(req, dir, readdirplus_run, NULL, 0, (struct range){size, off});
 }
 
 static void on_statfs(fuse_req_t req, fuse_ino_t ino)
