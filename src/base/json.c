@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "base/utf8.h"
+
 int json_read(const char *data, size_t len, json_t **ret, struct diag *reterr)
 {
     json_error_t err;
@@ -38,22 +40,6 @@ json_int_t json_int(const json_t *obj, const char *key, json_int_t fallback)
     return json_is_integer(i) ? json_integer_value(i) : fallback;
 }
 
-/* Length of the UTF-8 sequence at `s`, 0 if it is none. */
-static int utf8_len(const unsigned char *s)
-{
-    int n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3
-            : s[0] >= 0xf0 && s[0] < 0xf5                                           ? 4
-                                                                                    : 0;
-    for (int i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if (n == 3 && ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] >= 0xa0)))
-        return 0;
-    if (n == 4 && ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90)))
-        return 0;
-    return n;
-}
-
 void json_put_str(json_t *obj, const char *key, const char *value)
 {
     if (!value) {
@@ -61,7 +47,7 @@ void json_put_str(json_t *obj, const char *key, const char *value)
         return;
     }
     _cleanup_(buf_done) struct buf clean = {0};
-    for (const unsigned char *s = (const unsigned char *)value; *s;) {
+    for (const char *s = value; *s;) {
         int n = utf8_len(s);
         if (n)
             buf_add(&clean, s, n);

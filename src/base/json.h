@@ -14,7 +14,8 @@
 int json_read(const char *data, size_t len, json_t **ret, struct diag *reterr);
 /* Adds it as one line without a newline (`pretty`: indented by two). */
 void json_write(const json_t *j, int pretty, struct buf *out);
-/* The string or integer under `key`, or the default when it is absent or of another type. Borrowed. */
+/* The string or integer under `key`, or the default when it is absent or of another type. Borrowed.
+ */
 const char *json_str(const json_t *obj, const char *key, const char *fallback);
 json_int_t json_int(const json_t *obj, const char *key, json_int_t fallback);
 /* Sets obj[key] to a string, with bytes that are not UTF-8 replaced by U+FFFD; null for NULL. */

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/map.h"
+#include "base/utf8.h"
 
 #define CHUNK   65536
 #define EXCERPT 60
@@ -68,16 +69,10 @@ void yaml_free(struct yaml *y)
     free(y);
 }
 
-/* How many bytes of `s` a message shows: no part of a character. */
+/* How many bytes of `s` a message shows. */
 static int excerpt(const char *s)
 {
-    size_t n = strnlen(s, EXCERPT + 1);
-
-    if (n <= EXCERPT)
-        return n;
-    for (n = EXCERPT; n && (s[n] & 0xc0) == 0x80;)
-        n--;
-    return n;
+    return utf8_cut(s, EXCERPT);
 }
 
 static void finding_at(struct reading *r, yaml_mark_t at, const char *message)
