@@ -1,5 +1,5 @@
-/* Bringing work trees along when the branch that they have checked out moves. Inside src/repo only.
- */
+/* Bringing work trees along when the branch that they have checked out moves.
+ * Inside src/repo only. */
 #ifndef ONWARD_REPO_CHECKOUT_H
 #define ONWARD_REPO_CHECKOUT_H
 

@@ -9,8 +9,7 @@
 #include "repo/giterr.h"
 #include "repo/odb.h"
 
-/* How many objects are remembered as already logged: a hostile repository cannot fill the memory.
- */
+/* So many objects are remembered as already logged: a hostile repository must not fill memory. */
 #define SAID_MOST 10000
 
 static void handle_free(struct handle *h)

@@ -50,8 +50,7 @@ static int read_object(struct repo *repo, const struct oid *oid, git_object_t ty
     return 0;
 }
 
-/* The kind that a filesystem shows for a mode, as Git would check it out; -1 for what it would not.
- */
+/* The kind that a filesystem shows for a mode, as Git checks it out; -1 for what it does not. */
 static int kind_of_mode(unsigned mode)
 {
     if (mode > 0177777)

@@ -33,7 +33,7 @@ struct tree {
     const struct tree_entry *entries;
 };
 
-/* The tree object `oid`. Shared: give it back with tree_unref(). -EIO also when it is not a tree. */
+/* The tree object `oid`, shared: tree_unref() gives it back. -EIO also when it is not a tree. */
 int tree_load(struct repo *repo, const struct oid *oid, struct tree **ret);
 void tree_unref(struct tree *tree);
 DEFINE_CLEANUP(struct tree *, tree_unref)

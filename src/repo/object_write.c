@@ -199,8 +199,7 @@ static const char *name_fault(const char *name)
     return NULL;
 }
 
-/* -EINVAL with the reason if an entry cannot be in a tree. Leaves `sorted` in the order of names.
- */
+/* -EINVAL with the reason if an entry cannot be in a tree. Leaves `sorted` in order of names. */
 static int check_entries(const struct tree_entry **sorted, size_t n, struct diag *reterr)
 {
     qsort(sorted, n, sizeof(*sorted), compare_names);

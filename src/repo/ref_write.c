@@ -107,8 +107,7 @@ static int change_ref(struct handle *h, const struct ref_change *c, struct diag 
     return giterr_fail(code, reterr, "cannot change %s", c->name);
 }
 
-/* The name of the direct ref that `name` leads to, itself if it is not symbolic. The caller frees.
- */
+/* The name of the direct ref that `name` leads to, itself if it is direct. The caller frees. */
 static char *follow(struct handle *h, const char *name)
 {
     char *at = xstrdup(name);

@@ -91,8 +91,7 @@ static int parse_offset(const char *s)
     return *s == '-' ? -minutes : minutes;
 }
 
-/* The time behind the last '>' of "Ann <ann@example.org> 1767225600 +0130"; 0 where there is none.
- */
+/* The time behind the last '>' of "Ann <ann@example.org> 1767225600 +0130"; 0 if there is none. */
 static int64_t parse_time(const char *value, size_t len, int *ret_offset)
 {
     const char *close = memrchr(value, '>', len);
