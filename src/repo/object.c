@@ -11,6 +11,7 @@
 #include "base/metric.h"
 #include "repo/giterr.h"
 #include "repo/handle.h"
+#include "repo/odb.h"
 
 #define NAME_MOST 255
 
@@ -37,7 +38,7 @@ static int read_object(struct repo *repo, const struct oid *oid, git_object_t ty
 
     if (r < 0)
         return r;
-    int code = git_odb_read(&raw, h->odb, oid_git(oid));
+    int code = odb_read(h->odb, oid_git(oid), &raw);
     if (code < 0 && giterr_errno(code) == -ENOMEM)
         return -ENOMEM;
     if (code < 0)

@@ -11,6 +11,7 @@
 #include "repo/loose.h"
 #include "repo/object.h"
 #include "repo/object_write.h"
+#include "repo/odb.h"
 
 /* Files up to this size are written from memory, larger ones in pieces. */
 #define IN_MEMORY_MOST (8u << 20)
@@ -23,7 +24,7 @@ static int read_back(struct handle *h, const git_oid *oid, const void *data, siz
 {
     char hex[OID_HEX + 1];
     git_odb_object *raw = NULL;
-    int code = git_odb_read(&raw, h->odb, oid);
+    int code = odb_read(h->odb, oid, &raw);
     bool same = code == 0 && git_odb_object_type(raw) == type && git_odb_object_size(raw) == len &&
                 !memcmp(git_odb_object_data(raw), data, len);
 

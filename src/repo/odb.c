@@ -102,3 +102,12 @@ int odb_open(const char *objects_dir, git_odb **ret)
     *ret = o.odb;
     return 0;
 }
+
+int odb_read(git_odb *odb, const git_oid *oid, git_odb_object **ret)
+{
+    int code = git_odb_read(ret, odb, oid);
+
+    if (code < 0 && code != GIT_ENOTFOUND && git_odb_refresh(odb) == 0)
+        code = git_odb_read(ret, odb, oid);
+    return code;
+}

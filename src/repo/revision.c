@@ -10,6 +10,7 @@
 #include "repo/giterr.h"
 #include "repo/handle.h"
 #include "repo/object_write.h"
+#include "repo/odb.h"
 
 #define EXPR_MOST 1024
 
@@ -39,7 +40,7 @@ static int read_commit(struct repo *repo, const struct oid *oid, git_odb_object 
 
     if (r < 0)
         return r;
-    int code = git_odb_read(&raw, h->odb, oid_git(oid));
+    int code = odb_read(h->odb, oid_git(oid), &raw);
     if (code == GIT_ENOTFOUND)
         return -ENOENT;
     if (code < 0)

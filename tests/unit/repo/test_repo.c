@@ -1,0 +1,194 @@
+#include "fixture.h"
+
+#include <errno.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "repo/refs.h"
+#include "repo/revision.h"
+
+/* Opens dir/name and reads HEAD's revision through it. */
+static void assert_opens(struct fixture *f, const char *name, const char *git_dir,
+                         const char *common_dir)
+{
+    _cleanup_free_ char *path = xasprintf("%s/%s", f->dir, name);
+    _cleanup_free_ char *git = xasprintf("%s/%s", f->dir, git_dir);
+    _cleanup_free_ char *common = xasprintf("%s/%s", f->dir, common_dir);
+    _cleanup_(repo_freep) struct repo *repo = NULL;
+    _cleanup_(diag_done) struct diag why = {0};
+    struct oid head;
+
+    int r = repo_open(path, &repo, &why);
+    if (r < 0)
+        fail_msg("%s: %s", name, diag_text(&why, r));
+    assert_string_equal(repo_git_dir(repo), git);
+    assert_string_equal(repo_common_dir(repo), common);
+    assert_int_equal(revision_resolve(repo, "HEAD", &head), 0);
+    assert_oid_is(&head, path, "HEAD");
+}
+
+static void assert_refused(struct fixture *f, const char *name, int err, const char *words)
+{
+    _cleanup_free_ char *path = xasprintf("%s/%s", f->dir, name);
+    _cleanup_(diag_done) struct diag why = {0};
+    struct repo *repo = NULL;
+
+    assert_int_equal(repo_open(path, &repo, &why), err);
+    assert_null(repo);
+    if (!strstr(why.text, words))
+        fail_msg("'%s' does not say '%s'", why.text, words);
+    assert_non_null(strstr(why.text, path));
+    assert_null(strchr(why.text, '\n'));
+}
+
+static void test_repositories_of_every_shape_open(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 3; i++)
+        free(test_commit(f->path, "file", (const char *[]){"a", "b", "c"}[i], "x"));
+    test_run(f->dir,
+             "git clone -q --bare work bare.git; git -C work worktree add -q ../linked;"
+             "git clone -q --depth 1 \"file://$PWD/work\" shallow; git clone -q -s work shared;"
+             "git init -q --separate-git-dir elsewhere.git moved;"
+             "cd moved && git pull -q ../work main; ln -s work ../symlink");
+    assert_opens(f, "work", "work/.git", "work/.git");
+    assert_opens(f, "work/", "work/.git", "work/.git");
+    assert_opens(f, "symlink", "work/.git", "work/.git");
+    assert_opens(f, "work/.git", "work/.git", "work/.git");
+    assert_opens(f, "bare.git", "bare.git", "bare.git");
+    assert_opens(f, "linked", "work/.git/worktrees/linked", "work/.git");
+    assert_opens(f, "shallow", "shallow/.git", "shallow/.git");
+    assert_opens(f, "shared", "shared/.git", "shared/.git");
+    assert_opens(f, "moved", "elsewhere.git", "elsewhere.git");
+}
+
+static void test_what_cannot_be_opened_says_why(void **state)
+{
+    struct fixture *f = *state;
+
+    test_run(f->path, "mkdir sub; mkdir ../plain; echo x >../file");
+    assert_refused(f, "none", -ENOENT, "No such file or directory");
+    assert_refused(f, "plain", -EINVAL, "is not a Git repository");
+    assert_refused(f, "work/sub", -EINVAL, "is not a Git repository");
+    assert_refused(f, "file", -EINVAL, "is not a Git repository");
+    test_run(f->dir, "git init -q broken; echo '[core' >broken/.git/config");
+    assert_refused(f, "broken", -EIO, "config");
+}
+
+static void test_formats_that_are_not_supported_are_named(void **state)
+{
+    static const struct {
+        const char *key, *value, *words;
+    } cases[] = {
+        {"extensions.objectFormat", "sha256", "SHA-256"},
+        {"extensions.refStorage", "reftable", "reftable"},
+        {"extensions.partialClone", "origin", "partial clone"},
+        {"extensions.worktreeConfig", "true", "per work tree"},
+        {"extensions.frobnicate", "true", "'frobnicate'"},
+        {"core.repositoryFormatVersion", "7", "is 7"},
+    };
+    struct fixture *f = *state;
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        test_run(f->dir,
+                 "rm -rf odd odd.git linked; git init -q odd; cd odd;"
+                 "git commit -q --allow-empty -m x; git worktree add -q ../linked;"
+                 "git config core.repositoryFormatVersion 1; git config %s %s",
+                 cases[i].key, cases[i].value);
+        assert_refused(f, "odd", -EOPNOTSUPP, cases[i].words);
+        assert_refused(f, "linked", -EOPNOTSUPP, cases[i].words);
+    }
+    test_run(f->dir, "git init -q --object-format=sha256 new");
+    assert_refused(f, "new", -EOPNOTSUPP, "SHA-256");
+    test_run(f->dir, "git init -q precious; cd precious; git commit -q --allow-empty -m x;"
+                     "git config core.repositoryFormatVersion 1;"
+                     "git config extensions.preciousObjects true");
+    assert_opens(f, "precious", "precious/.git", "precious/.git");
+}
+
+/* In a child with another HOME, as libgit2 looks for the user's configuration once in a process. */
+static int open_with_home(struct fixture *f, const char *home)
+{
+    int status;
+    pid_t pid = fork();
+
+    if (pid == 0) {
+        char *top = xasprintf("%s/foreign", f->dir);
+        char *words = xasprintf("git config --global --add safe.directory %s", top);
+        execl("/proc/self/exe", "self", home, top, words, (char *)NULL);
+        _exit(3);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+/* What the child does: 0 opened; 1 refused as another's, with the words; 2 anything else. */
+static int child_main(const char *home, const char *path, const char *words)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    struct repo *repo;
+
+    setenv("HOME", home, 1);
+    int r = repo_open(path, &repo, &why);
+    if (r == 0) {
+        repo_free(repo);
+        return 0;
+    }
+    return r == -EACCES && strstr(diag_text(&why, r), words) ? 1 : 2;
+}
+
+static void test_repositories_of_others_need_safe_directory(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *home = xasprintf("%s/home", f->dir);
+
+    if (geteuid() != 0) {
+        print_message("only root can make a repository of another owner\n");
+        skip();
+    }
+    test_run(f->dir, "git init -q foreign; git -C foreign commit -q --allow-empty -m x;"
+                     "chown -R 12345 foreign; mkdir home");
+    assert_int_equal(open_with_home(f, home), 1);
+    test_write_file(f->dir, "home/.gitconfig", "[safe]\n\tdirectory = /somewhere/else\n");
+    assert_int_equal(open_with_home(f, home), 1);
+    test_run(f->dir,
+             "HOME=%s GIT_CONFIG_GLOBAL=%s/.gitconfig git config --global --add "
+             "safe.directory %s/foreign",
+             home, home, f->dir);
+    assert_int_equal(open_with_home(f, home), 0);
+}
+
+static void test_an_empty_repository_has_no_refs(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(refs_unrefp) struct refs *refs = NULL;
+    _cleanup_free_ char *branch = NULL;
+    struct oid oid;
+
+    assert_int_equal(refs_load(f->repo, &refs, NULL), 0);
+    assert_int_equal(refs->n, 0);
+    assert_int_equal(ref_head_branch(f->repo, &branch), 0);
+    assert_string_equal(branch, "refs/heads/main");
+    assert_int_equal(revision_resolve(f->repo, "HEAD", &oid), -ENOENT);
+}
+
+int main(int argc, char **argv)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_repositories_of_every_shape_open),
+        TEST(test_what_cannot_be_opened_says_why),
+        TEST(test_formats_that_are_not_supported_are_named),
+        TEST(test_repositories_of_others_need_safe_directory),
+        TEST(test_an_empty_repository_has_no_refs),
+    };
+
+    if (argc == 4)
+        return child_main(argv[1], argv[2], argv[3]);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
