@@ -4,8 +4,8 @@
  * overlay.h its file tree, commit.h its way into the mainline.
  *
  * Invariants: what an fsync acknowledged survives kill -9 and power loss; after a failed commit the
- * workspace is exactly as it was; two workspaces never block each other; a commit is on the mainline
- * whole or not at all. */
+ * workspace is exactly as it was; two workspaces never block each other; a commit is on the
+ * mainline whole or not at all. */
 #ifndef ONWARD_STAGE_STAGING_H
 #define ONWARD_STAGE_STAGING_H
 
@@ -23,20 +23,21 @@ struct staging_config {
     struct node_table *table;
     const char *state_dir; /* ours alone; exists; workspaces live in <state_dir>/workspaces */
     const char *host;      /* for the committer and default addresses */
-    /* Name and address of a user, for authors; both yours. NULL: the account's name, <name@host>. */
+    /* Name and address of a user, for authors; both yours. NULL: the account's name, <name@host>.
+     */
     void (*identity)(uid_t uid, char **ret_name, char **ret_email, void *arg);
     void *identity_arg;
-    uint64_t root_ino;         /* inode number of `staging` */
-    bool shared;               /* others than the owner may see the mount (allow_other) */
-    int most_workspaces;       /* limits, from the host's configuration */
-    uint64_t most_file_size;   /* bytes */
+    uint64_t root_ino;       /* inode number of `staging` */
+    bool shared;             /* others than the owner may see the mount (allow_other) */
+    int most_workspaces;     /* limits, from the host's configuration */
+    uint64_t most_file_size; /* bytes */
     uint64_t most_workspace_size;
 };
 
 struct staging;
 
-/* Opens the staging area: finds the workspaces that there are (without reading them), finishes or undoes
- * commits that a crash interrupted. */
+/* Opens the staging area: finds the workspaces that there are (without reading them), finishes or
+ * undoes commits that a crash interrupted. */
 int staging_new(const struct staging_config *config, struct staging **ret, struct diag *reterr);
 /* All nodes must be gone from the kernel. */
 void staging_free(struct staging *s);

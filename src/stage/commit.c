@@ -1,0 +1,340 @@
+#include "stage/commit.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/metric.h"
+#include "check/check.h"
+#include "repo/history.h"
+#include "repo/merge.h"
+#include "repo/revision.h"
+#include "stage/author.h"
+#include "stage/snapshot.h"
+
+#define TRIES_MOST 64 /* lost races before the commit gives up */
+
+/* One commit under way. */
+struct commit {
+    struct workspace *ws;
+    const struct caller *who;
+    char *message;
+    struct oid tree;       /* of the workspace */
+    struct kept_dirs keep; /* its empty directories */
+    struct oid head, head_tree, merged, revision;
+    struct buf *reasons; /* what goes into `outcome` when it fails */
+};
+
+static const struct staging_config *config_of(const struct commit *c)
+{
+    return c->ws->env->config;
+}
+
+/* Adds one line to the reasons; returns `err`. */
+static int refuse(struct commit *c, int err, const char *why)
+{
+    buf_addf(c->reasons, "%s\n", why);
+    return err;
+}
+
+static int refuse_diag(struct commit *c, int err, const struct diag *why)
+{
+    return refuse(c, err, diag_text(why, err));
+}
+
+/* The message */
+
+/* Without blank lines and spaces at its end, with one newline. NULL: nothing is left. */
+static char *tidy(const char *text, size_t len)
+{
+    while (len && strchr(" \t\r\n", text[len - 1]))
+        len--;
+    while (len && strchr("\r\n", *text))
+        text++, len--;
+    return len ? xasprintf("%.*s\n", (int)len, text) : NULL;
+}
+
+static int take_message(struct commit *c, const char *line)
+{
+    _cleanup_(buf_done) struct buf text = {0};
+
+    if (strcmp(line, "-")) {
+        c->message = tidy(line, strlen(line));
+    } else {
+        int r = io_read_file(c->ws->dir, "message", MESSAGE_MOST, &text);
+        if (r < 0 && r != -ENOENT)
+            return refuse(c, r, "the message cannot be read");
+        if (text.len && memchr(text.data, 0, text.len))
+            return refuse(c, -EINVAL, "the message has NUL bytes");
+        c->message = tidy(buf_str(&text), text.len);
+    }
+    return c->message ? 0 : refuse(c, -EINVAL, "the message is empty");
+}
+
+/* Checks and merge */
+
+static int run_checks(struct commit *c, const struct oid *base, const struct oid *tree)
+{
+    _cleanup_(findings_done) struct findings findings = {0};
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = check_tree(config_of(c)->repo, base, tree, &findings, &why);
+
+    if (r < 0)
+        return refuse_diag(c, r, &why);
+    if (!findings.n)
+        return 0;
+    findings_render(&findings, c->reasons);
+    return -EINVAL;
+}
+
+static void add_conflict(struct buf *out, const struct conflict *x)
+{
+    char hex[OID_HEX + 1];
+    const struct oid *sides[] = {&x->base, &x->ours, &x->theirs};
+
+    buf_adds(out, "conflict: ");
+    buf_add_escaped(out, x->path);
+    for (int i = 0; i < 3; i++)
+        buf_addf(out, " %s", oid_is_zero(sides[i]) ? "-" : oid_hex(sides[i], hex));
+    buf_addc(out, '\n');
+}
+
+static int merge(struct commit *c)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    struct conflicts conflicts = {0};
+    int r = merge_trees(config_of(c)->repo, &c->ws->base_tree, &c->tree, &c->head_tree, &c->merged,
+                        &conflicts, &why);
+
+    if (r == 1) {
+        vec_foreach (x, &conflicts)
+            add_conflict(c->reasons, x);
+        r = -EBUSY;
+    } else if (r < 0) {
+        refuse_diag(c, r, &why);
+    }
+    conflicts_done(&conflicts);
+    return r;
+}
+
+/* What the mainline would be if the commit went through now: `merged`, on top of `head`. */
+static int rebase(struct commit *c)
+{
+    struct revision_brief brief = {0};
+    int r = mainline_head(config_of(c)->mainline, &c->head);
+
+    if (r == -ENOENT)
+        c->head = (struct oid){0};
+    else if (r == 0)
+        r = revision_brief(config_of(c)->repo, &c->head, &brief);
+    if (r < 0 && r != -ENOENT)
+        return refuse(c, r, "the mainline cannot be read");
+    if (oid_is_zero(&c->head) && !oid_is_zero(&c->ws->state.base))
+        return refuse(c, -EBUSY, "the mainline has no revision any more");
+    c->head_tree = brief.tree;
+    if (oid_equal(&c->head, &c->ws->state.base)) {
+        c->merged = c->tree;
+        return 0;
+    }
+    r = merge(c);
+    if (r < 0)
+        return r;
+    if (oid_equal(&c->merged, &c->head_tree))
+        return refuse(c, -ENODATA, "the mainline has these changes already");
+    return run_checks(c, &c->head_tree, &c->merged);
+}
+
+/* Moving the mainline */
+
+static int write_revision(struct commit *c)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    struct signature author, committer;
+
+    author_of(config_of(c), c->who->uid, &author);
+    author_host(config_of(c), &committer);
+    int r = revision_write(config_of(c)->repo, &c->merged, &c->head, !oid_is_zero(&c->head),
+                           &author, &committer, c->message, &c->revision, &why);
+    author_done(&author);
+    author_done(&committer);
+    return r < 0 ? refuse_diag(c, r, &why) : 0;
+}
+
+/* 1 if the mainline contains the revision, 0 if not. */
+static int has_landed(const struct workspace *ws, const struct oid *revision)
+{
+    struct oid head;
+    int r = mainline_head(ws->env->config->mainline, &head);
+
+    if (r == -ENOENT)
+        return 0;
+    return r < 0 ? r : history_is_ancestor(ws->env->config->repo, revision, &head);
+}
+
+/* Moves the mainline to the written revision; -EAGAIN: it was elsewhere. */
+static int advance(struct commit *c)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    _cleanup_free_ char *log =
+        xasprintf("commit: %.*s", (int)strcspn(c->message, "\n"), c->message);
+    int r = mainline_advance(config_of(c)->mainline, &c->head, &c->revision, log, &why);
+
+    if (r == 0)
+        return 0;
+    /* The ref may have moved although something failed afterwards: then it counts. */
+    if (r != -EAGAIN && mainline_refresh(config_of(c)->mainline, NULL) == 0 &&
+        has_landed(c->ws, &c->revision) == 1)
+        return 0;
+    return r == -EAGAIN ? r : refuse_diag(c, r, &why);
+}
+
+/* One attempt at (4) to (6). */
+static int try_once(struct commit *c)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = rebase(c);
+
+    if (r == 0)
+        r = write_revision(c);
+    if (r < 0)
+        return r;
+    r = workspace_prepare_move(c->ws, &c->revision, &c->keep, &why);
+    if (r < 0)
+        return refuse_diag(c, r, &why);
+    return advance(c);
+}
+
+static int land(struct commit *c)
+{
+    int r = -EAGAIN;
+
+    for (int i = 0; i < TRIES_MOST && r == -EAGAIN; i++) {
+        r = try_once(c);
+        if (r == -EAGAIN && mainline_refresh(config_of(c)->mainline, NULL) < 0)
+            break;
+    }
+    if (r == -EAGAIN)
+        refuse(c, r, "the mainline moves too fast: every attempt lost a race");
+    return r == -EAGAIN ? -EBUSY : r;
+}
+
+/* The workspace is frozen. */
+static int commit_frozen(struct commit *c)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+
+    if (c->ws->ended)
+        return refuse(c, -ESTALE, "the workspace has ended");
+    int r = snapshot_write(c->ws, &c->tree, &c->keep, &why);
+    if (r < 0)
+        return refuse_diag(c, r, &why);
+    if (oid_equal(&c->tree, &c->ws->base_tree))
+        return refuse(c, -ENODATA, "nothing changed");
+    r = run_checks(c, &c->ws->base_tree, &c->tree);
+    if (r == 0)
+        r = land(c);
+    if (r == 0)
+        workspace_finish_move(c->ws);
+    else if (workspace_cancel_move(c->ws) < 0)
+        log_error("workspace-not-saved", "workspace=%s", c->ws->name);
+    return r;
+}
+
+/* What became of it */
+
+static const char *outcome_label(int r)
+{
+    switch (r) {
+    case 0:
+        return "committed";
+    case -EINVAL:
+        return "refused";
+    case -EBUSY:
+        return "conflict";
+    case -ENODATA:
+        return "unchanged";
+    default:
+        return "failed";
+    }
+}
+
+static void record(struct workspace *ws, int r, const struct oid *revision,
+                   const struct buf *reasons)
+{
+    char text[OID_HEX + 2];
+
+    if (ws->ended)
+        return;
+    metric_add(METRIC_COMMITS, outcome_label(r), 1);
+    oid_hex(revision, text);
+    text[OID_HEX] = '\n';
+    int s = r == 0 ? io_replace_file(ws->dir, "outcome", text, OID_HEX + 1, 0600)
+                   : io_replace_file(ws->dir, "outcome", buf_str(reasons), reasons->len, 0600);
+    if (s < 0)
+        log_error("outcome-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-s));
+}
+
+int commit_workspace(struct workspace *ws, const struct caller *who, const char *line)
+{
+    _cleanup_(buf_done) struct buf reasons = {0};
+    struct commit c = {.ws = ws, .who = who, .reasons = &reasons};
+    char hex[OID_HEX + 1];
+
+    int r = workspace_may_change(ws, who);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&ws->committing);
+    r = take_message(&c, line);
+    if (r == 0) {
+        workspace_lock_frozen(ws);
+        r = commit_frozen(&c);
+        workspace_unlock_frozen(ws);
+    }
+    record(ws, r, &c.revision, &reasons);
+    if (r == 0 && !strcmp(line, "-") && unlinkat(ws->dir, "message", 0) < 0)
+        log_error("message-not-emptied", "workspace=%s reason=\"%s\"", ws->name, strerror(errno));
+    pthread_mutex_unlock(&ws->committing);
+    if (r == 0)
+        log_info("committed", "workspace=%s revision=%s uid=%u", ws->name,
+                 oid_hex(&c.revision, hex), who->uid);
+    kept_dirs_done(&c.keep);
+    free(c.message);
+    return r;
+}
+
+int commit_recover(struct workspace *ws, struct diag *reterr)
+{
+    struct oid revision = ws->state.next_base;
+    char hex[OID_HEX + 1];
+
+    if (oid_is_zero(&revision))
+        return 0;
+    int r = has_landed(ws, &revision);
+    if (r == 1) {
+        log_info("commit-finished", "workspace=%s revision=%s", ws->name, oid_hex(&revision, hex));
+        workspace_finish_move(ws);
+        record(ws, 0, &revision, NULL);
+        return 0;
+    }
+    if (r == 0 || r == -ENOENT) {
+        log_info("commit-undone", "workspace=%s revision=%s", ws->name, oid_hex(&revision, hex));
+        r = workspace_cancel_move(ws);
+    }
+    return r < 0 ? diag_fail(reterr, r, "cannot resolve an interrupted commit: %s", strerror(-r))
+                 : 0;
+}
+
+int commit_check(struct workspace *ws, struct findings *ret, struct diag *reterr)
+{
+    struct oid tree, base;
+
+    workspace_lock_frozen(ws);
+    int r = ws->ended ? -ESTALE : snapshot_write(ws, &tree, NULL, reterr);
+    base = ws->base_tree;
+    workspace_unlock_frozen(ws);
+    if (r < 0 || oid_is_zero(&tree))
+        return r;
+    return check_tree(ws->env->config->repo, &base, &tree, ret, reterr);
+}

@@ -1,0 +1,699 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "stage/control.h"
+#include "stage/overlay_node.h"
+#include "tree/table.h"
+
+/* Times of directories. The kernel keeps a listing as long as the directory's mtime stays the same,
+ * so each change of what the directory shows gives a later one, and bringing something into the
+ * upper, which changes nothing that shows, leaves it as it was. */
+
+static int64_t mtime_of(struct overlay_node *dir, int fd)
+{
+    struct stat st;
+
+    if (!dir->at.upper || fstat(fd, &st) < 0)
+        return dir->ws->overlay.base_mtime;
+    return clock_ns((struct timespec)st.st_mtim);
+}
+
+/* A directory whose entries are about to be changed; its upper side exists. */
+struct change {
+    struct overlay_node *dir;
+    struct overlay_dir sides;
+    int64_t before;
+};
+
+static int bring_up(struct overlay_node *dir, const char *name, bool empty,
+                    struct overlay_entry *e);
+
+/* Makes sure that a directory has an upper side. */
+static int bring_up_dir(struct overlay_node *n)
+{
+    if (n->at.kind == ENTRY_MODULE && !n->at.upper)
+        return -EROFS;
+    return n->at.upper ? 0 : bring_up(overlay_parent(n), n->name, false, &n->at);
+}
+
+static int change_begin(struct change *c, struct overlay_node *dir)
+{
+    int r = dir->gone ? -ENOENT : bring_up_dir(dir);
+
+    c->dir = dir;
+    if (r == 0)
+        r = overlay_node_dir(dir, &c->sides);
+    if (r == 0)
+        c->before = mtime_of(dir, c->sides.fd);
+    return r;
+}
+
+/* `shows`: the directory shows something else than before. */
+static void change_end(struct change *c, bool shows)
+{
+    int64_t now = clock_real(), mtime = now > c->before ? now : c->before + 1;
+
+    overlay_set_mtime(c->sides.fd, shows ? mtime : c->before);
+    overlay_node_close_dir(c->dir, &c->sides);
+    if (shows)
+        overlay_node_forget_listing(c->dir);
+}
+
+/* Brings what `dir` has under `name` into the upper; `e` is what it is, and says so afterwards. */
+static int bring_up(struct overlay_node *dir, const char *name, bool empty, struct overlay_entry *e)
+{
+    struct change c;
+    uint64_t size = 0;
+
+    if (e->upper)
+        return 0;
+    int r = change_begin(&c, dir);
+    if (r < 0)
+        return r;
+    if (S_ISREG(e->type) && !empty)
+        r = blob_size(dir->ws->overlay.repo, &e->base, &size);
+    if (r == 0)
+        r = workspace_take_room(dir->ws, size);
+    if (r == 0)
+        r = overlay_copy_up(&dir->ws->overlay, &c.sides, name, empty, e);
+    change_end(&c, false);
+    return r;
+}
+
+/* The same for a node, wherever it is; a gone file of the base gets a file without a name. */
+static int bring_up_node(struct overlay_node *n, bool empty)
+{
+    int fd;
+
+    if (n->at.upper)
+        return 0;
+    if (!n->gone)
+        return bring_up(overlay_parent(n), n->name, empty, &n->at);
+    if (!S_ISREG(n->at.type))
+        return -ESTALE;
+    int r = overlay_copy_nameless(&n->ws->overlay, &n->at, &fd);
+    if (r < 0)
+        return r;
+    fd_cache_add(n->ws->env->fds, &n->slot, fd);
+    fd_cache_keep(n->ws->env->fds, &n->slot);
+    overlay_node_put(n);
+    n->at.upper = true;
+    return 0;
+}
+
+/* Names */
+
+/* May this name be made in that directory? */
+static int check_new_name(const struct overlay_node *dir, const char *name)
+{
+    if (strlen(name) > OVERLAY_NAME_MOST)
+        return -ENAMETOOLONG;
+    if (!strcasecmp(name, ".git"))
+        return -EINVAL;
+    return !dir->name && !strcmp(name, CONTROL_NAME) ? -EEXIST : 0;
+}
+
+/* May this name, which is there, be taken away? */
+static int check_old_name(const struct overlay_node *dir, const char *name)
+{
+    if (strlen(name) > OVERLAY_NAME_MOST)
+        return -ENAMETOOLONG;
+    return !dir->name && !strcmp(name, CONTROL_NAME) ? -EPERM : 0;
+}
+
+static int depth_of(const struct overlay_node *n)
+{
+    int depth = 0;
+
+    for (; n; n = overlay_parent(n))
+        depth++;
+    return depth;
+}
+
+/* What `dir` shows under `name`. */
+static int find(struct overlay_node *dir, const char *name, struct overlay_entry *ret)
+{
+    struct overlay_dir d;
+    int r = overlay_node_dir(dir, &d);
+
+    if (r < 0)
+        return r;
+    r = overlay_find(&dir->ws->overlay, &d, name, ret);
+    overlay_node_close_dir(dir, &d);
+    return r;
+}
+
+/* Locks, and makes sure that `who` may change the workspace and that the directory is there.
+ * Unlocked again when it fails. */
+static int enter(struct overlay_node *n, const struct caller *who)
+{
+    int r = workspace_may_change(n->ws, who);
+
+    if (r < 0)
+        return r;
+    workspace_lock_names(n->ws);
+    r = overlay_node_sync(n);
+    if (r < 0)
+        workspace_unlock_names(n->ws);
+    return r;
+}
+
+/* Making */
+
+struct new_entry {
+    mode_t type, mode;
+    const char *target;
+};
+
+static int make_entry(struct change *c, const char *name, const struct new_entry *new,
+                      struct overlay_node **ret)
+{
+    struct overlay *o = &c->dir->ws->overlay;
+    struct overlay_entry e;
+    int fd = -1, r;
+
+    if (S_ISREG(new->type))
+        r = overlay_make_file(o, &c->sides, name, new->mode, &e, &fd);
+    else if (S_ISDIR(new->type))
+        r = overlay_make_dir(o, &c->sides, name, new->mode, &e);
+    else
+        r = overlay_make_link(o, &c->sides, name, new->target, &e);
+    if (r < 0)
+        return r;
+    *ret = overlay_node_child(c->dir, name, &e);
+    if (fd >= 0) { /* it is about to be written to */
+        fd_cache_add(c->dir->ws->env->fds, &(*ret)->slot, fd);
+        overlay_node_put(*ret);
+    }
+    return 0;
+}
+
+static int make(struct node *node, const struct caller *who, const char *name,
+                const struct new_entry *new, struct node **ret)
+{
+    struct overlay_node *dir = overlay_node(node), *made = NULL;
+    struct overlay_entry e;
+    struct change c;
+
+    int r = enter(dir, who);
+    if (r < 0)
+        return r;
+    r = dir->gone ? -ENOENT : check_new_name(dir, name);
+    if (r == 0 && S_ISDIR(new->type) && depth_of(dir) > OVERLAY_DEPTH_MOST)
+        r = -ENAMETOOLONG;
+    if (r == 0) {
+        r = find(dir, name, &e);
+        r = r == 0 ? -EEXIST : r == -ENOENT ? 0 : r;
+    }
+    if (r == 0)
+        r = change_begin(&c, dir);
+    if (r == 0) {
+        r = make_entry(&c, name, new, &made);
+        change_end(&c, r == 0);
+    }
+    workspace_unlock_names(dir->ws);
+    if (r == 0)
+        *ret = &made->node;
+    return r;
+}
+
+int overlay_create(struct node *dir, const struct caller *who, const char *name, mode_t mode,
+                   struct node **ret)
+{
+    return make(dir, who, name, &(struct new_entry){.type = S_IFREG, .mode = mode}, ret);
+}
+
+int overlay_mkdir(struct node *dir, const struct caller *who, const char *name, mode_t mode,
+                  struct node **ret)
+{
+    return make(dir, who, name, &(struct new_entry){.type = S_IFDIR, .mode = mode}, ret);
+}
+
+int overlay_symlink(struct node *dir, const struct caller *who, const char *name,
+                    const char *target, struct node **ret)
+{
+    return make(dir, who, name, &(struct new_entry){.type = S_IFLNK, .target = target}, ret);
+}
+
+/* Taking away */
+
+/* What is about to disappear from a name: its node, if there is one, with its descriptor open (N3).
+ */
+struct victim {
+    struct overlay_node *node; /* NULL: the kernel does not know it */
+    bool pinned;
+    int64_t bytes;
+};
+
+static int victim_take(struct victim *v, struct change *c, const char *name,
+                       const struct overlay_entry *e)
+{
+    struct stat st;
+
+    *v = (struct victim){.node = overlay_node_known(c->dir, name, e)};
+    if (e->upper && S_ISREG(e->type) && fstatat(c->sides.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        v->bytes = st.st_size;
+    if (!v->node || !v->node->at.upper)
+        return 0;
+    int fd = overlay_node_fd(v->node);
+    if (fd < 0) {
+        node_unref(&v->node->node);
+        return fd;
+    }
+    v->pinned = true;
+    return 0;
+}
+
+/* `gone`: it has disappeared; else nothing has happened. */
+static void victim_give(struct victim *v, struct workspace *ws, bool gone)
+{
+    if (gone)
+        workspace_take_room(ws, -v->bytes);
+    if (!v->node)
+        return;
+    if (gone)
+        overlay_node_detach(v->node);
+    if (v->pinned)
+        overlay_node_put(v->node);
+    node_unref(&v->node->node);
+}
+
+static int take_away(struct overlay_node *dir, const char *name, const struct overlay_entry *e)
+{
+    struct change c;
+    struct victim v;
+    int r = change_begin(&c, dir);
+
+    if (r < 0)
+        return r;
+    r = victim_take(&v, &c, name, e);
+    if (r == 0) {
+        r = overlay_remove(&dir->ws->overlay, &c.sides, name, e);
+        victim_give(&v, dir->ws, r == 0);
+    }
+    change_end(&c, r == 0);
+    return r;
+}
+
+int overlay_unlink(struct node *node, const struct caller *who, const char *name)
+{
+    struct overlay_node *dir = overlay_node(node);
+    struct overlay_entry e;
+
+    int r = enter(dir, who);
+    if (r < 0)
+        return r;
+    r = check_old_name(dir, name);
+    if (r == 0)
+        r = find(dir, name, &e);
+    if (r == 0)
+        r = S_ISDIR(e.type) ? -EISDIR : take_away(dir, name, &e);
+    workspace_unlock_names(dir->ws);
+    return r;
+}
+
+/* 0 if the directory that `e` is shows nothing, else -ENOTEMPTY. */
+static int check_empty(struct overlay_node *dir, const char *name, const struct overlay_entry *e)
+{
+    struct overlay_dir parent, d = {.fd = -1, .base = e->base, .ino = e->ino};
+
+    if (e->kind == ENTRY_MODULE && !e->upper)
+        return 0;
+    int r = overlay_node_dir(dir, &parent);
+    if (r < 0)
+        return r;
+    if (e->upper) {
+        d.fd = openat(parent.fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        r = d.fd < 0 ? -errno : 0;
+    }
+    if (r == 0)
+        r = overlay_is_empty(&dir->ws->overlay, &d);
+    closep(&d.fd);
+    overlay_node_close_dir(dir, &parent);
+    return r < 0 ? r : r ? 0 : -ENOTEMPTY;
+}
+
+int overlay_rmdir(struct node *node, const struct caller *who, const char *name)
+{
+    struct overlay_node *dir = overlay_node(node);
+    struct overlay_entry e;
+
+    int r = enter(dir, who);
+    if (r < 0)
+        return r;
+    r = check_old_name(dir, name);
+    if (r == 0)
+        r = find(dir, name, &e);
+    if (r == 0)
+        r = S_ISDIR(e.type) ? check_empty(dir, name, &e) : -ENOTDIR;
+    if (r == 0)
+        r = take_away(dir, name, &e);
+    workspace_unlock_names(dir->ws);
+    return r;
+}
+
+/* Moving */
+
+struct move {
+    struct overlay_node *from, *to;
+    const char *name, *to_name;
+    unsigned flags;
+    struct overlay_entry e, t; /* what is at both names */
+    bool there;                /* something is at to_name */
+};
+
+static bool is_module(const struct overlay_entry *e)
+{
+    return S_ISDIR(e->type) && !e->upper && e->kind == ENTRY_MODULE;
+}
+
+/* Is `n` the directory that `dir` has under `name`, or below it? */
+static bool is_within(const struct overlay_node *n, const struct overlay_node *dir,
+                      const char *name)
+{
+    for (; n && n->name; n = overlay_parent(n))
+        if (overlay_parent(n) == dir && !strcmp(n->name, name))
+            return true;
+    return false;
+}
+
+/* 1: nothing is to be done. */
+static int check_move(struct move *m)
+{
+    bool exchange = m->flags & RENAME_EXCHANGE;
+
+    int r = find(m->from, m->name, &m->e);
+    if (r < 0)
+        return r;
+    r = find(m->to, m->to_name, &m->t);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    m->there = r == 0;
+    if (exchange && !m->there)
+        return -ENOENT;
+    if (m->there && (m->flags & RENAME_NOREPLACE))
+        return -EEXIST;
+    if (m->from == m->to && !strcmp(m->name, m->to_name))
+        return 1;
+    /* A submodule is only a name in the base: there is nothing to move. */
+    if (is_module(&m->e) || (exchange && is_module(&m->t)))
+        return -EPERM;
+    if (is_within(m->to, m->from, m->name))
+        return -EINVAL;
+    if (exchange)
+        return is_within(m->from, m->to, m->to_name) ? -EINVAL : 0;
+    if (S_ISDIR(m->e.type) && depth_of(m->to) > OVERLAY_DEPTH_MOST)
+        return -ENAMETOOLONG;
+    if (!m->there)
+        return 0;
+    if (S_ISDIR(m->e.type))
+        return S_ISDIR(m->t.type) ? check_empty(m->to, m->to_name, &m->t) : -ENOTDIR;
+    return S_ISDIR(m->t.type) ? -EISDIR : 0;
+}
+
+/* Brings up what is moved, in its node too if there is one (referenced in `ret`). */
+static int move_prepare(struct overlay_node *dir, const char *name, struct overlay_entry *e,
+                        struct overlay_node **ret)
+{
+    struct overlay_node *n = overlay_node_known(dir, name, e);
+    int r = bring_up(dir, name, false, n ? &n->at : e);
+
+    if (n)
+        *e = n->at;
+    *ret = n;
+    return r;
+}
+
+static int move_over(struct move *m, struct change *from, struct change *to)
+{
+    struct overlay_node *n = NULL;
+    struct victim v = {0};
+    int r = move_prepare(m->from, m->name, &m->e, &n);
+
+    if (r == 0 && m->there)
+        r = victim_take(&v, to, m->to_name, &m->t);
+    if (r == 0) {
+        r = overlay_rename(&m->from->ws->overlay, &from->sides, m->name, &m->e, &to->sides,
+                           m->to_name);
+        victim_give(&v, m->from->ws, r == 0);
+    }
+    if (r == 0 && n)
+        overlay_node_move(n, m->to, m->to_name);
+    if (n)
+        node_unref(&n->node);
+    return r;
+}
+
+static int move_exchange(struct move *m, struct change *from, struct change *to)
+{
+    struct overlay_node *a = NULL, *b = NULL;
+    int r = move_prepare(m->from, m->name, &m->e, &a);
+
+    if (r == 0)
+        r = move_prepare(m->to, m->to_name, &m->t, &b);
+    if (r == 0)
+        r = overlay_exchange(&from->sides, m->name, &to->sides, m->to_name);
+    if (r == 0 && b)
+        node_rekey(&b->node, NULL, 0); /* or the first of the two would lose its own */
+    if (r == 0 && a)
+        overlay_node_move(a, m->to, m->to_name);
+    if (r == 0 && b)
+        overlay_node_move(b, m->from, m->name);
+    node_unref(a ? &a->node : NULL);
+    node_unref(b ? &b->node : NULL);
+    return r;
+}
+
+static int move(struct move *m)
+{
+    struct change from, to;
+    int r = change_begin(&from, m->from);
+
+    if (r < 0)
+        return r;
+    r = change_begin(&to, m->to);
+    if (r == 0) {
+        r = m->flags & RENAME_EXCHANGE ? move_exchange(m, &from, &to) : move_over(m, &from, &to);
+        change_end(&to, r == 0);
+    }
+    change_end(&from, r == 0);
+    return r;
+}
+
+int overlay_move(struct node *node, const struct caller *who, const char *name,
+                 struct node *to_node, const char *to_name, unsigned flags)
+{
+    struct move m = {.from = overlay_node(node), .name = name, .to_name = to_name, .flags = flags};
+
+    if (to_node->ops != &overlay_dir_ops || overlay_node(to_node)->ws != m.from->ws)
+        return -EXDEV;
+    if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
+        return -EINVAL;
+    m.to = overlay_node(to_node);
+    int r = enter(m.from, who);
+    if (r < 0)
+        return r;
+    r = overlay_node_sync(m.to);
+    if (r == 0)
+        r = m.from->gone || m.to->gone ? -ENOENT : check_old_name(m.from, name);
+    if (r == 0)
+        r = check_new_name(m.to, to_name);
+    if (r == 0)
+        r = check_move(&m);
+    if (r == 0)
+        r = move(&m);
+    workspace_unlock_names(m.from->ws);
+    return r < 0 ? r : 0;
+}
+
+/* Attributes */
+
+static int check_size(const struct workspace *ws, uint64_t size)
+{
+    uint64_t most = ws->env->config->most_file_size;
+
+    return size > INT64_MAX || (most && size > most) ? -EFBIG : 0;
+}
+
+/* Asks for the room that a file of the upper will need when it is at least `size` long. */
+static int take_growth(struct overlay_node *n, int fd, uint64_t size, bool shrink)
+{
+    struct stat st;
+
+    if (n->ws->env->config->most_workspace_size == 0 || n->gone)
+        return 0;
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    int64_t grow = (int64_t)size - st.st_size;
+    return grow > 0 || shrink ? workspace_take_room(n->ws, grow) : 0;
+}
+
+static int set_size(struct overlay_node *n, uint64_t size)
+{
+    int r = S_ISREG(n->at.type) ? check_size(n->ws, size) : -EINVAL;
+
+    if (r == 0)
+        r = bring_up_node(n, size == 0);
+    if (r < 0)
+        return r;
+    int fd = overlay_node_fd(n);
+    if (fd < 0)
+        return fd;
+    r = take_growth(n, fd, size, true);
+    if (r == 0 && ftruncate(fd, size) < 0)
+        r = -errno;
+    overlay_node_put(n);
+    return r;
+}
+
+static int set_mode(struct overlay_node *n, mode_t mode)
+{
+    mode &= 01777;
+    if (mode == n->at.mode || S_ISLNK(n->at.type))
+        return 0;
+    if (!n->name)
+        return -EPERM; /* a workspace is its owner's alone */
+    int r = bring_up_node(n, false);
+    if (r < 0)
+        return r;
+    int fd = overlay_node_fd(n);
+    if (fd < 0)
+        return fd;
+    r = overlay_set_mode(fd, n->at.type, mode);
+    overlay_node_put(n);
+    if (r == 0)
+        n->at.mode = mode;
+    return r;
+}
+
+/* A link's times can only be set by its name. */
+static int set_link_times(struct overlay_node *n, const struct timespec times[2])
+{
+    struct overlay_node *parent = overlay_parent(n);
+
+    if (n->gone)
+        return 0;
+    int fd = overlay_node_fd(parent);
+    if (fd < 0)
+        return fd;
+    int r = utimensat(fd, n->name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+    overlay_node_put(parent);
+    return r;
+}
+
+static int set_times(struct overlay_node *n, const struct set_attrs *set)
+{
+    const struct timespec omit = {.tv_nsec = UTIME_OMIT};
+    struct timespec times[2] = {
+        set->valid & SET_ATIME ? set->atime : omit,
+        set->valid & SET_MTIME ? set->mtime : omit,
+    };
+    int r = bring_up_node(n, false);
+
+    if (r < 0)
+        return r;
+    if (S_ISLNK(n->at.type))
+        return set_link_times(n, times);
+    int fd = overlay_node_fd(n);
+    if (fd < 0)
+        return fd;
+    r = futimens(fd, times) < 0 ? -errno : 0;
+    overlay_node_put(n);
+    return r;
+}
+
+int overlay_setattr(struct node *node, const struct caller *who, const struct set_attrs *set)
+{
+    struct overlay_node *n = overlay_node(node);
+
+    if ((set->valid & SET_UID && set->uid != n->ws->state.uid) ||
+        (set->valid & SET_GID && set->gid != n->ws->state.gid))
+        return -EPERM;
+    int r = enter(n, who);
+    if (r < 0)
+        return r;
+    if (set->valid & SET_SIZE)
+        r = set_size(n, set->size);
+    if (r == 0 && set->valid & SET_MODE)
+        r = set_mode(n, set->mode);
+    if (r == 0 && set->valid & (SET_ATIME | SET_MTIME))
+        r = set_times(n, set);
+    workspace_unlock_names(n->ws);
+    return r;
+}
+
+/* Content */
+
+/* Locks for changing the content of a file, which is brought up for that. Who may write was asked
+ * when the file was opened. */
+static int lock_for_content(struct overlay_node *n)
+{
+    for (;;) {
+        workspace_lock_data(n->ws);
+        int r = overlay_node_sync(n);
+        if (r == 0 && n->at.upper)
+            return 0;
+        workspace_unlock_data(n->ws);
+        if (r < 0)
+            return r;
+        workspace_lock_names(n->ws);
+        r = overlay_node_sync(n);
+        if (r == 0)
+            r = bring_up_node(n, false);
+        workspace_unlock_names(n->ws);
+        if (r < 0)
+            return r;
+    }
+}
+
+ssize_t overlay_write(struct node *node, const struct caller *who, const void *buf, size_t size,
+                      off_t off)
+{
+    struct overlay_node *n = overlay_node(node);
+
+    int r = check_size(n->ws, (uint64_t)off + size);
+    if (r == 0)
+        r = lock_for_content(n);
+    if (r < 0)
+        return r;
+    int fd = overlay_node_fd(n);
+    if (fd < 0) {
+        r = fd;
+    } else {
+        r = take_growth(n, fd, off + size, false);
+        if (r == 0)
+            r = io_pwrite_full(fd, buf, size, off);
+        overlay_node_put(n);
+    }
+    workspace_unlock_data(n->ws);
+    return r < 0 ? r : (ssize_t)size;
+}
+
+int overlay_fallocate(struct node *node, int mode, off_t off, off_t len)
+{
+    struct overlay_node *n = overlay_node(node);
+
+    int r = check_size(n->ws, (uint64_t)off + len);
+    if (r == 0)
+        r = lock_for_content(n);
+    if (r < 0)
+        return r;
+    int fd = overlay_node_fd(n);
+    if (fd < 0) {
+        r = fd;
+    } else {
+        if (!(mode & FALLOC_FL_KEEP_SIZE))
+            r = take_growth(n, fd, off + len, false);
+        if (r == 0 && fallocate(fd, mode, off, len) < 0)
+            r = -errno;
+        overlay_node_put(n);
+    }
+    workspace_unlock_data(n->ws);
+    return r;
+}

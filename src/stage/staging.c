@@ -1,0 +1,321 @@
+#include "stage/staging.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "repo/revision.h"
+#include "stage/commit.h"
+#include "stage/listing.h"
+#include "stage/overlay_node.h"
+#include "stage/snapshot.h"
+
+#define OPEN_FILES_MOST 256 /* descriptors that are kept open for later */
+
+struct staging {
+    struct staging_config config;
+    char *host;
+    struct stage_env env;
+    pthread_mutex_t lock;  /* guards the fields below */
+    struct map workspaces; /* name → struct workspace, or `broken` */
+    int64_t mtime;
+    struct node *root;
+};
+
+/* Stands for a workspace that is on disk but cannot be opened. */
+static char broken;
+
+struct staging_node {
+    struct node node;
+    struct staging *staging;
+};
+
+static struct staging *staging_of(struct node *node)
+{
+    return ((struct staging_node *)node)->staging;
+}
+
+/* With the lock held. */
+static void has_changed(struct staging *s)
+{
+    int64_t now = clock_real();
+
+    s->mtime = now > s->mtime ? now : s->mtime + 1;
+}
+
+static void on_ended(void *arg, const char *name)
+{
+    struct staging *s = arg;
+
+    pthread_mutex_lock(&s->lock);
+    struct workspace *ws = map_del(&s->workspaces, name);
+    has_changed(s);
+    pthread_mutex_unlock(&s->lock);
+    workspace_unref(ws);
+}
+
+/* The workspace of that name, referenced. -ENOENT; -EIO: it cannot be opened. */
+static int get(struct staging *s, const char *name, struct workspace **ret)
+{
+    pthread_mutex_lock(&s->lock);
+    void *found = map_get(&s->workspaces, name);
+    int r = !found ? -ENOENT : found == &broken ? -EIO : 0;
+    if (r == 0)
+        *ret = workspace_ref(found);
+    pthread_mutex_unlock(&s->lock);
+    return r;
+}
+
+/* The directory `staging/` */
+
+static int staging_getattr(struct node *node, struct stat *st)
+{
+    struct staging *s = staging_of(node);
+
+    st->st_mode = S_IFDIR | (s->config.shared ? 01777 : 0755);
+    pthread_mutex_lock(&s->lock);
+    st->st_mtim = clock_timespec(s->mtime);
+    pthread_mutex_unlock(&s->lock);
+    return 0;
+}
+
+static int staging_lookup(struct node *dir, const char *name, struct node **ret)
+{
+    _cleanup_(workspace_unrefp) struct workspace *ws = NULL;
+    int r = get(staging_of(dir), name, &ws);
+
+    if (r == 0)
+        *ret = overlay_root(ws);
+    return r;
+}
+
+static int staging_readdir(struct node *dir, uint64_t cookie, struct dir_sink *sink)
+{
+    struct staging *s = staging_of(dir);
+    struct listing l = {0};
+
+    pthread_mutex_lock(&s->lock);
+    map_foreach(it, &s->workspaces)
+        listing_add(&l, it->key, S_IFDIR, node_ino(s->config.root_ino, it->key));
+    pthread_mutex_unlock(&s->lock);
+    listing_finish(&l);
+    listing_emit(&l, cookie, sink);
+    listing_done(&l);
+    return 0;
+}
+
+/* The base of a new workspace: what stands behind the '@' of its name, or head (zero if there is
+ * none). */
+static int find_base(struct staging *s, const char *name, struct oid *ret)
+{
+    const char *at = strchr(name, '@');
+
+    if (at)
+        return revision_resolve(s->config.repo, at + 1, ret);
+    *ret = (struct oid){0};
+    int r = mainline_head(s->config.mainline, ret);
+    return r == -ENOENT ? 0 : r;
+}
+
+/* With the lock held, so that no two make the same name. */
+static int open_new(struct staging *s, const char *name, const struct caller *who,
+                    const struct oid *base, struct workspace **ret)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+
+    if (map_get(&s->workspaces, name))
+        return -EEXIST;
+    if (s->config.most_workspaces && s->workspaces.live >= s->config.most_workspaces)
+        return -EDQUOT;
+    struct workspace *ws;
+    int r = workspace_create(&s->env, name, who, base, &ws, &why);
+    if (r < 0) {
+        log_error("workspace-not-made", "workspace=%s reason=\"%s\"", name, diag_text(&why, r));
+        return r;
+    }
+    map_put(&s->workspaces, name, ws);
+    has_changed(s);
+    *ret = workspace_ref(ws);
+    return 0;
+}
+
+static int staging_mkdir(struct node *dir, const struct caller *who, const char *name, mode_t mode,
+                         struct node **ret)
+{
+    struct staging *s = staging_of(dir);
+    _cleanup_(workspace_unrefp) struct workspace *ws = NULL;
+    struct oid base;
+
+    int r = workspace_check_name(name);
+    if (r == 0)
+        r = find_base(s, name, &base);
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&s->lock);
+    r = open_new(s, name, who, &base, &ws);
+    pthread_mutex_unlock(&s->lock);
+    if (r == 0)
+        *ret = overlay_root(ws);
+    return r;
+}
+
+static int only_if_clean(struct workspace *ws)
+{
+    struct oid tree;
+    int r = snapshot_write(ws, &tree, NULL, NULL);
+
+    return r < 0 ? r : oid_equal(&tree, &ws->base_tree) ? 0 : -ENOTEMPTY;
+}
+
+static int staging_rmdir(struct node *dir, const struct caller *who, const char *name)
+{
+    _cleanup_(workspace_unrefp) struct workspace *ws = NULL;
+    int r = get(staging_of(dir), name, &ws);
+
+    if (r < 0)
+        return r;
+    if (workspace_may_change(ws, who) < 0)
+        return -EPERM;
+    return workspace_end(ws, only_if_clean);
+}
+
+/* There is nothing but workspaces here, and their names stay. */
+
+static int refuse_create(struct node *dir, const struct caller *who, const char *name, mode_t mode,
+                         struct node **ret)
+{
+    return -EPERM;
+}
+
+static int refuse_symlink(struct node *dir, const struct caller *who, const char *name,
+                          const char *target, struct node **ret)
+{
+    return -EPERM;
+}
+
+static int refuse_rename(struct node *dir, const struct caller *who, const char *name,
+                         struct node *to_dir, const char *to_name, unsigned flags)
+{
+    return -EPERM;
+}
+
+static const struct node_ops staging_ops = {
+    .kind = "staging",
+    .getattr = staging_getattr,
+    .lookup = staging_lookup,
+    .readdir = staging_readdir,
+    .create = refuse_create,
+    .mkdir = staging_mkdir,
+    .symlink = refuse_symlink,
+    .rmdir = staging_rmdir,
+    .rename = refuse_rename,
+};
+
+/* Opening */
+
+static void open_one(struct staging *s, const char *name)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    _cleanup_(workspace_unrefp) struct workspace *ws = NULL;
+    int r = workspace_open(&s->env, name, &ws, &why);
+
+    if (r == 0)
+        r = commit_recover(ws, &why);
+    if (r < 0) /* harms only this one */
+        log_error("workspace-broken", "workspace=%s reason=\"%s\"", name, diag_text(&why, r));
+    map_put(&s->workspaces, name, r < 0 ? (void *)&broken : TAKE(ws));
+}
+
+static int scan(struct staging *s)
+{
+    int own = openat(s->env.dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (own < 0)
+        return -errno;
+    _cleanup_(closedirp) DIR *d = fdopendir(own);
+    if (!d) {
+        close(own);
+        return -ENOMEM;
+    }
+    for (struct dirent *e; (e = readdir(d));) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+            continue;
+        if (e->d_name[0] == '.') /* W4 */
+            io_remove_tree(s->env.dir, e->d_name);
+        else if (workspace_check_name(e->d_name) == 0)
+            open_one(s, e->d_name);
+    }
+    return 0;
+}
+
+static int open_dir(struct staging *s, struct diag *reterr)
+{
+    _cleanup_close_ int state = open(s->config.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat st;
+
+    if (state < 0 || (mkdirat(state, "workspaces", 0700) < 0 && errno != EEXIST))
+        return diag_fail(reterr, -errno, "state directory %s: %s", s->config.state_dir,
+                         strerror(errno));
+    s->env.dir = openat(state, "workspaces", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->env.dir < 0 || fstat(s->env.dir, &st) < 0 || fsync(state) < 0)
+        return diag_fail(reterr, -errno, "%s/workspaces: %s", s->config.state_dir, strerror(errno));
+    s->mtime = clock_ns(st.st_mtim);
+    int r = overlay_probe(s->env.dir, reterr);
+    return r < 0 ? diag_prefix(reterr, r, "state directory %s", s->config.state_dir) : 0;
+}
+
+int staging_new(const struct staging_config *config, struct staging **ret, struct diag *reterr)
+{
+    struct staging *s = NEW(struct staging);
+
+    s->config = *config;
+    s->config.host = s->host = xstrdup(config->host);
+    s->env = (struct stage_env){
+        .config = &s->config,
+        .fds = fd_cache_new(OPEN_FILES_MOST),
+        .dir = -1,
+        .ended = on_ended,
+        .arg = s,
+    };
+    pthread_mutex_init(&s->lock, NULL);
+    int r = open_dir(s, reterr);
+    if (r == 0) {
+        r = scan(s);
+        if (r < 0)
+            diag_fail(reterr, r, "%s/workspaces: %s", config->state_dir, strerror(-r));
+    }
+    if (r < 0) {
+        staging_free(s);
+        return r;
+    }
+    s->root = node_new(config->table, &staging_ops, sizeof(struct staging_node), config->root_ino);
+    ((struct staging_node *)s->root)->staging = s;
+    *ret = s;
+    return 0;
+}
+
+void staging_free(struct staging *s)
+{
+    if (!s)
+        return;
+    node_unref(s->root);
+    map_foreach(it, &s->workspaces) workspace_unref(it->value == &broken ? NULL : it->value);
+    map_done(&s->workspaces, NULL);
+    closep(&s->env.dir);
+    fd_cache_free(s->env.fds);
+    pthread_mutex_destroy(&s->lock);
+    free(s->host);
+    free(s);
+}
+
+struct node *staging_root(struct staging *s)
+{
+    return s->root;
+}

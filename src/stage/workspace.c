@@ -1,0 +1,503 @@
+#include "stage/workspace.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/map.h"
+#include "repo/revision.h"
+#include "stage/author.h"
+#include "stage/workspace_state.h"
+
+#define NAME_MOST 128
+
+int workspace_check_name(const char *name)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const char *at = strchr(name, '@');
+    size_t len = at ? (size_t)(at - name) : strlen(name);
+
+    if (strlen(name) > NAME_MOST)
+        return -ENAMETOOLONG;
+    if (len == 0 || name[0] == '.' || strspn(name, allowed) < len || (at && !at[1]))
+        return -EINVAL;
+    for (const char *p = name; *p; p++)
+        if (iscntrl((unsigned char)*p))
+            return -EINVAL;
+    return 0;
+}
+
+/* Memory */
+
+static void init_lock(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t attr;
+
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
+}
+
+static struct workspace *new_workspace(const struct stage_env *env, const char *name, int dir)
+{
+    struct workspace *ws = NEW(struct workspace);
+
+    ws->env = env;
+    ws->refs = 1;
+    ws->name = xstrdup(name);
+    ws->dir = dir;
+    ws->upper = ws->overlay.work = -1;
+    ws->overlay.repo = env->config->repo;
+    ws->ino = node_ino(env->config->root_ino, name);
+    ws->instance = hash_bytes(&(int64_t){clock_real()}, sizeof(int64_t), ws->ino);
+    ws->used = -1;
+    init_lock(&ws->freeze);
+    init_lock(&ws->tree);
+    pthread_mutex_init(&ws->resync, NULL);
+    pthread_mutex_init(&ws->listing, NULL);
+    pthread_mutex_init(&ws->committing, NULL);
+    return ws;
+}
+
+struct workspace *workspace_ref(struct workspace *ws)
+{
+    __atomic_add_fetch(&ws->refs, 1, __ATOMIC_RELAXED);
+    return ws;
+}
+
+void workspace_unref(struct workspace *ws)
+{
+    if (!ws || __atomic_sub_fetch(&ws->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    closep(&ws->upper);
+    closep(&ws->overlay.work);
+    closep(&ws->dir);
+    pthread_rwlock_destroy(&ws->freeze);
+    pthread_rwlock_destroy(&ws->tree);
+    pthread_mutex_destroy(&ws->resync);
+    pthread_mutex_destroy(&ws->listing);
+    pthread_mutex_destroy(&ws->committing);
+    free(ws->state.owner);
+    free(ws->name);
+    free(ws);
+}
+
+int workspace_may_change(const struct workspace *ws, const struct caller *who)
+{
+    return who->uid == 0 || who->uid == ws->state.uid ? 0 : -EACCES;
+}
+
+/* Locks */
+
+void workspace_lock_read(struct workspace *ws)
+{
+    pthread_rwlock_rdlock(&ws->tree);
+}
+
+void workspace_unlock_read(struct workspace *ws)
+{
+    pthread_rwlock_unlock(&ws->tree);
+}
+
+void workspace_lock_names(struct workspace *ws)
+{
+    pthread_rwlock_rdlock(&ws->freeze);
+    pthread_rwlock_wrlock(&ws->tree);
+}
+
+void workspace_unlock_names(struct workspace *ws)
+{
+    pthread_rwlock_unlock(&ws->tree);
+    pthread_rwlock_unlock(&ws->freeze);
+}
+
+void workspace_lock_data(struct workspace *ws)
+{
+    pthread_rwlock_rdlock(&ws->freeze);
+    pthread_rwlock_rdlock(&ws->tree);
+}
+
+void workspace_unlock_data(struct workspace *ws)
+{
+    pthread_rwlock_unlock(&ws->tree);
+    pthread_rwlock_unlock(&ws->freeze);
+}
+
+void workspace_lock_frozen(struct workspace *ws)
+{
+    pthread_rwlock_wrlock(&ws->freeze);
+}
+
+void workspace_unlock_frozen(struct workspace *ws)
+{
+    pthread_rwlock_unlock(&ws->freeze);
+}
+
+/* Opening and making */
+
+static char *upper_name(uint64_t n)
+{
+    return xasprintf("upper.%" PRIu64, n);
+}
+
+static int open_dir(int dirfd, const char *name)
+{
+    int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+static uint64_t seed_of(const struct workspace *ws, uint64_t upper)
+{
+    return hash_bytes(&upper, sizeof(upper), ws->ino);
+}
+
+/* Makes what in-memory fields follow from `state` true. */
+static int settle(struct workspace *ws, struct diag *reterr)
+{
+    _cleanup_free_ char *upper = upper_name(ws->state.upper);
+    struct revision_brief brief = {0};
+    char hex[OID_HEX + 1];
+
+    if (!oid_is_zero(&ws->state.base)) {
+        int r = revision_brief(ws->env->config->repo, &ws->state.base, &brief);
+        if (r < 0)
+            return diag_fail(reterr, -EIO, "its base %s cannot be read: %s",
+                             oid_hex(&ws->state.base, hex), strerror(-r));
+    }
+    int fd = open_dir(ws->dir, upper);
+    if (fd < 0)
+        return diag_fail(reterr, -EIO, "%s: %s", upper, strerror(-fd));
+    closep(&ws->upper);
+    ws->upper = fd;
+    ws->base_tree = brief.tree;
+    ws->overlay.base_mtime = ws->state.base_mtime;
+    ws->overlay.seed = seed_of(ws, ws->state.upper);
+    return 0;
+}
+
+static int empty_work(struct workspace *ws)
+{
+    int r = io_remove_tree(ws->dir, "work");
+
+    if (r == 0 && mkdirat(ws->dir, "work", 0700) < 0)
+        r = -errno;
+    if (r == 0)
+        r = open_dir(ws->dir, "work");
+    if (r < 0)
+        return r;
+    ws->overlay.work = r;
+    return 0;
+}
+
+int workspace_open(const struct stage_env *env, const char *name, struct workspace **ret,
+                   struct diag *reterr)
+{
+    int dir = open_dir(env->dir, name);
+
+    if (dir < 0)
+        return dir;
+    _cleanup_(workspace_unrefp) struct workspace *ws = new_workspace(env, name, dir);
+    int r = workspace_state_load(dir, &ws->state, reterr);
+    if (r == 0)
+        r = settle(ws, reterr);
+    if (r < 0)
+        return r;
+    r = empty_work(ws);
+    if (r < 0)
+        return diag_fail(reterr, r, "work: %s", strerror(-r));
+    *ret = TAKE(ws);
+    return 0;
+}
+
+/* The time that everything of a new base shows: its committer's, but later than that of the base
+ * before, or the kernel would take changed content for the old. */
+static int base_time(struct repo *repo, const struct oid *base, int64_t before, int64_t *ret)
+{
+    struct revision_brief brief;
+
+    if (oid_is_zero(base)) {
+        *ret = clock_real();
+        return 0;
+    }
+    int r = revision_brief(repo, base, &brief);
+    if (r < 0)
+        return r;
+    int64_t most = INT64_MAX / NS_PER_SEC - 1;
+    int64_t time = brief.time < 0 ? 0 : brief.time > most ? most : brief.time;
+    *ret = time * NS_PER_SEC > before ? time * NS_PER_SEC : before + 1;
+    return 0;
+}
+
+/* Writes a new workspace's files into `dir`. */
+static int fill_new(const struct stage_env *env, int dir, const struct caller *who,
+                    const struct oid *base)
+{
+    struct workspace_state state = {.uid = who->uid, .gid = who->gid, .base = *base, .upper = 1};
+    int r = base_time(env->config->repo, base, -1, &state.base_mtime);
+
+    if (r < 0)
+        return r;
+    if (mkdirat(dir, "upper.1", 0700) < 0)
+        return -errno;
+    _cleanup_free_ char *owner = author_account(who->uid);
+    state.owner = owner;
+    return workspace_state_save(dir, &state);
+}
+
+int workspace_create(const struct stage_env *env, const char *name, const struct caller *who,
+                     const struct oid *base, struct workspace **ret, struct diag *reterr)
+{
+    _cleanup_free_ char *draft = xasprintf(".new-%s", name);
+    int r = io_remove_tree(env->dir, draft);
+
+    if (r == 0 && mkdirat(env->dir, draft, 0700) < 0)
+        r = -errno;
+    _cleanup_close_ int dir = r == 0 ? open_dir(env->dir, draft) : r;
+    if (dir < 0)
+        return dir;
+    r = fill_new(env, dir, who, base);
+    if (r == 0 && renameat2(env->dir, draft, env->dir, name, RENAME_NOREPLACE) < 0)
+        r = -errno;
+    if (r < 0) {
+        io_remove_tree(env->dir, draft);
+        return r;
+    }
+    if (fsync(env->dir) < 0)
+        return -errno;
+    return workspace_open(env, name, ret, reterr);
+}
+
+/* Moving to another base */
+
+/* Makes directories in the upper that is being prepared, over the tree of the new base. */
+struct keeper {
+    struct overlay overlay;
+    struct overlay_dir at; /* where it stands; its fd is its own */
+};
+
+/* Goes down to `name`, making it if it is not there. -EEXIST: the new base has a file there. */
+static int keep_step(struct keeper *k, const char *name, mode_t mode)
+{
+    struct overlay_entry e;
+    int r = overlay_find(&k->overlay, &k->at, name, &e);
+
+    if (r == -ENOENT)
+        r = overlay_make_dir(&k->overlay, &k->at, name, mode, &e);
+    else if (r == 0 && (!S_ISDIR(e.type) || e.kind == ENTRY_MODULE))
+        r = -EEXIST;
+    else if (r == 0)
+        r = overlay_copy_up(&k->overlay, &k->at, name, false, &e);
+    if (r == 0 && fsync(k->at.fd) < 0)
+        r = -errno;
+    int next = r < 0 ? r : open_dir(k->at.fd, name);
+    if (next < 0)
+        return next;
+    close(k->at.fd);
+    k->at = (struct overlay_dir){next, e.base, e.ino};
+    return 0;
+}
+
+static int keep_dir(struct keeper *k, const struct overlay_dir *root, const struct kept_dir *keep)
+{
+    _cleanup_free_ char *path = xstrdup(keep->path);
+    int r = 0;
+
+    k->at = *root;
+    k->at.fd = fcntl(root->fd, F_DUPFD_CLOEXEC, 0);
+    if (k->at.fd < 0)
+        return -errno;
+    for (char *name = path, *slash; r == 0 && name; name = slash) {
+        slash = strchr(name, '/');
+        if (slash)
+            *slash++ = 0;
+        r = keep_step(k, name, slash ? 0755 : keep->mode);
+    }
+    if (r == 0 && fsync(k->at.fd) < 0)
+        r = -errno;
+    close(k->at.fd);
+    return r == -EEXIST ? 0 : r;
+}
+
+/* Fills the upper that comes next, over `tree`. */
+static int keep_dirs(struct workspace *ws, int fd, const struct workspace_state *next,
+                     const struct oid *tree, const struct kept_dirs *keep)
+{
+    struct keeper k = {
+        .overlay =
+            {
+                .repo = ws->overlay.repo,
+                .work = ws->overlay.work,
+                .seed = seed_of(ws, next->upper + 1),
+                .base_mtime = next->next_mtime,
+                .temporaries = ws->overlay.temporaries,
+            },
+    };
+    struct overlay_dir root = {.fd = fd, .base = *tree, .ino = ws->ino};
+    int r = 0;
+
+    for (size_t i = 0; i < keep->n && r == 0; i++)
+        r = keep_dir(&k, &root, &keep->v[i]);
+    ws->overlay.temporaries = k.overlay.temporaries;
+    return r;
+}
+
+static int make_upper(struct workspace *ws, const struct workspace_state *next,
+                      const struct oid *tree, const struct kept_dirs *keep)
+{
+    _cleanup_free_ char *name = upper_name(next->upper + 1);
+    int r = io_remove_tree(ws->dir, name);
+
+    if (r == 0 && mkdirat(ws->dir, name, 0700) < 0)
+        r = -errno;
+    _cleanup_close_ int fd = r == 0 ? open_dir(ws->dir, name) : r;
+    if (fd < 0)
+        return fd;
+    r = keep_dirs(ws, fd, next, tree, keep);
+    if (r == 0 && (fsync(fd) < 0 || fsync(ws->dir) < 0))
+        r = -errno;
+    return r;
+}
+
+int workspace_prepare_move(struct workspace *ws, const struct oid *base,
+                           const struct kept_dirs *keep, struct diag *reterr)
+{
+    struct workspace_state next = ws->state;
+    struct revision_brief brief = {0};
+    int r = revision_brief(ws->env->config->repo, base, &brief);
+
+    if (r == 0)
+        r = base_time(ws->env->config->repo, base, ws->state.base_mtime, &next.next_mtime);
+    if (r == 0)
+        r = make_upper(ws, &next, &brief.tree, keep);
+    next.next_base = *base;
+    if (r == 0)
+        r = workspace_state_save(ws->dir, &next);
+    if (r < 0)
+        return diag_fail(reterr, r, "cannot prepare the workspace for its new base: %s",
+                         strerror(-r));
+    ws->state = next;
+    return 0;
+}
+
+int workspace_cancel_move(struct workspace *ws)
+{
+    _cleanup_free_ char *upper = upper_name(ws->state.upper + 1);
+    struct workspace_state next = ws->state;
+
+    if (oid_is_zero(&ws->state.next_base))
+        return 0;
+    next.next_base = (struct oid){0};
+    int r = workspace_state_save(ws->dir, &next);
+    if (r < 0)
+        return r;
+    ws->state = next;
+    io_remove_tree(ws->dir, upper);
+    return 0;
+}
+
+void workspace_finish_move(struct workspace *ws)
+{
+    _cleanup_free_ char *old = upper_name(ws->state.upper);
+    _cleanup_(diag_done) struct diag why = {0};
+
+    pthread_rwlock_wrlock(&ws->tree);
+    ws->state.base = ws->state.next_base;
+    ws->state.base_mtime = ws->state.next_mtime;
+    ws->state.next_base = (struct oid){0};
+    ws->state.upper++;
+    ws->used = -1;
+    ws->era++;
+    int r = settle(ws, &why);
+    if (r < 0) {
+        log_error("workspace-lost-base", "workspace=%s reason=\"%s\"", ws->name,
+                  diag_text(&why, r));
+        ws->ended = true;
+    }
+    pthread_rwlock_unlock(&ws->tree);
+    if (r < 0)
+        return;
+    r = workspace_state_save(ws->dir, &ws->state);
+    if (r < 0) /* W3: `state` still announces the move, so the old upper must stay */
+        log_error("workspace-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
+    else
+        io_remove_tree(ws->dir, old);
+}
+
+/* Ending */
+
+int workspace_end(struct workspace *ws, int (*only_if)(struct workspace *ws))
+{
+    _cleanup_free_ char *grave = xasprintf(".old-%016" PRIx64, ws->instance);
+    int r = 0;
+
+    workspace_lock_frozen(ws);
+    if (ws->ended)
+        r = -ESTALE;
+    else if (only_if)
+        r = only_if(ws);
+    pthread_rwlock_wrlock(&ws->tree);
+    if (r == 0 && renameat2(ws->env->dir, ws->name, ws->env->dir, grave, RENAME_NOREPLACE) < 0)
+        r = -errno;
+    if (r == 0)
+        ws->ended = true;
+    pthread_rwlock_unlock(&ws->tree);
+    workspace_unlock_frozen(ws);
+    if (r < 0)
+        return r;
+    if (fsync(ws->env->dir) < 0)
+        log_error("workspace-not-removed", "workspace=%s reason=\"%s\"", ws->name, strerror(errno));
+    ws->env->ended(ws->env->arg, ws->name);
+    io_remove_tree(ws->env->dir, grave);
+    return 0;
+}
+
+/* Room */
+
+static int count_bytes(struct overlay *o, int fd, int64_t *sum)
+{
+    _cleanup_(overlay_names_done) struct overlay_names names = {0};
+    int r = overlay_upper_names(o, fd, &names);
+
+    for (size_t i = 0; i < names.n && r == 0; i++) {
+        const struct overlay_name *n = &names.v[i];
+        struct stat st;
+        if (S_ISDIR(n->type)) {
+            _cleanup_close_ int sub = open_dir(fd, n->name);
+            r = sub < 0 ? sub : count_bytes(o, sub, sum);
+        } else if (fstatat(fd, n->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+            r = -errno;
+        } else {
+            *sum += st.st_size;
+        }
+    }
+    return r;
+}
+
+int workspace_take_room(struct workspace *ws, int64_t bytes)
+{
+    int64_t most = ws->env->config->most_workspace_size;
+
+    if (most == 0)
+        return 0;
+    if (ws->used < 0) {
+        int64_t sum = 0, unknown = -1;
+        int r = count_bytes(&ws->overlay, ws->upper, &sum);
+        if (r < 0)
+            return r;
+        atomic_compare_exchange_strong(&ws->used, &unknown, sum);
+    }
+    if (bytes > 0 && ws->used + bytes > most)
+        return -EDQUOT;
+    ws->used += bytes;
+    return 0;
+}

@@ -1,0 +1,146 @@
+/* A workspace: a writable tree based on a revision, on its way to one commit. This is what it is on
+ * disk and in memory, its locks, and how it is opened and ended; overlay_node.h serves its files,
+ * commit.h takes it into the mainline.
+ *
+ * On disk, in <state_dir>/workspaces/<name>/:
+ *   state      whose it is, its base, which upper is current, a commit on its way; replaced as a
+ * whole upper.N/   what was changed since the base (overlay.h); N counts up with each commit work/
+ * files under construction; emptied when the workspace is opened message    the message being
+ * prepared outcome    what the last commit answered
+ *
+ * States, and what moves between them:
+ *
+ *               workspace_create            workspace_prepare_move
+ *      (none) ───────────────────▶  steady ─────────────────────────▶ moving
+ *         ▲                         ▲ ▲  │   (new base and upper.N+1    │ │
+ *         │      workspace_end      │ │  │    are on disk, in `state`)  │ │
+ *         └─────────────────────────┼─┼──┘                             │ │
+ *                                   │ └────────────────────────────────┘ │
+ *                                   │   workspace_cancel_move: the       │
+ *                                   │   mainline did not move            │
+ *                                   └────────────────────────────────────┘
+ *                                       workspace_finish_move: it did
+ *
+ * A crash in `moving` is resolved by whoever opens the workspace (commit_recover): the mainline
+ * contains the revision that `state` announces, or it does not.
+ *
+ * Invariants
+ *   W1  What the workspace shows is determined by `state` and the upper that it names, at any
+ * instant. W2  upper.N+1 and everything in it is durable before `state` names it. W3  `state`
+ * announces a revision before the mainline can move to it, and drops the announcement only when it
+ * is known whether the mainline did. W4  A workspace directory whose name begins with a dot is
+ * being made or removed, and is nothing.
+ *
+ * Threads and locks. Two read-write locks, taken in this order:
+ *   freeze   held for reading by everything that changes the workspace, for writing by a commit
+ * while it takes the workspace as it is: changes wait, readers do not. tree     held for reading to
+ * use nodes and uppers, for writing to change names or to move to another upper. Both prefer
+ * writers. Nothing of one workspace is ever held while waiting for another. */
+#ifndef ONWARD_STAGE_WORKSPACE_H
+#define ONWARD_STAGE_WORKSPACE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "stage/fd_cache.h"
+#include "stage/overlay.h"
+#include "stage/staging.h"
+
+/* What all workspaces share. */
+struct stage_env {
+    const struct staging_config *config;
+    struct fd_cache *fds;
+    int dir; /* <state_dir>/workspaces */
+    /* Forgets an ended workspace: set by staging.c. */
+    void (*ended)(void *arg, const char *name);
+    void *arg;
+};
+
+/* The content of `state`. */
+struct workspace_state {
+    uid_t uid;
+    gid_t gid;
+    char *owner;        /* the owner's account name when it was made */
+    struct oid base;    /* zero: no revision, the repository was empty */
+    int64_t base_mtime; /* ns; of what is as the base has it; grows with each new base */
+    uint64_t upper;
+    struct oid next_base; /* the commit on its way; zero: none */
+    int64_t next_mtime;
+};
+
+struct workspace {
+    const struct stage_env *env;
+    unsigned refs;
+    char *name;
+    int dir;
+    int upper; /* upper.N; changes under `tree` */
+    struct workspace_state state;
+    struct oid base_tree; /* zero: the empty tree */
+    struct overlay overlay;
+    uint64_t ino;         /* of the workspace's root */
+    uint64_t instance;    /* differs from every other workspace that has had the name */
+    _Atomic uint64_t era; /* counts moves to another upper; nodes compare it */
+    _Atomic bool ended;
+    pthread_rwlock_t freeze, tree;
+    pthread_mutex_t resync;     /* taken by nodes that follow a move */
+    pthread_mutex_t listing;    /* guards the nodes' listings */
+    pthread_mutex_t committing; /* one commit at a time */
+    _Atomic int64_t used;       /* bytes in the upper, about; -1: not counted yet */
+};
+
+/* "-ENAMETOOLONG", "-EINVAL" unless `name` may name a workspace. */
+int workspace_check_name(const char *name);
+
+/* Makes a workspace for `uid`, based on `base` (zero: nothing), durable on return. -EEXIST. */
+int workspace_create(const struct stage_env *env, const char *name, const struct caller *who,
+                     const struct oid *base, struct workspace **ret, struct diag *reterr);
+/* Opens the one of that name. A move that a crash interrupted stays for commit_recover(). */
+int workspace_open(const struct stage_env *env, const char *name, struct workspace **ret,
+                   struct diag *reterr);
+struct workspace *workspace_ref(struct workspace *ws);
+void workspace_unref(struct workspace *ws);
+DEFINE_CLEANUP(struct workspace *, workspace_unref)
+
+/* May this user change the workspace? 0 or -EACCES. */
+int workspace_may_change(const struct workspace *ws, const struct caller *who);
+
+/* Reading nodes and uppers. */
+void workspace_lock_read(struct workspace *ws);
+void workspace_unlock_read(struct workspace *ws);
+/* Changing names: excludes everybody. */
+void workspace_lock_names(struct workspace *ws);
+void workspace_unlock_names(struct workspace *ws);
+/* Changing the content of a file that is in the upper. */
+void workspace_lock_data(struct workspace *ws);
+void workspace_unlock_data(struct workspace *ws);
+/* Keeps the workspace as it is; readers go on. */
+void workspace_lock_frozen(struct workspace *ws);
+void workspace_unlock_frozen(struct workspace *ws);
+
+/* Announces the move to `base`: prepares upper.N+1 with the directories of `keep` (paths, sorted),
+ * as far as the new base leaves room for them, and records it. Frozen. */
+struct kept_dir {
+    char *path;
+    mode_t mode;
+};
+struct kept_dirs {
+    VEC(struct kept_dir);
+};
+int workspace_prepare_move(struct workspace *ws, const struct oid *base,
+                           const struct kept_dirs *keep, struct diag *reterr);
+/* Takes the announcement back. Frozen. */
+int workspace_cancel_move(struct workspace *ws);
+/* The workspace is on the announced base, clean. Never fails for the caller: when it cannot be
+ * recorded, the next opening finds out again. Frozen. */
+void workspace_finish_move(struct workspace *ws);
+
+/* Removes the workspace from the disk; its nodes answer -ESTALE from now on. -ESTALE if it has
+ * ended already. The caller holds no lock. `only_if`, unless NULL, is asked while nothing can
+ * change: negative stops it. */
+int workspace_end(struct workspace *ws, int (*only_if)(struct workspace *ws));
+
+/* Asks for room for `bytes` more: -EDQUOT. Negative gives room back. */
+int workspace_take_room(struct workspace *ws, int64_t bytes);
+
+#endif
