@@ -12,7 +12,7 @@
  * people may expect the same limit here. */
 #define LINE_MOST 4000
 /* How long the fleet is waited for after a commit, and how often it is looked at. */
-#define MOVE_WAIT (1 * NS_PER_SEC)
+#define MOVE_WAIT (500 * NS_PER_MS)
 #define MOVE_POLL (20 * NS_PER_MS)
 
 static const struct {

@@ -1,73 +1,60 @@
 /* onward list: the workspaces. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "ctl/rev.h"
 #include "ctl/workspace_ref.h"
 
-/* What is shown of one workspace. */
+/* What is shown of one workspace, out of its file `status`. */
 struct summary {
-    char *owner;  /* the name */
-    char *base;   /* full id, NULL while there is none */
-    char *behind; /* as its status says */
-    size_t added, modified, deleted;
+    char *owner, *base; /* base: the full id, or "none" while there is no revision */
+    long behind;        /* -1: not known */
+    long added, modified, deleted;
 };
 
 static void summary_done(struct summary *s)
 {
     free(s->owner);
     free(s->base);
-    free(s->behind);
 }
 
-/* `A`, `M`, `D` or `T` and a path in each line. */
-static void count_changes(const char *text, struct summary *ret)
+/* The number behind the key; -1 when there is none. */
+static long keyed_number(const char *text, const char *key)
 {
-    for (; *text; text += strcspn(text, "\n"), text += *text == '\n') {
-        ret->added += *text == 'A';
-        ret->modified += *text == 'M' || *text == 'T';
-        ret->deleted += *text == 'D';
-    }
-}
+    _cleanup_free_ char *value = keyed_value(text, key);
 
-/* "1000 ann": the name, or the number when there is no name. Yours. */
-static char *owner_name(const char *text)
-{
-    const char *blank = strchr(text, ' ');
-
-    return xstrdup(blank ? blank + 1 : text);
+    return value && *value >= '0' && *value <= '9' ? strtol(value, NULL, 10) : -1;
 }
 
 static int summary_read(const struct workspace_ref *w, const struct mountpoint *m,
                         struct summary *ret, struct diag *reterr)
 {
-    _cleanup_(buf_done) struct buf owner = {0}, status = {0}, changes = {0};
-    _cleanup_free_ char *base = xasprintf("%s/.onward/base", w->dir);
-    int r = workspace_ref_read(w, m, "owner", &owner, reterr);
+    _cleanup_(buf_done) struct buf status = {0};
+    int r = workspace_ref_read(w, m, "status", &status, reterr);
 
-    if (r == 0)
-        r = workspace_ref_read(w, m, "status", &status, reterr);
-    if (r == 0)
-        r = workspace_ref_read(w, m, "changes", &changes, reterr);
     if (r < 0)
         return r;
-    ret->owner = owner_name(buf_str(&owner));
-    ret->behind = keyed_value(buf_str(&status), "behind");
-    count_changes(buf_str(&changes), ret);
-    /* A workspace of a repository without a commit has no base. */
-    r = rev_of_link(m, base, &ret->base, reterr);
-    return r == -ENOENT ? 0 : r;
+    const char *text = buf_str(&status);
+    ret->owner = keyed_value(text, "owner");
+    ret->base = keyed_value(text, "base");
+    ret->behind = keyed_number(text, "behind");
+    ret->added = keyed_number(text, "added");
+    ret->modified = keyed_number(text, "modified") + keyed_number(text, "type-changed");
+    ret->deleted = keyed_number(text, "deleted");
+    return 0;
 }
 
 static void add_row(const char *name, const struct summary *s, struct columns *t)
 {
     _cleanup_free_ char *base = s->base ? xasprintf("%.*s", REV_SHORT, s->base) : NULL;
-    _cleanup_free_ char *changes = xasprintf("+%zu ~%zu -%zu", s->added, s->modified, s->deleted);
+    _cleanup_free_ char *behind = s->behind >= 0 ? xasprintf("%ld", s->behind) : NULL;
+    _cleanup_free_ char *changes = xasprintf("+%ld ~%ld -%ld", s->added, s->modified, s->deleted);
 
     columns_add(t, name);
     columns_add(t, s->owner);
     columns_add(t, base);
-    columns_add(t, s->behind);
+    columns_add(t, behind);
     columns_add(t, changes);
 }
 
@@ -77,8 +64,8 @@ static json_t *summary_json(const char *name, const struct summary *s)
 
     json_put_str(j, "workspace", name);
     json_put_str(j, "owner", s->owner);
-    json_put_str(j, "base", s->base);
-    json_put_str(j, "behind", s->behind);
+    json_put_str(j, "base", s->base && strcmp(s->base, "none") ? s->base : NULL);
+    json_object_set_new(j, "behind", s->behind >= 0 ? json_integer(s->behind) : json_null());
     json_object_set_new(j, "added", json_integer(s->added));
     json_object_set_new(j, "modified", json_integer(s->modified));
     json_object_set_new(j, "deleted", json_integer(s->deleted));

@@ -237,11 +237,10 @@ static void test_new_and_drop(void **state)
 
 static void workspace(struct fixture *f)
 {
-    test_run(
-        f->dir,
-        "mkdir -p staging/w/.onward; cd staging/w/.onward; ln -s ../../../revisions/" A " base\n"
-        "echo '1000 ann' >owner; printf 'base: " A "\\nbehind: 2\\n' >status; touch commit\n"
-        "printf 'A new\\nM x\\nT y\\nD z\\n' >changes; : >check; echo revision " B " >outcome");
+    test_run(f->dir,
+             "mkdir -p staging/w/.onward; cd staging/w/.onward; touch commit check\n"
+             "printf 'workspace: w\nowner: ann\nbase: " A "\nbehind: 2\nadded: 1\nmodified: 1\n"
+             "deleted: 3\ntype-changed: 1\noutcome: none\n' >status; echo revision " B " >outcome");
 }
 
 static void test_list(void **state)
@@ -254,7 +253,7 @@ static void test_list(void **state)
     test_run(f->dir, "mkdir staging/vanishing");
     assert_int_equal(run(f, "list"), 0);
     assert_string_equal(f->out, "WORKSPACE  OWNER  BASE          BEHIND  CHANGES\n"
-                                "w          ann    aaaaaaaaaaaa  2       +1 ~2 -1\n");
+                                "w          ann    aaaaaaaaaaaa  2       +1 ~2 -3\n");
     assert_int_equal(run(f, "list --json"), 0);
     json_t *j = json_of(f);
     assert_int_equal(json_int(json_array_get(j, 0), "modified", 0), 2);
