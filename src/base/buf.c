@@ -71,22 +71,31 @@ void buf_vaddf(struct buf *b, const char *fmt, va_list ap)
     va_end(again);
 }
 
-void buf_add_escaped(struct buf *b, const char *s)
+static void add_visible(struct buf *b, char c)
 {
     static const char plain[] = "\a\b\t\n\v\f\r";
+    const char *at = strchr(plain, c);
 
+    if (at)
+        buf_addf(b, "\\%c", "abtnvfr"[at - plain]);
+    else if ((unsigned char)c < 0x20 || c == 0x7f)
+        buf_addf(b, "\\%03o", c);
+    else
+        buf_addc(b, c);
+}
+
+void buf_add_visible(struct buf *b, const char *s)
+{
+    for (; *s; s++)
+        add_visible(b, *s);
+}
+
+void buf_add_escaped(struct buf *b, const char *s)
+{
     for (; *s; s++) {
-        unsigned char c = *s;
-        const char *at = strchr(plain, c);
-
-        if (at)
-            buf_addf(b, "\\%c", "abtnvfr"[at - plain]);
-        else if (c == '"' || c == '\\')
-            buf_addf(b, "\\%c", c);
-        else if (c < 0x20 || c == 0x7f)
-            buf_addf(b, "\\%03o", c);
-        else
-            buf_addc(b, c);
+        if (*s == '"' || *s == '\\')
+            buf_addc(b, '\\');
+        add_visible(b, *s);
     }
 }
 

@@ -1,5 +1,5 @@
-/* A growing byte buffer, always NUL-terminated behind `len` once anything was added. Zero is a valid
- * empty buffer. */
+/* A growing byte buffer, always NUL-terminated behind `len` once anything was added. Zero is a
+ * valid empty buffer. */
 #ifndef ONWARD_BASE_BUF_H
 #define ONWARD_BASE_BUF_H
 
@@ -19,9 +19,12 @@ void buf_adds(struct buf *b, const char *s);
 void buf_addc(struct buf *b, char c);
 void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
-/* Adds s with control bytes, quotes and backslashes escaped as in C ("\n", "\033"), so that it is one
- * harmless line in a log or a status. Bytes above 0x7f pass. */
+/* Adds s with control bytes, quotes and backslashes escaped as in C ("\n", "\033"), so that it is
+ * one harmless line in a log or a status. Bytes above 0x7f pass. */
 void buf_add_escaped(struct buf *b, const char *s);
+/* Adds s with control bytes escaped and nothing else: one line that reads as it was meant, for text
+ * that stands between no quotes. */
+void buf_add_visible(struct buf *b, const char *s);
 /* The text as a string that the caller frees ("" when empty); the buffer is empty afterwards. */
 char *buf_take(struct buf *b);
 /* The text, borrowed until the buffer changes; "" when empty. */

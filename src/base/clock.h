@@ -1,5 +1,5 @@
-/* Time. Instants are nanoseconds since 1970 (`int64_t`, "real") or since an arbitrary start ("mono");
- * durations are nanoseconds. Waiting uses mono, records use real. */
+/* Time. Instants are nanoseconds since 1970 (`int64_t`, "real") or since an arbitrary start
+ * ("mono"); durations are nanoseconds. Waiting uses mono, records use real. */
 #ifndef ONWARD_BASE_CLOCK_H
 #define ONWARD_BASE_CLOCK_H
 

@@ -238,8 +238,7 @@ static bool decode_strings(struct decode *d, const struct decode_key *k, const s
         decode_expected(d, v, k->name, "a list such as [a, b]");
         return false;
     }
-    yaml_foreach(item, v)
-    {
+    yaml_foreach (item, v) {
         char *text = NULL;
         if (take_string(d, k, item, &text))
             *VEC_ADD(&list) = text;
@@ -281,8 +280,7 @@ static bool decode_pairs(struct decode *d, const struct decode_key *k, const str
         decode_expected(d, v, k->name, "a mapping such as {key: value}");
         return false;
     }
-    yaml_foreach_pair(key, value, v)
-    {
+    yaml_foreach_pair (key, value, v) {
         struct pair pair = {0};
         right &= take_string(d, &key_row, key, &pair.key);
         right &= take_string(d, k, value, &pair.value);
@@ -368,8 +366,7 @@ void decode_mapping(struct decode *d, const struct yaml_node *node, const char *
         decode_finding(d, node, "expected %s (a mapping), found %s", what, buf_str(&found));
         return;
     }
-    yaml_foreach_pair(key, value, node)
-    {
+    yaml_foreach_pair (key, value, node) {
         const struct decode_key *k = find_key(keys, nkeys, key);
         if (!k)
             unknown_key(d, key, what, keys, nkeys);

@@ -41,11 +41,11 @@ void findings_render(const struct findings *f, struct buf *out)
 {
     for (size_t i = 0; i < f->n; i++) {
         const struct finding *x = &f->v[i];
-        buf_add_escaped(out, x->path);
+        buf_add_visible(out, x->path);
         if (x->line)
             buf_addf(out, ":%d:%d", x->line, x->col);
         buf_addf(out, ": %s: ", x->check);
-        buf_add_escaped(out, x->message);
+        buf_add_visible(out, x->message);
         buf_addc(out, '\n');
     }
     if (f->left_out)

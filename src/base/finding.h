@@ -1,5 +1,5 @@
-/* A finding: one thing that a check or a parser objects to, with its place. Findings are collected, so
- * that a person sees all of them at once. */
+/* A finding: one thing that a check or a parser objects to, with its place. Findings are collected,
+ * so that a person sees all of them at once. */
 #ifndef ONWARD_BASE_FINDING_H
 #define ONWARD_BASE_FINDING_H
 

@@ -15,8 +15,9 @@ int io_read_fd(int fd, size_t limit, struct buf *out);
 /* Writes all of it, whatever write(2) takes at a time. */
 int io_write_full(int fd, const void *data, size_t len);
 int io_pwrite_full(int fd, const void *data, size_t len, off_t at);
-/* Replaces `path` by a file with these bytes so that after a crash it is the old or the new one, never
- * a part: temporary file beside it, fsync, rename, fsync of the directory. Durable on return. */
+/* Replaces `path` by a file with these bytes so that after a crash it is the old or the new one,
+ * never a part: temporary file beside it, fsync, rename, fsync of the directory. Durable on return.
+ */
 int io_replace_file(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
 /* fsync of the directory that holds `path`. */
 int io_sync_parent(int dirfd, const char *path);

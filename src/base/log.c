@@ -30,16 +30,6 @@ void log_open(bool use_syslog, enum log_level most)
         openlog("onwardfs", LOG_PID, LOG_DAEMON);
 }
 
-/* Adds `s` with control bytes as \ooo, so that what came from outside cannot forge a line. */
-static void add_visible(struct buf *line, const char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            buf_addf(line, "\\%03o", (unsigned char)*s);
-        else
-            buf_addc(line, *s);
-}
-
 void log_event(enum log_level level, const char *event, const char *fmt, ...)
 {
     if (level > most_level)
@@ -52,7 +42,7 @@ void log_event(enum log_level level, const char *event, const char *fmt, ...)
     buf_vaddf(&fields, fmt, ap);
     va_end(ap);
     buf_addf(&line, "%s ", event);
-    add_visible(&line, buf_str(&fields));
+    buf_add_visible(&line, buf_str(&fields)); /* what came from outside cannot forge a line */
     if (to_syslog) {
         syslog(levels[level].priority, "%s", line.data);
     } else {

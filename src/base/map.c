@@ -38,7 +38,8 @@ static size_t slot_of(const struct map *m, const char *key)
     return at;
 }
 
-/* Makes room for one more item: drops the removed ones and doubles the table when it is half full. */
+/* Makes room for one more item: drops the removed ones and doubles the table when it is half full.
+ */
 static void make_room(struct map *m)
 {
     if (m->n < m->cap && 2 * (m->n + 1) <= m->nslots)

@@ -43,7 +43,8 @@ static struct series *series_get(enum metric m, const char *label, const char *l
         return s;
     s = NEW(struct series);
     if (label2)
-        s->labels = xasprintf("{%s=\"%s\",%s=\"%s\"}", table[m].label, label, table[m].label2, label2);
+        s->labels =
+            xasprintf("{%s=\"%s\",%s=\"%s\"}", table[m].label, label, table[m].label2, label2);
     else if (label)
         s->labels = xasprintf("{%s=\"%s\"}", table[m].label, label);
     else

@@ -1,6 +1,7 @@
 /* Counters and gauges, declared in the one table of metric.c and shown as Prometheus text in
  * `.onward/metrics`. A metric with a label has a value for each label value; label values are short
- * strings of our own (an operation, a backend's name), never text from the repository. Thread-safe. */
+ * strings of our own (an operation, a backend's name), never text from the repository. Thread-safe.
+ */
 #ifndef ONWARD_BASE_METRIC_H
 #define ONWARD_BASE_METRIC_H
 
@@ -24,8 +25,8 @@ enum metric {
 void metric_add(enum metric m, const char *label, int64_t n);
 /* The same for a metric with two labels. */
 void metric_add2(enum metric m, const char *label, const char *label2, int64_t n);
-/* The value itself, for counters that are bumped often: look it up once, then metric_bump(). Lives for
- * ever. */
+/* The value itself, for counters that are bumped often: look it up once, then metric_bump(). Lives
+ * for ever. */
 int64_t *metric_counter(enum metric m, const char *label);
 static inline void metric_bump(int64_t *counter, int64_t n)
 {

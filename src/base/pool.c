@@ -71,8 +71,7 @@ void pool_submit(struct pool *p, void (*fn)(void *), void *arg)
     bool busy = p->first || !p->idle;
     *p->last = j;
     p->last = &j->next;
-    if (busy && p->started < p->most &&
-        !pthread_create(&p->threads[p->started], NULL, worker, p))
+    if (busy && p->started < p->most && !pthread_create(&p->threads[p->started], NULL, worker, p))
         p->started++;
     pthread_cond_signal(&p->work);
     pthread_mutex_unlock(&p->lock);

@@ -1,5 +1,5 @@
-/* A pool of threads that run jobs in the order in which they came. Threads are started when there is
- * work for them, up to `threads`, and kept. */
+/* A pool of threads that run jobs in the order in which they came. Threads are started when there
+ * is work for them, up to `threads`, and kept. */
 #ifndef ONWARD_BASE_POOL_H
 #define ONWARD_BASE_POOL_H
 

@@ -58,7 +58,7 @@ static void *doc_alloc(struct yaml *doc, size_t size)
     return p;
 }
 
-void yaml_free(struct yaml *y)
+void yaml_done(struct yaml *y)
 {
     if (!y)
         return;
@@ -169,8 +169,7 @@ static struct yaml_node *node_copy(struct reading *r, const struct yaml_node *fr
         return to;
     }
     struct yaml_node **last = &to->first;
-    yaml_foreach(child, from)
-    {
+    yaml_foreach (child, from) {
         if (!(*last = node_copy(r, child, at)))
             return NULL;
         last = &(*last)->next;
@@ -351,8 +350,14 @@ static int on_event(struct reading *r, const yaml_event_t *e)
     }
 }
 
+/* The first line that may begin behind what stands at `at`: a "---" itself may be what is wrong. */
+static size_t line_behind(yaml_mark_t at)
+{
+    return at.line + (at.column > 0);
+}
+
 /* Reads to the end of the stream (0), or to the first thing that there is no going on from:
- * -EINVAL, with its line in *ret_line, counted from where the parser began. */
+ * -EINVAL, with the line behind it in *ret_line, counted from where the parser began. */
 static int parse(struct reading *r, const char *data, size_t len, size_t *ret_line)
 {
     yaml_event_type_t type = YAML_NO_EVENT;
@@ -364,13 +369,13 @@ static int parse(struct reading *r, const char *data, size_t len, size_t *ret_li
     while (!err && type != YAML_STREAM_END_EVENT) {
         yaml_event_t event;
         if (!yaml_parser_parse(&r->parser, &event)) {
-            *ret_line = syntax_error(r).line;
+            *ret_line = line_behind(syntax_error(r));
             err = -EINVAL;
             break;
         }
         type = event.type;
         err = on_event(r, &event);
-        *ret_line = event.start_mark.line;
+        *ret_line = line_behind(event.start_mark);
         yaml_event_delete(&event);
     }
     yaml_parser_delete(&r->parser);
@@ -383,7 +388,7 @@ static int parse(struct reading *r, const char *data, size_t len, size_t *ret_li
 struct yaml *yaml_read(const char *path, const char *check, const char *data, size_t len,
                        struct findings *findings)
 {
-    _cleanup_(yaml_freep) struct yaml *doc = NEW(struct yaml);
+    _cleanup_(yaml_donep) struct yaml *doc = NEW(struct yaml);
     struct reading r = {.path = path, .check = check, .findings = findings, .doc = doc};
     size_t line;
 
@@ -392,14 +397,14 @@ struct yaml *yaml_read(const char *path, const char *check, const char *data, si
     return err ? NULL : TAKE(doc);
 }
 
-/* The first "---" line behind line `line` (from 0) of what is left; NULL if there is none. Counts
- * the lines before it. */
+/* The first "---" line from line `line` (from 0) of what is left on, but not its very first line;
+ * NULL if there is none. Counts the lines before it. */
 static const char *next_document(const char *data, const char *end, size_t line, size_t *ret_lines)
 {
     size_t at = 0;
 
     for (const char *p = data; p < end; at++) {
-        if (at > line && end - p > 3 && !memcmp(p, "---", 3) && strchr(" \t\r\n", p[3])) {
+        if (at && at >= line && end - p > 3 && !memcmp(p, "---", 3) && strchr(" \t\r\n", p[3])) {
             *ret_lines += at;
             return p;
         }
@@ -426,7 +431,9 @@ const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key)
 {
     if (!map || map->kind != YAML_MAPPING)
         return NULL;
-    yaml_foreach_pair(k, v, map) if (k->kind == YAML_SCALAR && !strcmp(k->text, key)) return v;
+    yaml_foreach_pair (k, v, map)
+        if (k->kind == YAML_SCALAR && !strcmp(k->text, key))
+            return v;
     return NULL;
 }
 

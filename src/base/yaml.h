@@ -56,8 +56,9 @@ struct yaml {
  * wrong: what counts is whether findings were added. */
 struct yaml *yaml_read(const char *path, const char *check, const char *data, size_t len,
                        struct findings *findings);
-void yaml_free(struct yaml *y);
-DEFINE_CLEANUP(struct yaml *, yaml_free)
+/* Frees it (the name yaml_free is libyaml's own). */
+void yaml_done(struct yaml *y);
+DEFINE_CLEANUP(struct yaml *, yaml_done)
 
 /* Adds findings (check "yaml") for what is wrong in a stream of any number of documents, without
  * building a tree. Tags, aliases and merge keys are fine. */

@@ -155,8 +155,7 @@ static void read_backends(struct decode *d, const struct yaml_node *v, void *fie
         decode_expected(d, v, "backends", "a mapping from names to backends");
         return;
     }
-    yaml_foreach_pair(key, value, v)
-    {
+    yaml_foreach_pair (key, value, v) {
         struct backend_config *b = VEC_ADD(&c->backends);
         const char *name = decode_string(d, key, "backends");
         *b = (struct backend_config)BACKEND_DEFAULTS;
@@ -212,8 +211,7 @@ static void read_identities(struct decode *d, const struct yaml_node *v, void *f
                         "a mapping such as {1000: \"Ann Lee <ann@example.org>\"}");
         return;
     }
-    yaml_foreach_pair(key, value, v)
-    {
+    yaml_foreach_pair (key, value, v) {
         struct identity id = {0};
         if (!parse_uid(key, &id.uid))
             decode_expected(d, key, "identities", "a uid such as 1000");
@@ -278,7 +276,7 @@ int config_load(const char *path, struct config *ret, struct findings *findings,
     config_init(&c);
     if (r < 0)
         return diag_fail(reterr, r, "cannot read the configuration %s: %s", path, strerror(-r));
-    _cleanup_(yaml_freep) struct yaml *doc =
+    _cleanup_(yaml_donep) struct yaml *doc =
         yaml_read(path, d.check, buf_str(&text), text.len, findings);
     if (doc && doc->root)
         decode_mapping(&d, doc->root, "the configuration", keys, ARRAY_SIZE(keys), &c, NULL);

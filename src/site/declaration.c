@@ -145,7 +145,7 @@ static int read_file(struct repo *repo, const struct oid *tree, struct decode *d
                      struct declaration *ret, struct diag *reterr)
 {
     _cleanup_(blob_unrefp) struct blob *blob = NULL;
-    _cleanup_(yaml_freep) struct yaml *doc = NULL;
+    _cleanup_(yaml_donep) struct yaml *doc = NULL;
     uint64_t size;
     int r = blob_size(repo, &ret->blob, &size);
 

@@ -183,8 +183,7 @@ int drafts_read(struct drafts *all, const struct yaml_node *sites, struct diag *
         decode_expected(all->decode, sites, "sites", "a list of sites");
         return 0;
     }
-    yaml_foreach(item, sites)
-    {
+    yaml_foreach (item, sites) {
         struct draft entry = {.at = item};
         decode_mapping(all->decode, item, "a site", keys, DRAFT_KEYS, &entry, entry.given);
         int r = add_entry(all, &entry, reterr);

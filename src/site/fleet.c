@@ -206,8 +206,7 @@ void site_status_render(const struct site_status *s, struct buf *out)
     json_t *j = site_status_json(s), *value;
     const char *key;
 
-    json_object_foreach(j, key, value)
-    {
+    json_object_foreach (j, key, value) {
         if (!json_is_array(value))
             line_add(out, key, value);
         for (size_t i = 0; i < json_array_size(value); i++) {

@@ -97,7 +97,8 @@ void rollout_read(struct decode *d, const struct yaml_node *waves, struct declar
     if (waves && (waves->kind != YAML_SEQUENCE || !waves->n))
         decode_expected(d, waves, "waves", "a list of at least one wave");
     else if (waves)
-        yaml_foreach(item, waves) read_wave(d, item, ret, &lines);
+        yaml_foreach (item, waves)
+            read_wave(d, item, ret, &lines);
     else
         default_waves(ret);
     map_done(&lines, NULL);

@@ -1,0 +1,43 @@
+#include "testlib.h"
+
+#include "base/finding.h"
+
+static void findings_are_lines(void **state)
+{
+    struct findings f = {0};
+    struct buf out = {0};
+
+    findings_add(&f, "a/b.yaml", 7, 5, "yaml", "expected %s", "x");
+    findings_add(&f, "evil\n1:1: yaml: forged", 0, 0, "json", "two\nlines");
+    findings_render(&f, &out);
+    assert_string_equal(buf_str(&out), "a/b.yaml:7:5: yaml: expected x\n"
+                                       "evil\\n1:1: yaml: forged: json: two\\nlines\n");
+    buf_done(&out);
+    findings_done(&f);
+    assert_int_equal(f.n, 0);
+}
+
+static void too_many_are_counted(void **state)
+{
+    struct findings f = {0};
+    struct buf out = {0};
+
+    for (int i = 0; i < FINDINGS_MOST + 5; i++)
+        findings_add(&f, "x", i, 1, "c", "m");
+    assert_int_equal(f.n, FINDINGS_MOST);
+    assert_int_equal(findings_count(&f), FINDINGS_MOST + 5);
+    findings_render(&f, &out);
+    assert_non_null(strstr(buf_str(&out), "… and 5 more findings\n"));
+    buf_done(&out);
+    findings_done(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(findings_are_lines),
+        cmocka_unit_test(too_many_are_counted),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,30 @@
+#include "testlib.h"
+
+#include "base/metric.h"
+
+static void metrics_are_prometheus_text(void **state)
+{
+    struct buf out = {0};
+
+    metric_add(METRIC_FUSE_REQUESTS, "read", 2);
+    metric_add(METRIC_FUSE_REQUESTS, "read", 3);
+    metric_add2(METRIC_ATTEMPTS, "files", "done", 1);
+    metric_set(METRIC_NODES, NULL, 7);
+    metric_set(METRIC_NODES, NULL, 5);
+    metric_render(&out);
+    assert_non_null(strstr(out.data, "# TYPE onward_fuse_requests_total counter\n"
+                                     "onward_fuse_requests_total{op=\"read\"} 5\n"));
+    assert_non_null(
+        strstr(out.data, "onward_attempts_total{backend=\"files\",outcome=\"done\"} 1\n"));
+    assert_non_null(strstr(out.data, "# TYPE onward_nodes gauge\nonward_nodes 5\n"));
+    /* A counter without labels is there before it counts, so that alerts can be written on it. */
+    assert_non_null(strstr(out.data, "\nonward_object_errors_total 0\n"));
+    buf_done(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(metrics_are_prometheus_text)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
