@@ -6,6 +6,8 @@
  * kill, or soon after `stop_fd` becomes readable. Backends keep nothing between calls: the same
  * request again must lead to the same state of the site.
  *
+ * What the author of an exec backend sees of this is include/onward/backend.h.
+ *
  * Nothing about retries, ledgers or generations belongs here: a backend says how it ended, plan.h
  * what follows from it. */
 #ifndef ONWARD_DEPLOY_BACKEND_H
@@ -48,9 +50,8 @@ struct backend_result {
     enum backend_end end;
     int exit;       /* exit status, 128 + signal; -1: no process, or not started */
     char *message;  /* one line when it is not done, else NULL */
-    struct buf log; /* what it said, the last BACKEND_LOG_MOST bytes */
+    struct buf log; /* what it said, at most about ONWARD_LOG_MOST bytes */
 };
-#define BACKEND_LOG_MOST (1 << 20)
 void backend_result_done(struct backend_result *r);
 /* Sets how it ended, and the message. */
 void backend_result_set(struct backend_result *r, enum backend_end end, const char *fmt, ...)

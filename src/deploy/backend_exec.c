@@ -10,12 +10,10 @@
 #include "base/json.h"
 #include "deploy/backend.h"
 #include "deploy/command.h"
+#include "onward/backend.h"
+#include "onward/version.h"
 
 #define PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-/* What the exit status means; anything else is a failure. */
-#define EXIT_LATER   75 /* EX_TEMPFAIL */
-#define EXIT_STALLED 78 /* EX_CONFIG */
 
 /* Most of the command's last line that goes into the record. */
 #define MESSAGE_MOST 300
@@ -62,7 +60,7 @@ static void put_labels(json_t *j, const struct site *site)
 
     vec_foreach (l, &site->labels)
         json_put_str(labels, l->key, l->value);
-    json_object_set_new(j, "labels", labels);
+    json_object_set_new(j, ONWARD_FIELD_LABELS, labels);
 }
 
 /* The request as include/onward/backend.h describes it. */
@@ -73,19 +71,19 @@ static json_t *make_request(const struct backend_request *request, const char *v
     char deadline[CLOCK_TEXT];
     json_t *j = json_object();
 
-    json_object_set_new(j, "onward", json_integer(1));
-    json_put_str(j, "verb", verb);
-    json_put_str(j, "site", request->site->name);
-    json_put_str(j, "team", request->site->team);
+    json_object_set_new(j, ONWARD_FIELD_ONWARD, json_integer(ONWARD_CONTRACT));
+    json_put_str(j, ONWARD_FIELD_VERB, verb);
+    json_put_str(j, ONWARD_FIELD_SITE, request->site->name);
+    json_put_str(j, ONWARD_FIELD_TEAM, request->site->team);
     put_labels(j, request->site);
-    json_object_set_new(j, "generation", json_integer(request->generation));
-    json_object_set_new(j, "attempt", json_integer(request->attempt));
-    put_oid(j, "from", &request->from);
-    put_oid(j, "to", &request->to);
-    json_put_str(j, "source", request->site->source);
-    json_put_str(j, "tree", tree);
-    json_put_str(j, "previous_tree", previous);
-    json_put_str(j, "deadline", clock_format(clock_real() + request->timeout, deadline));
+    json_object_set_new(j, ONWARD_FIELD_GENERATION, json_integer(request->generation));
+    json_object_set_new(j, ONWARD_FIELD_ATTEMPT, json_integer(request->attempt));
+    put_oid(j, ONWARD_FIELD_FROM, &request->from);
+    put_oid(j, ONWARD_FIELD_TO, &request->to);
+    json_put_str(j, ONWARD_FIELD_SOURCE, request->site->source);
+    json_put_str(j, ONWARD_FIELD_TREE, tree);
+    json_put_str(j, ONWARD_FIELD_PREVIOUS_TREE, previous);
+    json_put_str(j, ONWARD_FIELD_DEADLINE, clock_format(clock_real() + request->timeout, deadline));
     return j;
 }
 
@@ -96,7 +94,7 @@ static char *label_lines(const json_t *labels)
     const char *key;
     json_t *value;
 
-    json_object_foreach((json_t *)labels, key, value)
+    json_object_foreach ((json_t *)labels, key, value)
         buf_addf(&out, "%s%s=%s", out.len ? "\n" : "", key, json_string_value(value));
     return buf_take(&out);
 }
@@ -117,8 +115,7 @@ static void add_request(struct strings *env, json_t *request)
     const char *key;
     json_t *value;
 
-    json_object_foreach(request, key, value)
-    {
+    json_object_foreach (request, key, value) {
         _cleanup_free_ char *text = variable_text(value);
         char *variable = xasprintf("ONWARD_%s=%s", key, text);
         for (char *p = variable; *p != '='; p++)
@@ -197,11 +194,12 @@ static enum backend_end end_of(const struct command_end *end)
     if (end->timed_out) /* whatever it said after that: it was not in time */
         return BACKEND_TIMEOUT;
     switch (end->status) {
-    case 0:
+    case ONWARD_EXIT_DONE:
         return BACKEND_DONE;
-    case EXIT_LATER:
+    case ONWARD_EXIT_LATER:
         return BACKEND_LATER;
-    case EXIT_STALLED:
+    case ONWARD_EXIT_CONFIG:
+    case ONWARD_EXIT_UNKNOWN_VERB: /* asking again would not teach it to apply */
         return BACKEND_STALLED;
     default:
         return BACKEND_FAILED;
@@ -237,10 +235,10 @@ static void run(struct backend_exec *b, const struct backend_request *request, c
     _cleanup_(diag_done) struct diag why = {0};
     _cleanup_free_ char *tree = tree_path(request, &request->to);
     _cleanup_free_ char *cwd = xasprintf("%s/%s", tree, request->site->source);
-    json_t *j = make_request(request, "apply");
+    json_t *j = make_request(request, ONWARD_VERB_APPLY);
     struct command_end end;
 
-    make_arguments(b, "apply", &argv);
+    make_arguments(b, ONWARD_VERB_APPLY, &argv);
     make_environment(b, j, &envp);
     json_write(j, 0, &input);
     buf_addc(&input, '\n');
@@ -252,7 +250,7 @@ static void run(struct backend_exec *b, const struct backend_request *request, c
         .cwd = cwd,
         .input = input.data,
         .input_len = input.len,
-        .keep = BACKEND_LOG_MOST,
+        .keep = ONWARD_LOG_MOST,
         .timeout = request->timeout,
         .kill_after = request->kill_after,
         .stop_fd = request->stop_fd,

@@ -5,18 +5,35 @@
 
 void site_track_done(struct site_track *t)
 {
+    free(t->source);
+    free(t->backend);
     free(t->message);
     free(t->deployed_source);
     free(t->previous_source);
     *t = (struct site_track){0};
 }
 
+static char *copy(const char *s)
+{
+    return s ? xstrdup(s) : NULL;
+}
+
+void site_track_copy(const struct site_track *t, struct site_track *ret)
+{
+    *ret = *t;
+    ret->source = copy(t->source);
+    ret->backend = copy(t->backend);
+    ret->message = copy(t->message);
+    ret->deployed_source = copy(t->deployed_source);
+    ret->previous_source = copy(t->previous_source);
+}
+
 static void replace(char **s, const char *by)
 {
-    char *copy = by ? xstrdup(by) : NULL;
+    char *old = *s;
 
-    free(*s);
-    *s = copy;
+    *s = copy(by);
+    free(old);
 }
 
 static void begin_generation(struct site_track *t, const struct record *r)
@@ -25,6 +42,8 @@ static void begin_generation(struct site_track *t, const struct record *r)
     t->from = r->from;
     t->to = r->to;
     t->inputs = r->inputs;
+    replace(&t->source, r->source);
+    replace(&t->backend, r->backend);
     t->begun_at = r->at;
     t->failures = t->tries = 0;
 }

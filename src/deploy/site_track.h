@@ -38,18 +38,19 @@ enum track_phase {
 
 struct site_track {
     enum track_phase phase;
-    uint64_t generation; /* of the newest attempt; 0: none */
-    int attempt;         /* of that generation; from 1 */
-    struct oid from, to; /* of that generation */
-    struct oid inputs;   /* at `to` */
-    int failures;        /* that count towards the limit, since the start or the last `retry` */
-    int tries;           /* ends of any kind since then: how often to back off */
-    int64_t begun_at;    /* real ns: first attempt of that generation */
-    int64_t attempt_at;  /* real ns: newest attempt */
-    int64_t at;          /* real ns: newest record that moved the phase */
-    int64_t ended;       /* mono ns: when that record was taken in; see site_track_load */
-    char *message;       /* of the newest failure; NULL since the newest deployment */
-    struct oid deployed; /* zero: never */
+    uint64_t generation;    /* of the newest attempt; 0: none */
+    int attempt;            /* of that generation; from 1 */
+    struct oid from, to;    /* of that generation */
+    char *source, *backend; /* of that generation; may be NULL */
+    struct oid inputs;      /* at `to` */
+    int failures;           /* that count towards the limit, since the start or the last `retry` */
+    int tries;              /* ends of any kind since then: how often to back off */
+    int64_t begun_at;       /* real ns: first attempt of that generation */
+    int64_t attempt_at;     /* real ns: newest attempt */
+    int64_t at;             /* real ns: newest record that moved the phase */
+    int64_t ended;          /* mono ns: when that record was taken in; see site_track_load */
+    char *message;          /* of the newest failure; NULL since the newest deployment */
+    struct oid deployed;    /* zero: never */
     struct oid deployed_inputs;
     char *deployed_source;
     uint64_t deployed_generation;
@@ -58,6 +59,8 @@ struct site_track {
 };
 
 void site_track_done(struct site_track *t);
+/* A copy that owns its strings. */
+void site_track_copy(const struct site_track *t, struct site_track *ret);
 /* Takes in one more record of the site, the next after those before; `mono` is now. */
 void site_track_apply(struct site_track *t, const struct record *r, int64_t mono);
 

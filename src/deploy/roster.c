@@ -1,0 +1,260 @@
+#include "deploy/roster.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+static void facts_done(struct roster_facts *f)
+{
+    site_track_done(&f->track);
+    free(f->retry_by);
+}
+
+static void site_free(void *site)
+{
+    struct roster_site *s = site;
+
+    facts_done(&s->facts);
+    free(s->name);
+    free(s->broken);
+    free(s->problem);
+    free(s->depends_on);
+    free(s);
+}
+
+void roster_done(struct roster *r)
+{
+    map_done(&r->by_name, site_free);
+    free(r->v);
+    free(r->touched.v);
+    *r = (struct roster){0};
+}
+
+/* ---- reading the ledger
+ * -------------------------------------------------------------------------- */
+
+static void load_track(struct roster_site *s, struct ledger *ledger)
+{
+    struct site_track track = {0};
+    int r = site_track_load(ledger, s->name, clock_real(), clock_mono(), &track);
+
+    free(s->broken);
+    s->broken = NULL;
+    if (r < 0) {
+        s->broken = xasprintf("its history in the ledger cannot be read: %s", strerror(-r));
+        log_error("ledger-broken", "site=%s reason=\"%s\"", s->name, strerror(-r));
+        return;
+    }
+    site_track_done(&s->facts.track);
+    s->facts.track = track;
+}
+
+static struct roster_site *get(struct roster *r, const char *name, struct ledger *ledger)
+{
+    struct roster_site *s = map_get(&r->by_name, name);
+
+    if (s)
+        return s;
+    s = NEW(struct roster_site);
+    s->name = xstrdup(name);
+    s->backend = -1;
+    load_track(s, ledger);
+    map_put(&r->by_name, name, s);
+    return s;
+}
+
+void roster_reload(struct roster *r, struct ledger *ledger)
+{
+    map_foreach (it, &r->by_name) {
+        load_track(it->value, ledger);
+    }
+}
+
+/* ---- following the declaration
+ * ------------------------------------------------------------------- */
+
+static int find_backend(const struct roster_backends *backends, const char *name)
+{
+    for (size_t i = 0; name && i < backends->n; i++)
+        if (!strcmp(backends->v[i].name, name))
+            return i;
+    return -1;
+}
+
+/* Why a site cannot move whatever happens; NULL: nothing. */
+static char *find_problem(const struct roster_site *s)
+{
+    const struct target *t = s->target;
+
+    if (!t)
+        return xstrdup("it is not declared");
+    if (t->problem)
+        return xstrdup(t->problem);
+    if (!t->site->backend)
+        return xstrdup("onward.yaml names no backend for it");
+    if (s->backend < 0)
+        return xasprintf("this host's configuration has no backend \"%s\"", t->site->backend);
+    return NULL;
+}
+
+static void set_target(struct roster_site *s, const struct target *t,
+                       const struct roster_backends *backends)
+{
+    static const struct target none;
+    const struct target *now = t ? t : &none;
+
+    if (!oid_equal(&s->desired, &now->desired) || !oid_equal(&s->inputs, &now->inputs))
+        s->desired_at = clock_mono();
+    s->desired = now->desired;
+    s->inputs = now->inputs;
+    s->target = t;
+    s->backend = t ? find_backend(backends, t->site->backend) : -1;
+    free(s->problem);
+    s->problem = find_problem(s);
+}
+
+static void resolve_dependencies(struct roster *r, struct roster_site *s)
+{
+    const struct site *site = s->target->site;
+
+    free(s->depends_on);
+    s->depends_on = xcalloc(site->depends_on.n, sizeof(*s->depends_on));
+    for (size_t i = 0; i < site->depends_on.n; i++) {
+        const struct roster_site *on = roster_find(r, site->depends_on.v[i]);
+        s->depends_on[i] = on ? on->index : PLAN_NO_SITE;
+    }
+}
+
+static void list_site(struct roster *r, struct roster_site *s)
+{
+    s->index = r->n;
+    *VEC_ADD(r) = s;
+}
+
+struct others {
+    struct roster *roster;
+    struct ledger *ledger;
+};
+
+static int know(const char *name, void *arg)
+{
+    struct others *o = arg;
+
+    get(o->roster, name, o->ledger);
+    return 0;
+}
+
+/* Sites that are no longer declared, but whose last attempt still needs an end in the ledger. */
+static void list_others(struct roster *r)
+{
+    map_foreach (it, &r->by_name) {
+        struct roster_site *s = it->value;
+        if (!s->target && s->facts.track.phase == TRACK_OPEN)
+            list_site(r, s);
+    }
+}
+
+void roster_follow(struct roster *r, const struct targets *targets,
+                   const struct roster_backends *backends, struct ledger *ledger)
+{
+    bool first = !r->by_name.live;
+
+    map_foreach (it, &r->by_name) {
+        ((struct roster_site *)it->value)->target = NULL;
+    }
+    r->n = 0;
+    vec_foreach (t, targets) {
+        struct roster_site *s = get(r, t->site->name, ledger);
+        set_target(s, t, backends);
+        list_site(r, s);
+    }
+    r->ndeclared = r->n;
+    for (size_t i = 0; i < r->ndeclared; i++)
+        resolve_dependencies(r, r->v[i]);
+    if (first)
+        ledger_sites(ledger, know, &(struct others){r, ledger});
+    map_foreach (it, &r->by_name) {
+        struct roster_site *s = it->value;
+        if (!s->target)
+            set_target(s, NULL, backends);
+    }
+    list_others(r);
+}
+
+struct roster_site *roster_find(const struct roster *r, const char *name)
+{
+    struct roster_site *s = map_get(&r->by_name, name);
+
+    return s && s->target ? s : NULL;
+}
+
+struct plan_site *roster_plan(const struct roster *r, bool others)
+{
+    struct plan_site *out = xcalloc(r->n, sizeof(*out));
+
+    for (size_t i = 0; i < r->n; i++) {
+        const struct roster_site *s = r->v[i];
+        const struct site *site = s->target ? s->target->site : NULL;
+        const struct site_track *track = &s->facts.track;
+        out[i] = (struct plan_site){
+            .name = s->name,
+            .desired = s->desired,
+            .inputs = s->inputs,
+            .desired_at = s->desired_at,
+            .backend = s->backend,
+            .suspend = site && site->suspend,
+            .problem_kind = s->broken    ? "verification"
+                            : s->problem ? "declaration"
+                                         : NULL,
+            .problem = s->broken ? s->broken : s->problem,
+            .depends_names = site ? (const char *const *)site->depends_on.v : NULL,
+            .depends_on = s->depends_on,
+            .ndepends = site ? site->depends_on.n : 0,
+            .track = track,
+            .running = s->facts.attempt || (others && track->phase == TRACK_OPEN),
+            .retry_asked = s->facts.retry_by != NULL,
+        };
+    }
+    return out;
+}
+
+/* ---- transactions
+ * -------------------------------------------------------------------------------- */
+
+void roster_touch(struct roster *r, struct roster_site *s)
+{
+    if (s->saved)
+        return;
+    s->saved = NEW(struct roster_facts);
+    site_track_copy(&s->facts.track, &s->saved->track);
+    s->saved->attempt = s->facts.attempt;
+    s->saved->retry_by = s->facts.retry_by ? xstrdup(s->facts.retry_by) : NULL;
+    *VEC_ADD(&r->touched) = s;
+}
+
+static void end_transaction(struct roster *r, bool keep)
+{
+    vec_foreach (p, &r->touched) {
+        struct roster_site *s = *p;
+        struct roster_facts *drop = keep ? s->saved : &s->facts;
+        facts_done(drop);
+        if (!keep)
+            s->facts = *s->saved;
+        free(TAKE(s->saved));
+    }
+    r->touched.n = 0;
+}
+
+void roster_commit(struct roster *r)
+{
+    end_transaction(r, true);
+}
+
+void roster_rollback(struct roster *r)
+{
+    end_transaction(r, false);
+}

@@ -1,0 +1,330 @@
+#include "deploy/targets.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "repo/history.h"
+#include "repo/revision.h"
+
+static void target_done(struct target *t)
+{
+    free(t->problem);
+}
+
+void targets_done(struct targets *t)
+{
+    vec_foreach (e, t)
+        target_done(e);
+    free(t->v);
+    declaration_unref(t->declaration);
+    free(t->frozen);
+    *t = (struct targets){0};
+}
+
+static void freeze(struct targets *t, const char *kind, char *reason)
+{
+    free(t->frozen);
+    t->frozen_kind = kind;
+    t->frozen = reason;
+}
+
+/* ---- the declaration ----------------------------------------------------------------------------
+ */
+
+/* The first finding, and how many more there are. */
+static char *findings_text(const struct findings *f)
+{
+    _cleanup_(buf_done) struct buf text = {0};
+    struct findings first = {.n = f->n ? 1 : 0};
+
+    first.v = f->v;
+    findings_render(&first, &text);
+    while (text.len && text.data[text.len - 1] == '\n')
+        text.data[--text.len] = 0;
+    if (f->n + f->left_out > 1)
+        buf_addf(&text, " (and %zu more)", f->n + f->left_out - 1);
+    return buf_take(&text);
+}
+
+/* The declaration of a revision; if it has none that is right, `ret_why` says so. */
+static int load(struct repo *repo, const struct oid *rev, struct declaration **ret, char **ret_why)
+{
+    _cleanup_(findings_done) struct findings findings = {0};
+    _cleanup_(diag_done) struct diag why = {0};
+    struct revision_brief brief;
+    int r = revision_brief(repo, rev, &brief);
+
+    if (r == 0)
+        r = declaration_load(repo, &brief.tree, ret, &findings, &why);
+    if (r < 0)
+        *ret_why = findings.n ? findings_text(&findings) : xstrdup(diag_text(&why, r));
+    return r;
+}
+
+struct last_good {
+    struct repo *repo;
+    struct oid rev;
+    struct declaration *declaration;
+    int left; /* revisions that are still tried */
+};
+
+static int try_older(const struct oid *rev, const struct oid *tree, int64_t time, void *arg)
+{
+    struct last_good *g = arg;
+    _cleanup_free_ char *why = NULL;
+
+    g->rev = *rev;
+    return load(g->repo, rev, &g->declaration, &why) == 0 || --g->left == 0;
+}
+
+/* How far back a good declaration is looked for. Each revision costs a parse. */
+#define LAST_GOOD_MOST 1000
+
+/* The newest revision at or behind `rev` whose declaration is right; a zero `ret` if there is none.
+ */
+static void find_last_good(struct repo *repo, const struct oid *rev, struct oid *ret,
+                           struct declaration **ret_declaration)
+{
+    struct last_good g = {.repo = repo, .left = LAST_GOOD_MOST};
+
+    history_first_parents(repo, rev, try_older, &g);
+    *ret = g.declaration ? g.rev : (struct oid){0};
+    *ret_declaration = g.declaration;
+}
+
+/* ---- which revision decides
+ * ---------------------------------------------------------------------- */
+
+/* The mainline's newest revision, or the high-water mark if that is not behind it. */
+static struct oid choose_tip(const struct targets_source *s, struct targets *t)
+{
+    if (oid_is_zero(&s->seen) || oid_equal(&s->seen, &s->head))
+        return s->head;
+    char hex[OID_HEX + 1];
+    int r = oid_is_zero(&s->head) ? 0 : history_is_ancestor(s->repo, &s->seen, &s->head);
+    if (r == 1)
+        return s->head;
+    freeze(t, "rewritten",
+           r < 0 ? xasprintf("cannot tell whether the mainline still holds %s: %s",
+                             oid_hex(&s->seen, hex), strerror(-r))
+                 : xasprintf("the mainline was rewritten: it does not hold %s any more",
+                             oid_hex(&s->seen, hex)));
+    return s->seen;
+}
+
+/* Sets head and declaration of `t`, starting from those of `old`. */
+static void choose_head(const struct targets_source *s, const struct targets *old,
+                        struct targets *t)
+{
+    struct oid tip = choose_tip(s, t);
+    char *why = NULL;
+
+    if (oid_is_zero(&tip))
+        return;
+    bool known = old->declaration && oid_equal(&tip, &old->head);
+    if (known)
+        t->declaration = declaration_ref(old->declaration);
+    else if (load(s->repo, &tip, &t->declaration, &why) < 0) {
+        if (t->frozen)
+            free(why);
+        else
+            freeze(t, "declaration", why);
+        if (old->declaration) {
+            tip = old->head;
+            t->declaration = declaration_ref(old->declaration);
+        } else {
+            find_last_good(s->repo, &tip, &tip, &t->declaration);
+        }
+    }
+    t->head = tip;
+}
+
+/* ---- what each site should run
+ * ------------------------------------------------------------------- */
+
+/* What was found before for a site of that name; NULL if it was not declared or had no target. */
+static const struct target *old_target(const struct targets *old, const char *name)
+{
+    const struct site *site = old->declaration ? declaration_site(old->declaration, name) : NULL;
+    const struct target *t = site ? &old->v[site - old->declaration->sites.v] : NULL;
+
+    return t && !t->site->pin && !oid_is_zero(&t->desired) ? t : NULL;
+}
+
+/* The sites of `t` for which `wanted` holds and that are not pinned, as site_desired() takes them.
+ */
+struct query {
+    const struct site **sites;
+    struct oid *revs;
+    size_t *index; /* in the targets */
+    size_t n;
+};
+
+static void query_done(struct query *q)
+{
+    free(q->sites);
+    free(q->revs);
+    free(q->index);
+}
+
+static void query_init(struct query *q, size_t most)
+{
+    *q = (struct query){.sites = xcalloc(most, sizeof(*q->sites)),
+                        .revs = xcalloc(most, sizeof(*q->revs)),
+                        .index = xcalloc(most, sizeof(*q->index))};
+}
+
+static void query_add(struct query *q, const struct targets *t, size_t i, const struct oid *rev)
+{
+    q->sites[q->n] = t->v[i].site;
+    q->index[q->n] = i;
+    if (rev)
+        q->revs[q->n] = *rev;
+    q->n++;
+}
+
+static int ask(const struct targets_source *s, struct targets *t, struct query *q,
+               const struct oid *stop)
+{
+    int r = q->n ? site_desired(s->repo, &t->head, q->sites, q->n, stop, s->cancel, q->revs) : 0;
+
+    for (size_t i = 0; r == 0 && i < q->n; i++)
+        t->v[q->index[i]].desired = q->revs[i];
+    return r;
+}
+
+/* Of every site that follows the mainline: only what happened since `old` is walked over; a second
+ * walk finds what that does not tell. */
+static int find_desired(const struct targets_source *s, const struct targets *old,
+                        struct targets *t)
+{
+    _cleanup_(query_done) struct query since = {0}, ever = {0};
+    int r = 0;
+
+    query_init(&since, t->n);
+    query_init(&ever, t->n);
+    for (size_t i = 0; i < t->n; i++) {
+        const struct target *before = old_target(old, t->v[i].site->name);
+        if (!t->v[i].site->pin)
+            query_add(&since, t, i, before ? &before->desired : NULL);
+    }
+    if (old->declaration)
+        r = ask(s, t, &since, &old->head);
+    for (size_t i = 0; i < t->n; i++)
+        if (!t->v[i].site->pin && oid_is_zero(&t->v[i].desired))
+            query_add(&ever, t, i, NULL);
+    return r < 0 ? r : ask(s, t, &ever, NULL);
+}
+
+static int find_inputs(const struct targets_source *s, const struct targets *old, struct targets *t)
+{
+    struct revision_brief head;
+    int r = revision_brief(s->repo, &t->head, &head);
+
+    for (size_t i = 0; r == 0 && i < t->n; i++) {
+        struct target *e = &t->v[i];
+        const struct target *before = old_target(old, e->site->name);
+        if (before && oid_equal(&before->desired, &e->desired))
+            e->inputs = before->inputs;
+        else if (!e->site->pin)
+            r = site_inputs(s->repo, &head.tree, e->site, &e->inputs);
+    }
+    return r;
+}
+
+/* The revision that a pin names. */
+static int resolve_pin(const struct targets_source *s, const char *pin, struct oid *ret)
+{
+    _cleanup_free_ char *name = xasprintf("refs/tags/%s", pin);
+    const struct ref *tag = refs_find(s->refs, name);
+
+    if (tag && !oid_is_zero(&tag->target)) {
+        *ret = tag->target;
+        return 0;
+    }
+    return oid_parse(pin, ret) < 0 ? -ENOENT : 0;
+}
+
+/* Whether two reasons, each of which may be NULL, are the same. */
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* A pinned site's target is what the pin names now: tags move. Returns whether it changed. */
+static bool follow_pin(const struct targets_source *s, struct target *t)
+{
+    struct revision_brief brief;
+    struct oid rev = {0};
+    struct target old = *t;
+    int r = resolve_pin(s, t->site->pin, &rev);
+
+    if (r == 0)
+        r = revision_brief(s->repo, &rev, &brief);
+    if (r == 0)
+        r = site_inputs(s->repo, &brief.tree, t->site, &t->inputs);
+    t->problem = NULL;
+    t->desired = r == 0 ? rev : (struct oid){0};
+    if (r == -ENOENT)
+        t->problem = xasprintf("pin: there is no tag or revision %s", t->site->pin);
+    else if (r < 0)
+        t->problem = xasprintf("pin: cannot read %s: %s", t->site->pin, strerror(-r));
+    bool changed = !oid_equal(&old.desired, &t->desired) || !oid_equal(&old.inputs, &t->inputs) ||
+                   !same_text(old.problem, t->problem);
+    free(old.problem);
+    return changed;
+}
+
+/* Fills the targets of the sites of `t->declaration`. */
+static int fill(const struct targets_source *s, const struct targets *old, struct targets *t)
+{
+    vec_foreach (site, &t->declaration->sites)
+        *VEC_ADD(t) = (struct target){.site = site};
+    int r = find_desired(s, old, t);
+    return r < 0 ? r : find_inputs(s, old, t);
+}
+
+/* Takes over what was found before, for the same declaration. */
+static void keep_old(struct targets *t, struct targets *old)
+{
+    declaration_unref(t->declaration);
+    t->declaration = TAKE(old->declaration);
+    t->head = old->head;
+    t->v = TAKE(old->v);
+    t->n = old->n;
+    t->cap = old->cap;
+    old->n = old->cap = 0;
+}
+
+int targets_update(struct targets *t, const struct targets_source *source)
+{
+    _cleanup_(targets_done) struct targets new = {0};
+    struct targets old;
+    int r = 0;
+
+    choose_head(source, t, &new);
+    bool same = new.declaration &&new.declaration == t->declaration;
+    if (new.declaration && !same)
+        r = fill(source, t, &new);
+    if (r == -ECANCELED)
+        return r;
+    if (r < 0) {
+        freeze(&new, "declaration",
+               xasprintf("cannot tell what the sites should run: %s", strerror(-r)));
+        vec_foreach (e, &new)
+            target_done(e);
+        free(new.v);
+    }
+    bool changed = !same || !same_text(t->frozen, new.frozen);
+    if (r < 0 || same)
+        keep_old(&new, t);
+    vec_foreach (e, &new)
+        if (e->site->pin)
+            changed |= follow_pin(source, e);
+    old = *t;
+    *t = new;
+    new = old;
+    return changed;
+}
