@@ -67,26 +67,27 @@ void test_dir_free(char *dir)
     free(dir);
 }
 
-/* In the child: standard output to `out`, standard error to `err`, and the shell. */
-static void child(const char *dir, const char *command, int out, int err)
+/* In the child: standard output to `out`, standard error to `err`, and the shell with its
+ * `options`. */
+static void child(const char *dir, const char *options, const char *command, int out, int err)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
     if (null < 0 || dup2(null, 0) < 0 || dup2(out >= 0 ? out : null, 1) < 0 ||
         dup2(err >= 0 ? err : null, 2) < 0 || (dir && chdir(dir) < 0))
         _exit(126);
-    execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+    execl("/bin/sh", "sh", options, command, (char *)NULL);
     _exit(127);
 }
 
 /* Runs it; what it writes goes to the descriptors (-1: dropped). Returns the exit status. */
-static int run(const char *dir, const char *command, int out, int err)
+static int run(const char *dir, const char *options, const char *command, int out, int err)
 {
     int status;
     pid_t pid = fork();
 
     if (pid == 0)
-        child(dir, command, out, err);
+        child(dir, options, command, out, err);
     assert_true(pid > 0);
     while (waitpid(pid, &status, 0) < 0)
         assert_int_equal(errno, EINTR);
@@ -109,7 +110,7 @@ static char *run_checked(const char *dir, const char *command)
     _cleanup_close_ int out = scratch_file();
     _cleanup_close_ int err = scratch_file();
     struct buf text = {0};
-    int status = run(dir, command, out, err);
+    int status = run(dir, "-ec", command, out, err);
 
     if (status != 0) {
         lseek(err, 0, SEEK_SET);
@@ -139,7 +140,7 @@ void test_run(const char *dir, const char *fmt, ...)
 int test_status(const char *dir, const char *fmt, ...)
 {
     FORMAT(command, fmt);
-    return run(dir, buf_str(&command), -1, -1);
+    return run(dir, "-c", buf_str(&command), -1, -1);
 }
 
 char *test_output(const char *dir, const char *fmt, ...)

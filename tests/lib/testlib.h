@@ -23,10 +23,10 @@
 char *test_dir_new(void);
 void test_dir_free(char *dir);
 
-/* Runs a shell command in `dir` (NULL: where the test is) and fails the test, with the command and
- * what it said, unless it exits 0. */
+/* Runs shell commands in `dir` (NULL: where the test is) and fails the test, with the commands and
+ * what they said, unless each of them succeeds (`sh -e`). */
 void test_run(const char *dir, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The same, but returns the exit status (128 + signal if it was killed); output is dropped. */
+/* Returns the exit status (128 + signal if it was killed) of `sh -c`; output is dropped. */
 int test_status(const char *dir, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The same as test_run(), returns standard output without newlines at its end; free() it. */
 char *test_output(const char *dir, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
