@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""kill -9 of the daemon at random moments of a loop of edit + commit + deploy, and what must then be true.
+
+usage: kill9.py [--rounds N] [--seed S]        (default: 20 rounds; by hand: --rounds 200)
+
+After each restart:
+  1. `git fsck --strict` is clean;
+  2. every acknowledged commit is on the mainline, once, and the mainline is linear;
+  3. every edit that an fsync acknowledged is in the workspace (or on the mainline);
+  4. no site shows as deployed a revision that its directory does not hold, byte for byte;
+  5. every attempt in the ledger has an outcome once the sites are in sync, and its chain is whole.
+Nothing is repaired by hand: the next mount must simply work.
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from onwardtest import Mount, git, make_repo, read, until, write
+
+SITES = ["s%d" % i for i in range(4)]
+ENDS = {"deployed", "failed", "interrupted", "superseded"}
+
+
+def declaration():
+    return ("onward: 1\nsites:\n  - {discover: 'sites/*', include: [base], backend: files}\n"
+            "  - {name: s3, backend: shell}\n")
+
+
+class Client:
+    """Edits, fsyncs, commits, for as long as the mount answers; remembers what was acknowledged."""
+
+    def __init__(self, m, rng, count):
+        self.m, self.rng, self.count = m, rng, count
+        self.acked = []     # commit messages
+        self.synced = {}    # path -> content of the last acknowledged fsync
+        self.flying = {}    # path -> content that was being written when the daemon died
+
+    def loop(self):
+        ws = self.m / "staging/loop"
+        try:
+            if not os.path.isdir(ws):
+                os.mkdir(ws)
+            while True:
+                self.edit(ws)
+                if self.rng.random() < 0.6:
+                    self.commit(ws)
+        except OSError:
+            return
+
+    def edit(self, ws):
+        self.count += 1
+        path = f"sites/{self.rng.choice(SITES)}/f{self.rng.randrange(3)}.conf"
+        text = f"edit {self.count}\n" * self.rng.randrange(1, 200)
+        self.flying[path] = text
+        way = self.rng.randrange(3)
+        if way == 0:        # as editors do
+            with open(f"{ws}/{path}.tmp", "w") as f:
+                f.write(text)
+                f.flush()
+                os.fsync(f.fileno())
+            os.rename(f"{ws}/{path}.tmp", f"{ws}/{path}")
+            d = os.open(os.path.dirname(f"{ws}/{path}"), os.O_RDONLY)
+            try:
+                os.fsync(d)
+            finally:
+                os.close(d)
+        else:               # in place
+            with open(f"{ws}/{path}", "w") as f:
+                f.write(text)
+                f.flush()
+                os.fsync(f.fileno())
+        self.synced[path] = text
+        self.flying.pop(path, None)
+
+    def commit(self, ws):
+        message = f"commit {self.count}"
+        fd = os.open(ws + "/.onward/commit", os.O_WRONLY)
+        try:
+            os.write(fd, message.encode() + b"\n")
+        finally:
+            os.close(fd)
+        self.acked.append(message)
+
+
+def check_repository(repo, acked):
+    out = git(repo, "fsck", "--strict", "--no-dangling")
+    assert not out.strip(), out
+    subjects = git(repo, "log", "--format=%s", "main").split("\n")
+    for message in acked:
+        assert subjects.count(message) == 1, f"acknowledged {message!r} is there {subjects.count(message)} times"
+    assert git(repo, "rev-list", "--count", "--min-parents=2", "main").strip() == "0"
+
+
+def check_workspace(m, synced, flying):
+    for path, text in synced.items():
+        got = read(m / ("staging/loop/" + path))
+        allowed = [text] + ([flying[path]] if path in flying else [])
+        # An edit in place that was under way has truncated the file: that one, and only that one, may be torn.
+        torn = path in flying and flying[path].startswith(got)
+        assert got in allowed or torn, f"{path}: fsynced {text[:20]!r}, found {got[:20]!r}"
+
+
+def check_deployed(m, dir, repo):
+    for site in SITES:
+        s = json.loads(m.read(f"sites/{site}/status.json"))
+        if not s["deployed"]:
+            continue
+        root = f"{dir}/sites/{site}/{s['deployed']}"
+        if site == "s3":
+            assert read(f"{dir}/shell.log").count(s["deployed"]), f"{site}: never called for {s['deployed']}"
+            continue
+        for name in git(repo, "ls-tree", "-r", "--name-only", s["deployed"], f"sites/{site}", "base").split():
+            assert read(f"{root}/{name}") == git(repo, "show", f"{s['deployed']}:{name}"), f"{root}/{name}"
+
+
+def check_ledger(repo):
+    ref = git(repo, "for-each-ref", "--format=%(refname)", "refs/onward/ledger").strip()
+    if not ref:
+        return
+    for line in git(repo, "ls-tree", "-r", ref, "sites").splitlines():
+        oid, open_attempt, last = line.split()[2], None, None
+        while oid:
+            r = json.loads(git(repo, "cat-file", "blob", oid))
+            key = (r["generation"], r["attempt"])
+            if r["kind"] in ENDS:
+                open_attempt = key
+            elif r["kind"] == "attempt":
+                assert open_attempt == key, f"{r['site']}: attempt {key} has no outcome (next is {open_attempt})"
+            assert last is None or r["generation"] <= last, "a generation fell"
+            last, oid = r["generation"], r.get("previous")
+
+
+def one_round(m, client, rng, seconds):
+    t = threading.Thread(target=client.loop)
+    t.start()
+    time.sleep(rng.random() * seconds)   # the random moment: not a wait for anything
+    m.kill()
+    t.join(60)
+    assert not t.is_alive(), "the client hangs after the daemon has died"
+
+
+def settle(m):
+    def quiet():
+        states = [json.loads(m.read(f"sites/{s}/status.json"))["state"] for s in SITES]
+        return all(s == "in-sync" for s in states)
+    until("all sites are in sync", quiet, 60)
+
+
+def run(rounds, seed, dir):
+    rng = random.Random(seed)
+    repo = make_repo(dir + "/r.git", {"onward.yaml": declaration(), "base/common": "c\n",
+                                      **{f"sites/{s}/site": s + "\n" for s in SITES},
+                                      **{f"sites/{s}/f{i}.conf": "0\n" for s in SITES for i in range(3)}})
+    write(dir + "/backend.sh", f'#!/bin/sh\necho $ONWARD_TO >> {dir}/shell.log\n', 0o755)
+    config = (f'backends:\n  files: {{directory: "{dir}/sites/{{site}}", keep: 3}}\n'
+              f'  shell: {{exec: [{dir}/backend.sh], retry: {{limit: 3, first: 10ms}}}}\n')
+    acked, synced, count, commits = [], {}, 0, 0
+    for i in range(rounds):
+        m = Mount(dir, repo, config=config).start()
+        client = Client(m, rng, count)
+        client.synced = dict(synced)
+        one_round(m, client, rng, 0.3)
+        acked, synced, count = acked + client.acked, client.synced, client.count
+        m = Mount(dir, repo, config=config, expect="interrupted|attempt|failed").start()
+        check_repository(repo, acked)
+        check_deployed(m, dir, repo)
+        if os.path.isdir(m / "staging/loop"):
+            check_workspace(m, synced, client.flying)
+            # What the workspace holds now is what counts from here on.
+            synced = {p: read(m / ("staging/loop/" + p)) for p in synced}
+        settle(m)
+        check_deployed(m, dir, repo)
+        m.stop()
+        check_ledger(repo)
+        print(f"# round {i + 1}: {len(acked)} commits acknowledged, {count} edits", flush=True)
+    assert len(acked) > rounds / 4, "hardly anything was committed: the test does not test"
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--rounds", type=int, default=20)
+    p.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
+    args = p.parse_args()
+    print(f"1..1\n# seed {args.seed}", flush=True)
+    dir = tempfile.mkdtemp(prefix="onward-")
+    try:
+        run(args.rounds, args.seed, dir)
+    except BaseException as e:
+        print(f"not ok 1 - kill -9 (seed {args.seed}): {e}; everything is kept in {dir}", flush=True)
+        raise
+    shutil.rmtree(dir, ignore_errors=True)
+    print(f"ok 1 - {args.rounds} times kill -9", flush=True)
+
+
+if __name__ == "__main__":
+    main()
