@@ -125,7 +125,7 @@ static void unknown_key(struct decode *d, const struct yaml_node *key, const cha
     yaml_describe(key, &found);
     const char *meant = key->kind == YAML_SCALAR ? decode_did_you_mean(key->text, names, n) : NULL;
     decode_finding(d, key, "unknown key %s in %s%s%s%s; expected one of %s", buf_str(&found), what,
-                   meant ? "; did you mean \"" : "", meant ? meant : "", meant ? "\"?" : "",
+                   meant ? " (did you mean \"" : "", meant ? meant : "", meant ? "\"?)" : "",
                    buf_str(&list));
 }
 
@@ -164,7 +164,9 @@ static bool decode_bool(struct decode *d, const struct decode_key *k, const stru
     bool scalar = v->kind == YAML_SCALAR && v->plain, yes = scalar && !strcmp(v->text, "true");
 
     if (!yes && !(scalar && !strcmp(v->text, "false"))) {
-        decode_expected(d, v, k->name, "true or false");
+        decode_expected(d, v, k->name,
+                        v->kind != YAML_SCALAR || v->plain ? "true or false"
+                                                           : "true or false without quotes");
         return false;
     }
     *(bool *)field = yes;

@@ -37,6 +37,24 @@ void findings_add(struct findings *f, const char *path, int line, int col, const
     };
 }
 
+static int by_place(const void *pa, const void *pb)
+{
+    const struct finding *a = pa, *b = pb;
+    int order = strcmp(a->path, b->path);
+
+    if (!order)
+        order = (a->line > b->line) - (a->line < b->line);
+    if (!order)
+        order = (a->col > b->col) - (a->col < b->col);
+    return order ? order : strcmp(a->message, b->message);
+}
+
+void findings_sort(struct findings *f, size_t from)
+{
+    if (f->n > from)
+        qsort(f->v + from, f->n - from, sizeof(*f->v), by_place);
+}
+
 void findings_render(const struct findings *f, struct buf *out)
 {
     for (size_t i = 0; i < f->n; i++) {

@@ -446,9 +446,9 @@ bool yaml_is_null(const struct yaml_node *node)
 void yaml_describe(const struct yaml_node *node, struct buf *out)
 {
     if (node->kind == YAML_SEQUENCE)
-        buf_adds(out, "a list");
+        buf_adds(out, node->n ? "a list" : "an empty list");
     else if (node->kind == YAML_MAPPING)
-        buf_adds(out, "a mapping");
+        buf_adds(out, node->n ? "a mapping" : "an empty mapping");
     else if (yaml_is_null(node))
         buf_adds(out, "nothing");
     else

@@ -104,9 +104,9 @@ static void read_command(struct decode *d, const struct yaml_node *v, void *fiel
 
 static const struct decode_key retry_keys[] = {
     {"factor", DECODE_CUSTOM, AT(retry.factor), .custom = read_factor},
-    {"first", DECODE_DURATION, AT(retry.first), .least = 1},
+    {"first", DECODE_DURATION, AT(retry.first), .least = NS_PER_MS},
     {"limit", DECODE_INT, AT(retry.limit), .least = 1, .most = 1000},
-    {"longest", DECODE_DURATION, AT(retry.longest), .least = 1},
+    {"longest", DECODE_DURATION, AT(retry.longest), .least = NS_PER_MS},
 };
 
 enum { KEY_DIRECTORY, KEY_EXEC, KEY_HTTP, KEY_KEEP };
@@ -120,7 +120,7 @@ static const struct decode_key backend_keys[] = {
     {"observe_every", DECODE_DURATION, AT(observe_every)},
     {"retry", DECODE_MAPPING, 0, .what = "a retry", .keys = retry_keys,
      .nkeys = ARRAY_SIZE(retry_keys)},
-    {"timeout", DECODE_DURATION, AT(timeout), .least = 1},
+    {"timeout", DECODE_DURATION, AT(timeout), .least = NS_PER_MS},
 };
 
 static void backend_done(struct backend_config *b)
@@ -270,7 +270,7 @@ int config_load(const char *path, struct config *ret, struct findings *findings,
     struct decode d = {.path = path, .check = "config", .findings = findings};
     _cleanup_(buf_done) struct buf text = {0};
     _cleanup_(config_done) struct config c;
-    size_t before = findings_count(findings);
+    size_t before = findings_count(findings), first = findings->n;
     int r = io_read_file(AT_FDCWD, path, CONFIG_SIZE, &text);
 
     config_init(&c);
@@ -280,6 +280,7 @@ int config_load(const char *path, struct config *ret, struct findings *findings,
         yaml_read(path, d.check, buf_str(&text), text.len, findings);
     if (doc && doc->root)
         decode_mapping(&d, doc->root, "the configuration", keys, ARRAY_SIZE(keys), &c, NULL);
+    findings_sort(findings, first);
     if (findings_count(findings) != before)
         return diag_fail(reterr, -EINVAL, "the configuration %s is wrong", path);
     *ret = c;

@@ -224,7 +224,7 @@ int declaration_load(struct repo *repo, const struct oid *tree, struct declarati
                      struct findings *findings, struct diag *reterr)
 {
     _cleanup_(declaration_unrefp) struct declaration *d = recent_get(tree);
-    size_t before = findings_count(findings);
+    size_t before = findings_count(findings), first = findings->n;
 
     if (!d) {
         struct decode decode = {
@@ -234,6 +234,7 @@ int declaration_load(struct repo *repo, const struct oid *tree, struct declarati
         int r = read_tree(repo, tree, &decode, d, reterr);
         if (r < 0)
             return r;
+        findings_sort(findings, first);
         if (findings_count(findings) != before)
             return -EINVAL;
         recent_put(tree, d);

@@ -124,7 +124,7 @@ void fleet_render(const struct fleet *f, struct buf *out)
 
     if (f->problem) {
         buf_adds(out, "# ");
-        buf_add_escaped(out, f->problem);
+        buf_add_visible(out, f->problem);
         buf_addc(out, '\n');
     }
     row_measure(&header, width);
@@ -196,7 +196,7 @@ static void line_add(struct buf *out, const char *key, const json_t *value)
         buf_addf(out, "%s: %lld\n", key, (long long)json_integer_value(value));
     } else if (json_is_string(value)) {
         buf_addf(out, "%s: ", key);
-        buf_add_escaped(out, json_string_value(value));
+        buf_add_visible(out, json_string_value(value));
         buf_addc(out, '\n');
     }
 }

@@ -108,7 +108,7 @@ static void everything_that_is_wrong_is_said_at_once(void **state)
         "nmae: x\non: yes\ncount: many\nsize: 10 MB\nwait: 10ms\nlist: a\n"
         "pairs: {A: [x]}\ngroup: {inner: 4, more: 1}\nlater: {}\n? [k]\n: 1\n",
         &t,
-        "f:1:1: c: unknown key \"nmae\" in a thing; did you mean \"name\"?; expected one "
+        "f:1:1: c: unknown key \"nmae\" in a thing (did you mean \"name\"?); expected one "
         "of "
         "count, custom, group, list, name, node, on, pairs, size, wait\n"
         "f:2:5: c: on: expected true or false, found \"yes\"\n"

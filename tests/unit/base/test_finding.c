@@ -32,11 +32,30 @@ static void too_many_are_counted(void **state)
     findings_done(&f);
 }
 
+static void sorting_is_by_place_and_leaves_the_older_ones(void **state)
+{
+    struct findings f = {0};
+    struct buf out = {0};
+
+    findings_add(&f, "z", 9, 9, "c", "first");
+    findings_add(&f, "b", 2, 1, "c", "m");
+    findings_add(&f, "b", 1, 10, "c", "m");
+    findings_add(&f, "a", 5, 5, "c", "m");
+    findings_add(&f, "b", 1, 9, "c", "m");
+    findings_sort(&f, 1);
+    findings_render(&f, &out);
+    assert_string_equal(buf_str(&out), "z:9:9: c: first\na:5:5: c: m\nb:1:9: c: m\nb:1:10: c: m\n"
+                                       "b:2:1: c: m\n");
+    buf_done(&out);
+    findings_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(findings_are_lines),
         cmocka_unit_test(too_many_are_counted),
+        cmocka_unit_test(sorting_is_by_place_and_leaves_the_older_ones),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

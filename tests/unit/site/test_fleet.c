@@ -1,0 +1,163 @@
+#include "testlib.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "site/fleet.h"
+
+static const struct oid id1 = {{0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde}}, id2 = {{0xff}};
+
+/* Two sites: one that has seen everything, one that has seen nothing. */
+static struct fleet *make_fleet(void)
+{
+    struct fleet *f = fleet_new();
+    struct site_status *s = VEC_ADD(&f->sites);
+
+    *s = (struct site_status){
+        .name = strdup("hub"),
+        .team = strdup("platform-eu"),
+        .backend = strdup("files"),
+        .source = strdup("sites/hub"),
+        .state = SITE_MIGRATING,
+        .desired = id1,
+        .desired_inputs = id2,
+        .deployed = id2,
+        .previous = id1,
+        .generation = 7,
+        .attempt = 2,
+        .step = "retry",
+        .since = TEST_TIME * NS_PER_SEC,
+        .deadline = (TEST_TIME + 60) * NS_PER_SEC,
+        .message = strdup("exit status 1: no\nspace \"left\""),
+    };
+    *VEC_ADD(&s->include) = strdup("apps");
+    *VEC_ADD(&s->blocked_by) = (struct blocked){"wave", strdup("canary has 1 of 3")};
+    *VEC_ADD(&s->blocked_by) = (struct blocked){"pause", NULL};
+    *VEC_ADD(&f->sites) = (struct site_status){.name = strdup("store-0001"), .team = strdup("x")};
+    return f;
+}
+
+static void the_table_is_aligned(void **state)
+{
+    struct fleet *f = make_fleet();
+    struct buf out = {0};
+
+    fleet_render(f, &out);
+    assert_string_equal(
+        buf_str(&out),
+        "SITE        TEAM         STATE      DEPLOYED      DESIRED       SINCE\n"
+        "hub         platform-eu  migrating  ff0000000000  123456789abc  2026-01-01T00:00:00Z\n"
+        "store-0001  x            unknown    -             -             -\n");
+    buf_clear(&out);
+    f->problem = strdup("onward.yaml:1:1:\nwrong");
+    fleet_render(f, &out);
+    assert_int_equal(strncmp(out.data, "# onward.yaml:1:1:\\nwrong\nSITE ", 31), 0);
+    buf_done(&out);
+    fleet_unref(f);
+}
+
+static void status_has_a_line_for_each_key(void **state)
+{
+    struct fleet *f = make_fleet();
+    struct buf out = {0};
+
+    site_status_render(fleet_site(f, "hub"), &out);
+    assert_string_equal(buf_str(&out), "site: hub\n"
+                                       "team: platform-eu\n"
+                                       "state: migrating\n"
+                                       "desired: 123456789abcde00000000000000000000000000\n"
+                                       "deployed: ff00000000000000000000000000000000000000\n"
+                                       "previous: 123456789abcde00000000000000000000000000\n"
+                                       "generation: 7\n"
+                                       "attempt: 2\n"
+                                       "step: retry\n"
+                                       "since: 2026-01-01T00:00:00Z\n"
+                                       "deadline: 2026-01-01T00:01:00Z\n"
+                                       "message: exit status 1: no\\nspace \"left\"\n"
+                                       "blocked_by: wave: canary has 1 of 3\n"
+                                       "blocked_by: pause\n"
+                                       "inputs: ff00000000000000000000000000000000000000\n"
+                                       "backend: files\n");
+    buf_clear(&out);
+    site_status_render(fleet_site(f, "store-0001"), &out);
+    assert_string_equal(buf_str(&out), "site: store-0001\nteam: x\nstate: unknown\n");
+    assert_null(fleet_site(f, "none"));
+    buf_done(&out);
+    fleet_unref(f);
+}
+
+static void json_has_every_key_always(void **state)
+{
+    struct fleet *f = make_fleet();
+    json_t *all = site_status_json(fleet_site(f, "hub")),
+           *none = site_status_json(fleet_site(f, "store-0001"));
+    struct buf out = {0};
+
+    json_write(none, 0, &out);
+    assert_string_equal(
+        buf_str(&out),
+        "{\"site\":\"store-0001\",\"team\":\"x\",\"state\":\"unknown\",\"desired\":null,"
+        "\"deployed\":null,\"previous\":null,\"generation\":null,\"attempt\":null,"
+        "\"step\":null,\"since\":null,\"deadline\":null,\"message\":null,"
+        "\"blocked_by\":[],\"inputs\":null,\"backend\":null}");
+    assert_int_equal(json_object_size(all), json_object_size(none));
+    assert_int_equal(json_int(all, "generation", 0), 7);
+    json_t *why = json_array_get(json_object_get(all, "blocked_by"), 0);
+    assert_string_equal(json_str(why, "kind", ""), "wave");
+    assert_string_equal(json_str(why, "detail", ""), "canary has 1 of 3");
+    json_decref(all);
+    json_decref(none);
+    buf_done(&out);
+    fleet_unref(f);
+}
+
+static void every_state_has_a_name(void **state)
+{
+    for (int s = 0; s < SITE_STATES; s++)
+        assert_non_null(site_state_name(s));
+    assert_string_equal(site_state_name(SITE_IN_SYNC), "in-sync");
+}
+
+static void *get_first(void *board)
+{
+    return fleet_board_get(board);
+}
+
+static void the_board_shows_the_newest_and_time_only_grows(void **state)
+{
+    struct fleet_board *b = fleet_board_new();
+    struct fleet *first = make_fleet(), *got;
+    pthread_t waiter;
+
+    /* Whoever asks before the first snapshot gets that, not an empty one. */
+    pthread_create(&waiter, NULL, get_first, b);
+    fleet_board_publish(b, first);
+    pthread_join(waiter, (void **)&got);
+    assert_ptr_equal(got, first);
+    int64_t at = got->at;
+    for (int i = 0; i < 1000; i++) {
+        struct fleet *next = fleet_new();
+        fleet_board_publish(b, next);
+        assert_true(next->at > at);
+        at = next->at;
+    }
+    /* A snapshot lives as long as somebody holds it. */
+    assert_string_equal(fleet_site(got, "hub")->backend, "files");
+    fleet_unref(got);
+    fleet_board_free(b);
+    fleet_board_free(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_table_is_aligned),
+        cmocka_unit_test(status_has_a_line_for_each_key),
+        cmocka_unit_test(json_has_every_key_always),
+        cmocka_unit_test(every_state_has_a_name),
+        cmocka_unit_test(the_board_shows_the_newest_and_time_only_grows),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
