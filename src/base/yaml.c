@@ -97,6 +97,7 @@ static const struct hint {
     {"did not find expected '-' indicator", "expected \"- \", indented like the items above it"},
     {"did not find expected ',' or ']'", "a list that begins with [ is not closed"},
     {"did not find expected ',' or '}'", "a mapping that begins with { is not closed"},
+    {"did not find expected node content", "expected a value; perhaps [ or { is not closed"},
     {"found unexpected end of stream", "a quote is not closed"},
     {"did not find expected <document start>", "expected nothing more, or a line with \"---\""},
     {"invalid leading UTF-8 octet", "expected UTF-8"},

@@ -85,7 +85,8 @@ static void the_check_goes_on_at_the_next_document(void **state)
 {
     assert_findings("a: 1\n---\na: {\n---\nb: 1\nb: 2\n--- # fine\nx: !!set {y, z}\n---\n\tt: 1\n",
                     true,
-                    "f:4:1: yaml: did not find expected node content\n"
+                    "f:4:1: yaml: did not find expected node content: expected a value; perhaps [ "
+                    "or { is not closed\n"
                     "f:6:1: yaml: duplicate key \"b\": the first one is on line 5\n"
                     "f:10:1: yaml: found character that cannot start any token: "
                     "indent by blanks, not by tabs; a value that begins with @, ` or % "
