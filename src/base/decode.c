@@ -292,7 +292,8 @@ static bool decode_pairs(struct decode *d, const struct decode_key *k, const str
         free_pairs(&list);
         return false;
     }
-    qsort(list.v, list.n, sizeof(*list.v), by_key);
+    if (list.n)
+        qsort(list.v, list.n, sizeof(*list.v), by_key);
     free_pairs(field);
     *(struct pairs *)field = list;
     return true;
