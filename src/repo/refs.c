@@ -9,8 +9,8 @@
 #include "base/clock.h"
 #include "repo/giterr.h"
 #include "repo/handle.h"
+#include "repo/odb.h"
 
-#define TAGS_DEEPEST  16 /* tags of tags */
 #define LOAD_PATIENCE (2 * NS_PER_SEC)
 
 struct refs_object {
@@ -40,43 +40,6 @@ void refs_unref(struct refs *refs)
     free(object_of(refs));
 }
 
-/* What an annotated tag's object names: "object <id>\n" is its first line. */
-static int tag_target(git_odb *odb, git_oid *oid)
-{
-    git_odb_object *raw;
-    char hex[OID_HEX + 1];
-    int r = -EINVAL;
-
-    if (git_odb_read(&raw, odb, oid) < 0)
-        return -EIO;
-    const char *data = git_odb_object_data(raw);
-    if (git_odb_object_size(raw) > 7 + OID_HEX && !memcmp(data, "object ", 7)) {
-        memcpy(hex, data + 7, OID_HEX);
-        hex[OID_HEX] = 0;
-        r = git_oid_fromstr(oid, hex) < 0 ? -EINVAL : 0;
-    }
-    git_odb_object_free(raw);
-    return r;
-}
-
-/* The commit that `start` is or, as a tag, leads to; zero if it is or leads to something else. */
-static struct oid peel(git_odb *odb, const git_oid *start)
-{
-    git_oid oid = *start;
-    git_object_t type;
-    size_t len;
-
-    for (int depth = 0; depth < TAGS_DEEPEST; depth++) {
-        if (git_odb_read_header(&len, &type, odb, &oid) < 0)
-            break;
-        if (type == GIT_OBJECT_COMMIT)
-            return oid_from_git(&oid);
-        if (type != GIT_OBJECT_TAG || tag_target(odb, &oid) < 0)
-            break;
-    }
-    return (struct oid){0};
-}
-
 static void add_ref(struct handle *h, struct refs_object *o, const git_reference *ref)
 {
     git_reference *direct = NULL;
@@ -89,7 +52,7 @@ static void add_ref(struct handle *h, struct refs_object *o, const git_reference
     }
     o->refs.v[o->refs.n++] = (struct ref){
         .name = xstrdup(git_reference_name(ref)),
-        .target = peel(h->odb, git_reference_target(direct)),
+        .target = odb_peel(h->odb, git_reference_target(direct)),
     };
     git_reference_free(direct);
 }
@@ -199,7 +162,7 @@ int ref_read(struct repo *repo, const char *name, struct oid *ret)
         return -ENOENT;
     if (code < 0)
         return giterr_errno(code);
-    struct oid commit = peel(h->odb, &direct);
+    struct oid commit = odb_peel(h->odb, &direct);
     if (oid_is_zero(&commit))
         return -ENOENT;
     *ret = commit;

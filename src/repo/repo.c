@@ -11,6 +11,7 @@
 #include "repo/giterr.h"
 #include "repo/handle.h"
 
+#define EXTENSIONS   "extensions."
 #define TREES_BUDGET (32u << 20)
 #define BLOBS_BUDGET (64u << 20)
 
@@ -70,9 +71,11 @@ static char *find_config_dir(const char *path)
 static int explain_extension(const git_config_entry *entry, void *arg)
 {
     struct diag *why = arg;
-    const char *name = entry->name + strlen("extensions.");
     const char *value = entry->value ? entry->value : "";
 
+    if (strncmp(entry->name, EXTENSIONS, strlen(EXTENSIONS)))
+        return 0;
+    const char *name = entry->name + strlen(EXTENSIONS);
     if (!strcmp(name, "noop") || !strcmp(name, "preciousobjects"))
         return 0;
     if (!strcmp(name, "objectformat"))
@@ -111,7 +114,7 @@ static void explain_format(const char *path, struct diag *why)
         diag_fail(why, 0, "its core.repositoryFormatVersion is %d; at most 1 is supported",
                   version);
     else if (version == 1)
-        git_config_foreach_match(config, "^extensions\\.", explain_extension, why);
+        git_config_foreach(config, explain_extension, why);
     git_config_free(config);
 }
 
@@ -160,10 +163,11 @@ static int find_parts(struct repo *repo, struct diag *reterr)
     if (code < 0)
         return explain(repo->path, code, reterr);
     repo->git_dir = realpath(git_repository_path(git), NULL);
-    repo->common_dir = realpath(git_repository_commondir(git), NULL);
+    repo->common_dir = repo->git_dir ? realpath(git_repository_commondir(git), NULL) : NULL;
+    int err = repo->common_dir ? 0 : -errno;
     git_repository_free(git);
-    if (!repo->git_dir || !repo->common_dir)
-        return diag_fail(reterr, -errno, "cannot open %s: %s", repo->path, strerrordesc_np(errno));
+    if (err < 0)
+        return diag_fail(reterr, err, "cannot open %s: %s", repo->path, strerrordesc_np(-err));
     repo->objects_dir = xasprintf("%s/objects", repo->common_dir);
     return 0;
 }

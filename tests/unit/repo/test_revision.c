@@ -86,19 +86,45 @@ static void test_odd_commits_show_what_they_have(void **state)
 
 static void test_names_resolve_as_git_resolves_them(void **state)
 {
-    static const char *const good[] = {"HEAD",    "main",  "HEAD~2",   "HEAD^",        "v1",
-                                       "light",   "v1~1",  "side",     "refs/tags/v1", "heads/side",
-                                       "main^{}", "twice", "feature/x"};
-    static const char *const bad[] = {"",         "none", "HEAD~99", "HEAD:file",   "blob",
-                                      "HEAD@{1}", "-x",   "..",      "HEAD^{tree}", "main..side",
-                                      ":/c2",     "a b",  "@"};
+    static const char *const good[] = {
+        "HEAD",      "main",    "HEAD~2",       "HEAD^",        "v1",        "light",
+        "v1~1",      "side",    "refs/tags/v1", "heads/side",   "main^{}",   "twice",
+        "feature/x", "merge^2", "merge^1~1",    "merge^^",      "merge~1^0", "v1^{commit}^",
+        "a@b",       "HEAD~0",  "tags/light",   "merge^2^{}~1", "abcd",
+    };
+    static const char *const bad[] = {
+        "",
+        "none",
+        "HEAD~99",
+        "HEAD:file",
+        "blob",
+        "HEAD@{1}",
+        "-x",
+        "..",
+        "HEAD^{tree}",
+        "main..side",
+        ":/c2",
+        "a b",
+        "HEAD^2",
+        "HEAD~99999999999999999999",
+        "merge^3",
+        "HEAD~x",
+        "~1",
+        "^main",
+        "config",
+        "abce",
+        "abc",
+    };
     struct fixture *f = *state;
     struct oid oid;
 
     for (int i = 0; i < 4; i++)
         free(test_commit(f->path, "file", (const char *[]){"a", "b", "c", "d"}[i], "c"));
     test_run(f->path, "git tag -a -m x v1 HEAD~1; git tag light HEAD~2; git branch side HEAD~3;"
-                      "git tag -a -m x twice v1; git tag blob HEAD:file; git branch feature/x");
+                      "git tag -a -m x twice v1; git tag blob HEAD:file; git branch feature/x; git "
+                      "branch a@b; git branch abcd HEAD~;"
+                      "git checkout -q -b merge side; git commit -q --allow-empty -m x; git merge "
+                      "-q -m m main; git checkout -q main");
     for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
         _cleanup_free_ char *commit = xasprintf("%s^{commit}", good[i]);
         if (revision_resolve(f->repo, good[i], &oid) < 0)
