@@ -43,7 +43,7 @@ struct overlay_node {
     struct shared_listing *listing;
 };
 
-#define OVERLAY_DEPTH_MOST 2048 /* directories below each other that users can make */
+#define OVERLAY_DEPTH_MOST 2000 /* directories below each other that users can make */
 #define OVERLAY_NAME_MOST  255
 
 extern const struct node_ops overlay_dir_ops, overlay_file_ops, overlay_link_ops;

@@ -86,7 +86,7 @@ static int write_below(struct snapshot *s, const char *name, struct tree_entry *
     size_t len = s->path.len;
 
     if (++s->depth > DEPTH_MOST)
-        return -ELOOP;
+        return -ENAMETOOLONG;
     int r = overlay_find(&s->ws->overlay, &here, name, &e);
     if (r == 0)
         r = go_to(s, name);

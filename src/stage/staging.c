@@ -102,7 +102,7 @@ static int staging_readdir(struct node *dir, uint64_t cookie, struct dir_sink *s
     struct listing l = {0};
 
     pthread_mutex_lock(&s->lock);
-    map_foreach(it, &s->workspaces)
+    map_foreach (it, &s->workspaces)
         listing_add(&l, it->key, S_IFDIR, node_ino(s->config.root_ino, it->key));
     pthread_mutex_unlock(&s->lock);
     listing_finish(&l);
@@ -306,7 +306,8 @@ void staging_free(struct staging *s)
     if (!s)
         return;
     node_unref(s->root);
-    map_foreach(it, &s->workspaces) workspace_unref(it->value == &broken ? NULL : it->value);
+    map_foreach (it, &s->workspaces)
+        workspace_unref(it->value == &broken ? NULL : it->value);
     map_done(&s->workspaces, NULL);
     closep(&s->env.dir);
     fd_cache_free(s->env.fds);

@@ -24,7 +24,8 @@ extern const struct caller me, stranger, root_user;
 
 /* An empty bare repository; not yet opened. */
 struct fixture *fixture_new(void);
-/* Commits the tree of `dir/path` pairs with git, in a clone that is thrown away; returns the id (free). */
+/* Commits the tree of `dir/path` pairs with git, in a clone that is thrown away; returns the id
+ * (free). */
 char *fixture_push(struct fixture *f, const char *script);
 /* Opens staging area and table (again); closes them. */
 void fixture_open(struct fixture *f);

@@ -19,8 +19,9 @@ static int teardown(void **state)
     return 0;
 }
 
-static const char base_script[] = "mkdir -p app && printf 'a: 1\\nb: 2\\nc: 3\\n' > app/conf.yaml && "
-                                  "echo hello > greeting && echo other > other";
+static const char base_script[] =
+    "mkdir -p app && printf 'a: 1\\nb: 2\\nc: 3\\n' > app/conf.yaml && "
+    "echo hello > greeting && echo other > other";
 
 static void open_workspace(struct fixture *f)
 {
@@ -169,8 +170,8 @@ static void merges_what_others_did(void **state)
     struct node *theirs = fx_get(f, "ws/app/conf.yaml");
     fx_put(f, "ws/greeting", "hi\n");
     fx_put(f, "ws/mine", "new\n");
-    _cleanup_free_ char *other =
-        fixture_push(f, "sed -i 's/a: 1/a: 9/' app/conf.yaml && git rm -q other && mkdir d && echo 1 > d/e");
+    _cleanup_free_ char *other = fixture_push(
+        f, "sed -i 's/a: 1/a: 9/' app/conf.yaml && git rm -q other && mkdir d && echo 1 > d/e");
     assert_int_equal(fx_commit(f, "ws", &me, "with theirs"), 0);
     _cleanup_free_ char *parent = test_output(f->work, "git rev-parse main^");
     assert_string_equal(parent, other);
@@ -294,7 +295,8 @@ static void copy_state(struct fixture *f, const char *from, const char *to)
     test_run(f->dir, "rm -rf %s && cp -a %s %s", to, from, to);
 }
 
-/* Stops a commit between two of its last steps, by bringing the disk into the state of that moment. */
+/* Stops a commit between two of its last steps, by bringing the disk into the state of that moment.
+ */
 static void crash_after_the_mainline_moved(void **state)
 {
     struct fixture *f = *state;
@@ -362,8 +364,9 @@ static void crash_while_preparing(void **state)
     open_workspace(f);
     fx_put(f, "ws/greeting", "hi\n");
     fixture_close(f);
-    test_run(f->dir, "mkdir -p state/workspaces/ws/upper.2/half && touch state/workspaces/ws/state.new"
-                     " && mkdir state/workspaces/.new-x state/workspaces/.old-y");
+    test_run(f->dir,
+             "mkdir -p state/workspaces/ws/upper.2/half && touch state/workspaces/ws/state.new"
+             " && mkdir state/workspaces/.new-x state/workspaces/.old-y");
     fixture_open(f);
     fx_assert_content(f, "ws/.onward/changes", "M greeting\n");
     assert_int_equal(test_status(f->dir, "ls -d state/workspaces/.new-x"), 2);

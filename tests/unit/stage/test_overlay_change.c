@@ -1,6 +1,7 @@
-/* Changing files: the workspace against a plain directory of the local filesystem. Random operations are
- * done to both; what each call answers and what both trees hold must stay the same, over restarts and
- * commits. The plain directory is a work tree of git, so that it also says which tree a commit makes. */
+/* Changing files: the workspace against a plain directory of the local filesystem. Random
+ * operations are done to both; what each call answers and what both trees hold must stay the same,
+ * over restarts and commits. The plain directory is a work tree of git, so that it also says which
+ * tree a commit makes. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -366,9 +367,10 @@ static struct twin *twin_new(unsigned seed)
 
     t->seed = seed;
     t->f = fixture_new();
-    free(fixture_push(t->f, "mkdir -p dir/sub a/b && echo one > dir/file && echo two > dir/sub/a && "
-                            "echo '#!/bin/sh' > x.sh && chmod 755 x.sh && ln -s dir/../a dir/link && "
-                            "echo four > a/b/file && echo five > a/x.sh && umask 022"));
+    free(fixture_push(t->f,
+                      "mkdir -p dir/sub a/b && echo one > dir/file && echo two > dir/sub/a && "
+                      "echo '#!/bin/sh' > x.sh && chmod 755 x.sh && ln -s dir/../a dir/link && "
+                      "echo four > a/b/file && echo five > a/x.sh && umask 022"));
     test_run(t->f->dir, "git clone -q repo.git plain");
     t->plain = xasprintf("%s/plain", t->f->dir);
     for (int i = 0; i < HANDLES; i++)

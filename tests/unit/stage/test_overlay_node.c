@@ -1,5 +1,5 @@
-/* Nodes of a workspace: identity over renames and commits, what an open file goes on to be, times that
- * keep the kernel's caches true, and directories of any depth with few descriptors. */
+/* Nodes of a workspace: identity over renames and commits, what an open file goes on to be, times
+ * that keep the kernel's caches true, and directories of any depth with few descriptors. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
