@@ -45,7 +45,9 @@ const struct verb verbs[] = {
         .name = "new",
         .operands = "NAME",
         .summary = "make a workspace, based on head or on another revision",
-        .help = "Prints its directory: edit there with any program, then `onward commit`.",
+        .help =
+            "Prints its directory: edit there with any program, then `onward commit`. One that is\n"
+            "based on REV is called NAME@REV.",
         .options = OPTION_FROM,
         .least = 1,
         .most = 1,

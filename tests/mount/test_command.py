@@ -122,10 +122,13 @@ def test_diff_of_a_site_shows_what_it_shares(dir):
 
 def test_base_of_a_new_workspace(dir):
     with sample(dir, options=["-o", "noreconcile"]) as m:
-        for name, rev in (("a", "v2026.09"), ("b", "feature/x"), ("c", "HEAD~3")):
-            onward(m, "new", name, "--from", rev)
-            git_rev = git(m.repo, "rev-parse", rev.replace("HEAD", "main") + "^{commit}").strip()
-            assert m.link(f"staging/{name}/.onward/base") == git_rev
+        for name, rev in (("a", "v2026.09"), ("b", "feature/x"), ("c", "HEAD~3"), ("d", "head")):
+            place = onward(m, "new", name, "--from", rev).strip()
+            there = git(m.repo, "rev-parse", rev.replace("head", "main") + "^{commit}").strip()
+            assert os.path.basename(os.readlink(place + "/.onward/base")) == there
+            assert os.path.dirname(place) == m / "staging"
+            onward(m, "drop", os.path.basename(place))
+        onward(m, "new", "a")
         assert "already" in onward(m, "new", "a", status=1)
 
 

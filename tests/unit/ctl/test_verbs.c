@@ -224,7 +224,9 @@ static void test_new_and_drop(void **state)
     assert_string_equal(f->out, made);
     assert_int_equal(run(f, "new w"), -EEXIST);
     assert_int_equal(run(f, "new v --from HEAD~1"), 0);
-    test_run(f->dir, "test -d staging/v@" A);
+    test_run(f->dir, "test -d staging/v@aaaaaaaaaaaa");
+    assert_int_equal(run(f, "new v --from main"), 0);
+    test_run(f->dir, "test -d staging/v@main");
     assert_int_equal(run(f, "new a/b"), VERB_USAGE);
     assert_int_equal(run(f, "new v --from nonsense"), -ENOENT);
     test_run(f->dir, "touch staging/w/x");
