@@ -173,8 +173,10 @@ int fx_unlink(struct fixture *f, const char *path)
 
     if (!dir)
         return err;
-    _cleanup_(node_unrefp) struct node *victim = known(dir, name);
-    return dir->ops->unlink ? dir->ops->unlink(dir, &me, name) : -ENOTDIR;
+    struct node *victim = known(dir, name);
+    err = dir->ops->unlink ? dir->ops->unlink(dir, &me, name) : -ENOTDIR;
+    node_unref(victim);
+    return err;
 }
 
 int fx_rmdir(struct fixture *f, const char *path)
@@ -185,8 +187,10 @@ int fx_rmdir(struct fixture *f, const char *path)
 
     if (!dir)
         return err;
-    _cleanup_(node_unrefp) struct node *victim = known(dir, name);
-    return dir->ops->rmdir ? dir->ops->rmdir(dir, &me, name) : -ENOTDIR;
+    struct node *victim = known(dir, name);
+    err = dir->ops->rmdir ? dir->ops->rmdir(dir, &me, name) : -ENOTDIR;
+    node_unref(victim);
+    return err;
 }
 
 int fx_rename(struct fixture *f, const char *from, const char *to, unsigned flags)
@@ -200,10 +204,13 @@ int fx_rename(struct fixture *f, const char *from, const char *to, unsigned flag
     _cleanup_(node_unrefp) struct node *to_dir = walk_parent(f, to, &to_name, &err);
     if (!to_dir)
         return err;
-    _cleanup_(node_unrefp) struct node *a = known(dir, name), *b = known(to_dir, to_name);
     if (!dir->ops->rename || !to_dir->ops->lookup)
         return -ENOTDIR;
-    return dir->ops->rename(dir, &me, name, to_dir, to_name, flags);
+    struct node *a = known(dir, name), *b = known(to_dir, to_name);
+    err = dir->ops->rename(dir, &me, name, to_dir, to_name, flags);
+    node_unref(a);
+    node_unref(b);
+    return err;
 }
 
 void node_stat(struct node *n, struct stat *st)
