@@ -163,7 +163,7 @@ static void put_count(json_t *j, const char *key, uint64_t n)
 
 json_t *site_status_json(const struct site_status *s)
 {
-    json_t *j = json_object(), *blocked = json_array();
+    json_t *j = json_object(), *blocked = json_array(), *include = json_array();
 
     json_put_str(j, "site", s->name);
     json_put_str(j, "team", s->team);
@@ -186,6 +186,9 @@ json_t *site_status_json(const struct site_status *s)
     json_object_set_new(j, "blocked_by", blocked);
     put_oid(j, "inputs", &s->desired_inputs);
     json_put_str(j, "backend", s->backend);
+    vec_foreach (path, &s->include)
+        json_array_append_new(include, json_string(*path));
+    json_object_set_new(j, "include", include);
     return j;
 }
 
@@ -201,6 +204,21 @@ static void line_add(struct buf *out, const char *key, const json_t *value)
     }
 }
 
+/* An item of a list: a path, or a reason with its kind. */
+static void item_add(struct buf *out, const char *key, const json_t *item)
+{
+    const char *detail = json_str(item, "detail", NULL);
+
+    if (json_is_string(item)) {
+        line_add(out, key, item);
+        return;
+    }
+    json_t *text = json_sprintf("%s%s%s", json_str(item, "kind", ""), detail ? ": " : "",
+                                detail ? detail : "");
+    line_add(out, key, text);
+    json_decref(text);
+}
+
 void site_status_render(const struct site_status *s, struct buf *out)
 {
     json_t *j = site_status_json(s), *value;
@@ -209,14 +227,8 @@ void site_status_render(const struct site_status *s, struct buf *out)
     json_object_foreach (j, key, value) {
         if (!json_is_array(value))
             line_add(out, key, value);
-        for (size_t i = 0; i < json_array_size(value); i++) {
-            json_t *why = json_array_get(value, i);
-            const char *detail = json_str(why, "detail", NULL);
-            json_t *text = json_sprintf("%s%s%s", json_str(why, "kind", ""), detail ? ": " : "",
-                                        detail ? detail : "");
-            line_add(out, key, text);
-            json_decref(text);
-        }
+        for (size_t i = 0; i < json_array_size(value); i++)
+            item_add(out, key, json_array_get(value, i));
     }
     json_decref(j);
 }

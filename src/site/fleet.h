@@ -76,8 +76,9 @@ const struct site_status *fleet_site(const struct fleet *f, const char *name);
  */
 void fleet_render(const struct fleet *f, struct buf *out);
 /* One site's `status` ("key: value" lines) and `status.json`. Keys in both: site team state desired
- * deployed previous generation attempt step since deadline message blocked_by inputs backend.
- * Absent values are left out of the text and null in JSON. */
+ * deployed previous generation attempt step since deadline message blocked_by inputs backend
+ * include (the paths that the site takes besides its source). Absent values are left out of the
+ * text and null in JSON; lists are a line for each item, and an array. */
 void site_status_render(const struct site_status *s, struct buf *out);
 json_t *site_status_json(const struct site_status *s);
 

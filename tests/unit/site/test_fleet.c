@@ -78,7 +78,8 @@ static void status_has_a_line_for_each_key(void **state)
                                        "blocked_by: wave: canary has 1 of 3\n"
                                        "blocked_by: pause\n"
                                        "inputs: ff00000000000000000000000000000000000000\n"
-                                       "backend: files\n");
+                                       "backend: files\n"
+                                       "include: apps\n");
     buf_clear(&out);
     site_status_render(fleet_site(f, "store-0001"), &out);
     assert_string_equal(buf_str(&out), "site: store-0001\nteam: x\nstate: unknown\n");
@@ -100,7 +101,7 @@ static void json_has_every_key_always(void **state)
         "{\"site\":\"store-0001\",\"team\":\"x\",\"state\":\"unknown\",\"desired\":null,"
         "\"deployed\":null,\"previous\":null,\"generation\":null,\"attempt\":null,"
         "\"step\":null,\"since\":null,\"deadline\":null,\"message\":null,"
-        "\"blocked_by\":[],\"inputs\":null,\"backend\":null}");
+        "\"blocked_by\":[],\"inputs\":null,\"backend\":null,\"include\":[]}");
     assert_int_equal(json_object_size(all), json_object_size(none));
     assert_int_equal(json_int(all, "generation", 0), 7);
     json_t *why = json_array_get(json_object_get(all, "blocked_by"), 0);

@@ -90,7 +90,9 @@ enum { COMMITS = 60, FILES = 9, ROUNDS = 25 };
 
 static const char *const files[FILES] = {"a/x/f",  "a/y/f",       "b/x/f",       "b/z/f",  "apps/f",
                                          "apps/g", "sites/hub/f", "common.yaml", "other/f"};
-/* Wrong ones among them, and none at all. */
+enum { SOMETIMES = 2 }; /* comes and goes: with it, the site x has another source */
+/* The first ones are right; then come wrong ones, and none at all. */
+enum { RIGHT = 5 };
 static const char *const declarations[] = {
     "onward: 1\nsites:\n- {discover: a/*}\n- {discover: b/*, include: [apps]}\n",
     "onward: 1\nsites:\n- {discover: a/*}\n- {discover: b/*, include: [apps]}\n# the same\n",
@@ -132,20 +134,23 @@ static void add_commit(struct buf *out, int n, const int content[FILES], const c
 static void make_history(struct fixture *f)
 {
     int content[FILES] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
-    const char *onward = declarations[0];
+    unsigned onward = 0;
     struct buf stream = {0};
 
     for (int n = 1; n <= COMMITS; n++) {
-        if (pick(3))
+        unsigned what = pick(8);
+        if (what < 3)
             content[pick(FILES)] = pick(4);
-        if (pick(5) == 0)
-            onward = declarations[pick(ARRAY_SIZE(declarations))];
+        else if (what < 5)
+            content[SOMETIMES] = !content[SOMETIMES];
+        else if (what == 5)
+            onward = pick(ARRAY_SIZE(declarations));
         if (n == COMMITS) {
+            onward = onward < RIGHT ? onward : 0;
             for (int i = 0; i < FILES; i++)
-                content[i] = content[i] ? content[i] : 1;
-            onward = declarations[pick(5)];
+                content[i] = content[i] || i == SOMETIMES ? content[i] : 1;
         }
-        add_commit(&stream, n, content, onward);
+        add_commit(&stream, n, content, declarations[onward]);
     }
     test_write_bytes(f->dir, "stream", stream.data, stream.len);
     test_run(f->path, "git fast-import --quiet --force < ../stream");

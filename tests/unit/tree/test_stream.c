@@ -1,4 +1,5 @@
-/* The growing log: what was appended is read, outlives a restart, and starts again when it is large. */
+/* The growing log: what was appended is read, outlives a restart, and starts again when it is
+ * large. */
 #include <stdlib.h>
 #include <unistd.h>
 

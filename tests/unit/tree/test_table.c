@@ -1,4 +1,5 @@
-/* Identity and lifetime of nodes (tree/node.h): one node for a key, ids never reused, references exact. */
+/* Identity and lifetime of nodes (tree/node.h): one node for a key, ids never reused, references
+ * exact. */
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -38,7 +39,8 @@ static void thing_init(struct node *node, const void *arg)
 
 static struct node *thing(struct node_table *t, const char *key, int value)
 {
-    return node_intern(t, &thing_ops, sizeof(struct thing), key, strlen(key), 7, thing_init, &value);
+    return node_intern(t, &thing_ops, sizeof(struct thing), key, strlen(key), 7, thing_init,
+                       &value);
 }
 
 static void one_node_for_a_key(void **state)
@@ -97,8 +99,8 @@ static void a_child_holds_its_parent(void **state)
 {
     struct node_table *t = node_table_new();
     struct node *parent = thing(t, "parent", 1);
-    struct node *child = node_intern(t, &thing_ops, sizeof(struct thing), "child", 5, 8, child_init,
-                                     &parent);
+    struct node *child =
+        node_intern(t, &thing_ops, sizeof(struct thing), "child", 5, 8, child_init, &parent);
 
     freed = 0;
     node_unref(parent);
