@@ -225,8 +225,8 @@ static int declaration_blob(struct walk *w, const struct oid *tree, struct oid *
     return r == -ENOENT ? 0 : r;
 }
 
-/* 1 if the two trees may declare different sites: another onward.yaml, or other directories for its
- * patterns. */
+/* 1 if the two trees may declare different sites: another onward.yaml, other directories for its
+ * patterns, or the child's is wrong, which the same file over the parent need not be. */
 static int declarations_may_differ(struct walk *w, const struct oid *tree)
 {
     struct oid child = {0}, parent = {0};
@@ -238,7 +238,9 @@ static int declarations_may_differ(struct walk *w, const struct oid *tree)
         return r < 0 ? r : 1;
     if (!w->declared_read)
         r = load_declared(w, &w->tree);
-    for (size_t i = 0; !r && w->declared && i < w->declared->discover.n; i++)
+    if (!r && !w->declared)
+        return 1;
+    for (size_t i = 0; !r && i < w->declared->discover.n; i++)
         r = discover_differs(w->repo, &w->tree, tree, w->declared->discover.v[i]);
     return r;
 }
