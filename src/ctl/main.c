@@ -42,7 +42,7 @@ static int conclude(const struct verb *v, int r, const struct diag *why)
     }
     if (r == VERB_USAGE)
         return usage(v, why);
-    if (r < 0 || (r == VERB_NO && why->text))
+    if (r < 0)
         fprintf(stderr, "onward: %s\n", diag_text(why, r));
     return r < 0 ? VERB_NO : r;
 }

@@ -2,7 +2,7 @@
  * come, and one file verb_<name>.c for each.
  *
  * A verb gets its call and returns what becomes the exit status: VERB_YES, VERB_NO (failed, or
- * there are differences; it has said so on call->out or in `reterr`), VERB_USAGE with the mistake
+ * there are differences; it has said so on call->out), VERB_USAGE with the mistake
  * in `reterr`, or -errno with the reason in `reterr`, which counts as VERB_NO. Verbs read and write
  * the mounted files and nothing else: a verb that needs another way to the daemon does not belong
  * here. */

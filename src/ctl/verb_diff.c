@@ -24,6 +24,8 @@ static int end_of_link(const struct mountpoint *m, const char *site, const char 
     _cleanup_free_ char *link = xasprintf("sites/%s/%s", site, name), *target = NULL;
     int r = mountpoint_readlink(m, link, &target, reterr);
 
+    if (r == -ENOENT)
+        diag_done(reterr);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     ret->rev = rev_of_target(target);

@@ -84,8 +84,10 @@ static int add(const struct call *call, const char *name, struct columns *t, jso
     _cleanup_(summary_done) struct summary s = {0};
     int r = summary_read(&w, call->mount, &s, reterr);
 
-    if (r == -ENOENT || r == -EACCES)
+    if (r == -ENOENT || r == -EACCES) {
+        diag_done(reterr);
         return 0;
+    }
     if (r == 0) {
         add_row(name, &s, t);
         json_array_append_new(array, summary_json(name, &s));

@@ -19,8 +19,7 @@ static void records_done(struct records *r)
     free(r->v);
 }
 
-/* Reads the record of every generation of a site. A generation that vanished meanwhile is no error.
- */
+/* Reads the record of every generation of a site. */
 static int read_site(const struct mountpoint *m, const char *site, struct records *out,
                      struct diag *reterr)
 {
@@ -34,10 +33,9 @@ static int read_site(const struct mountpoint *m, const char *site, struct record
         _cleanup_free_ char *path = xasprintf("%s/%s/record.json", dir, *g);
         json_t *record = NULL;
         r = mountpoint_read_json(m, path, &record, reterr);
-        if (r == 0)
-            *VEC_ADD(out) = record;
-        else if (r != -ENOENT)
+        if (r < 0)
             return r;
+        *VEC_ADD(out) = record;
     }
     return 0;
 }
@@ -49,7 +47,11 @@ static int read_all(const struct mountpoint *m, struct records *out, struct diag
 
     for (size_t i = 0; i < sites.n && r == 0; i++) {
         r = read_site(m, sites.v[i], out, reterr);
-        r = r == -ENOENT ? 0 : r;
+        /* A site may leave the fleet between the listing and the reading. */
+        if (r == -ENOENT) {
+            diag_done(reterr);
+            r = 0;
+        }
     }
     return r;
 }

@@ -24,8 +24,10 @@ static int print_json(const struct call *call, const struct names *sites, struct
         json_t *one = NULL;
         int r = read_site(call, *site, &one, reterr);
         /* A site may leave the fleet between the listing and the reading. */
-        if (r == -ENOENT && !call->n)
+        if (r == -ENOENT && !call->n) {
+            diag_done(reterr);
             continue;
+        }
         if (r < 0)
             return r;
         json_array_append_new(all, one);
