@@ -165,16 +165,6 @@ static void the_root_may_be_a_source_and_a_pattern_may_find_nothing(void **state
     declaration_unref(d);
 }
 
-static void the_same_tree_is_read_once(void **state)
-{
-    struct declaration *a = fixture_declare(*state, full), *b = fixture_declare(*state, full);
-
-    assert_ptr_equal(a, b);
-    declaration_unref(a);
-    assert_non_null(declaration_site(b, "hub"));
-    declaration_unref(b);
-}
-
 static void assert_only_finding(struct fixture *f, const struct oid *tree, const char *expected)
 {
     struct findings findings = {0};
@@ -186,11 +176,51 @@ static void assert_only_finding(struct fixture *f, const struct oid *tree, const
     findings_done(&findings);
 }
 
+/* Commits a change and loads the declaration of what comes of it, which must be right. */
+static struct declaration *load_after(struct fixture *f, const char *change)
+{
+    struct findings findings = {0};
+    struct declaration *d = NULL;
+
+    test_run(f->path, "%s && git add -A && git commit -qm change", change);
+    struct oid tree = fixture_rev(f, "HEAD^{tree}");
+    assert_int_equal(declaration_load(f->repo, &tree, &d, &findings, NULL), 0);
+    declaration_unref(d); /* it stays among the recent ones */
+    return d;
+}
+
+static void what_declares_the_same_is_read_once(void **state)
+{
+    struct fixture *f = *state;
+    struct declaration *a, *b;
+
+    a = load_after(f, "printf 'onward: 1\nsites:\n- {discover: clusters/*}\n"
+                      "- {name: hub, include: [common.yaml]}\n' > onward.yaml");
+    assert_ptr_equal(load_after(f, "echo more >> clusters/eu/file"), a);
+    assert_ptr_equal(load_after(f, "echo new > clusters/eu/new; chmod +x common.yaml"), a);
+    assert_ptr_equal(load_after(f, "echo new > clusters/plain"), a);
+    /* The branch before and the branch after are both remembered. */
+    b = load_after(f, "mkdir clusters/ap && echo x > clusters/ap/file");
+    assert_ptr_not_equal(a, b);
+    assert_non_null(declaration_site(b, "ap"));
+    assert_ptr_equal(load_after(f, "git rm -qr clusters/ap"), a);
+    b = load_after(f, "git rm -qr clusters/us");
+    assert_null(declaration_site(b, "us"));
+    b = load_after(f,
+                   "git rm -q clusters/plain && mkdir clusters/plain && echo x > clusters/plain/f");
+    assert_non_null(declaration_site(b, "plain"));
+    b = load_after(f, "echo '- {name: alone, source: apps}' >> onward.yaml");
+    assert_non_null(declaration_site(b, "alone"));
+    test_run(f->path, "git rm -q common.yaml && git commit -qm gone");
+    struct oid tree = fixture_rev(f, "HEAD^{tree}");
+    assert_only_finding(f, &tree, "include: \"common.yaml\" does not exist in this revision");
+}
+
 static void what_is_no_file_or_too_large_is_said(void **state)
 {
     struct fixture *f = *state;
 
-    test_run(f->path, "ln -s common.yaml onward.yaml && git add -A && git commit -qm link");
+    test_run(f->path, "ln -sf apps/file onward.yaml && git add -A && git commit -qm link");
     struct oid tree = fixture_rev(f, "HEAD^{tree}");
     assert_only_finding(f, &tree, "expected a file, found something else");
     char *big = malloc(DECLARATION_SIZE + 2);
@@ -226,7 +256,7 @@ int main(void)
         cmocka_unit_test(a_tree_without_the_file_declares_nothing),
         cmocka_unit_test(later_entries_override_the_keys_that_they_give),
         cmocka_unit_test(the_root_may_be_a_source_and_a_pattern_may_find_nothing),
-        cmocka_unit_test(the_same_tree_is_read_once),
+        cmocka_unit_test(what_declares_the_same_is_read_once),
         cmocka_unit_test(what_is_no_file_or_too_large_is_said),
         cmocka_unit_test(a_chain_of_many_sites_is_no_circle),
     };
