@@ -23,7 +23,8 @@ static int busy(int fd, const char *path, struct diag *reterr)
     io_read_fd(fd, NOTE_MOST, &note);
     char *end = strchrnul(buf_str(&note), '\n');
     return diag_fail(reterr, -EBUSY, "%s is held by %.*s", path,
-                     note.len ? (int)(end - note.data) : 15, note.len ? note.data : "another process");
+                     note.len ? (int)(end - note.data) : 15,
+                     note.len ? note.data : "another process");
 }
 
 int lease_take(const char *path, const char *note, struct lease **ret, struct diag *reterr)
@@ -33,9 +34,9 @@ int lease_take(const char *path, const char *note, struct lease **ret, struct di
     if (fd < 0)
         return diag_fail(reterr, -errno, "cannot open %s: %s", path, strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return errno == EWOULDBLOCK ? busy(fd, path, reterr)
-                                    : diag_fail(reterr, -errno, "cannot lock %s: %s", path,
-                                                strerror(errno));
+        return errno == EWOULDBLOCK
+                   ? busy(fd, path, reterr)
+                   : diag_fail(reterr, -errno, "cannot lock %s: %s", path, strerror(errno));
     _cleanup_free_ char *line = xasprintf("%s\n", note);
     int r = ftruncate(fd, 0) < 0 ? -errno : io_pwrite_full(fd, line, strlen(line), 0);
     if (r < 0)

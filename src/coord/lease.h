@@ -1,6 +1,6 @@
 /* A lease: which process may act on a repository's sites. This one is embedded: a lock file in the
- * repository, held by flock(2) for as long as the process lives, so it needs no clean-up after a crash
- * and guards one host. */
+ * repository, held by flock(2) for as long as the process lives, so it needs no clean-up after a
+ * crash and guards one host. */
 #ifndef ONWARD_COORD_LEASE_H
 #define ONWARD_COORD_LEASE_H
 
@@ -9,8 +9,9 @@
 
 struct lease;
 
-/* Takes the lease in the file `path` (made if absent). `note` is one line for others to read (who holds
- * it). -EBUSY with the holder's note in `reterr`; -EROFS, -EACCES when the file cannot be written. */
+/* Takes the lease in the file `path` (made if absent). `note` is one line for others to read (who
+ * holds it). -EBUSY with the holder's note in `reterr`; -EROFS, -EACCES when the file cannot be
+ * written. */
 int lease_take(const char *path, const char *note, struct lease **ret, struct diag *reterr);
 void lease_free(struct lease *l);
 DEFINE_CLEANUP(struct lease *, lease_free)

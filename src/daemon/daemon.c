@@ -16,6 +16,7 @@
 #include "deploy/reconcile.h"
 #include "mount/mount.h"
 #include "onward/version.h"
+#include "repo/ref_mark.h"
 #include "repo/watch.h"
 #include "stage/staging.h"
 #include "tree/stream.h"
@@ -23,11 +24,11 @@
 
 /* Order of opening, which is the reverse of the order of closing:
  *
- *   repository, its refs → state directory and lease → ledger, board → node table, events, staging, views →
- *   mount (the kernel may ask from here on) → when it answers: watch, reconciler
+ *   repository, its refs → state directory and lease → ledger, board → node table, events, staging,
+ * views → mount (the kernel may ask from here on) → when it answers: watch, reconciler
  *
- * News travels by callback: watch → mainline → reconciler → board; commits in staging move the mainline
- * and so go the same way. */
+ * News travels by callback: watch → mainline → reconciler → board; commits in staging move the
+ * mainline and so go the same way. */
 
 #define GRACE (10 * NS_PER_SEC) /* for running attempts when the mount ends */
 
@@ -145,11 +146,30 @@ static void status_text(void *ctx, struct buf *out)
     json_put_str(j, "mainline", ref);
     json_put_str(j, "head", born ? oid_hex(&head, hex) : NULL);
     json_object_set_new(j, "reconciling", json_boolean(!d->idle_why));
-    json_put_str(j, "reconciling_not_because", d->idle_why);
+    json_put_str(j, "idle_because", d->idle_why);
     json_put_str(j, "problem", fleet->problem);
     json_object_set_new(j, "sites", count_states(fleet));
     json_write(j, 1, out);
     buf_addc(out, '\n');
+}
+
+/* The lease on the repository is the right to deploy, and to clear away what a predecessor that was
+ * killed has left locked. Who only shows gives it back. */
+static void take_lease(struct daemon *d)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    _cleanup_free_ char *path = xasprintf("%s/onwardfs.lock", repo_common_dir(d->repo));
+    int r = lease_take(path, d->note, &d->lease, &why);
+
+    if (r == 0)
+        ref_marks_recover(d->repo);
+    else
+        d->idle_why = xstrdup(diag_text(&why, r));
+    if (d->options->no_reconcile) {
+        free(d->idle_why);
+        d->idle_why = xstrdup("mounted with -o noreconcile");
+        lease_free(TAKE(d->lease));
+    }
 }
 
 /* The state directory and the right to deploy. A second mount may look on, read-only. */
@@ -164,14 +184,8 @@ static int open_state(struct daemon *d, struct diag *reterr)
     }
     if (r < 0)
         d->idle_why = xstrdup(diag_text(&why, r));
-    if (d->options->no_reconcile && !d->idle_why)
-        d->idle_why = xstrdup("mounted with -o noreconcile");
-    if (d->idle_why)
-        return 0;
-    _cleanup_free_ char *path = xasprintf("%s/onwardfs.lock", repo_common_dir(d->repo));
-    r = lease_take(path, d->note, &d->lease, &why);
-    if (r < 0)
-        d->idle_why = xstrdup(diag_text(&why, r));
+    else
+        take_lease(d);
     return 0;
 }
 
@@ -211,8 +225,8 @@ static int open_staging(struct daemon *d, struct diag *reterr)
 static int open_events(struct daemon *d, struct diag *reterr)
 {
     /* Without a state directory (a second, read-only mount) there is nothing to record. */
-    _cleanup_free_ char *path = d->state_dir ? xasprintf("%s/events", d->state_dir)
-                                             : xstrdup("/dev/null");
+    _cleanup_free_ char *path =
+        d->state_dir ? xasprintf("%s/events", d->state_dir) : xstrdup("/dev/null");
 
     return stream_node_new(d->table, node_ino(VIEW_ROOT_INO, ".onward/events"), path, &d->events,
                            reterr);

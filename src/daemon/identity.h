@@ -6,8 +6,8 @@
 
 #include "daemon/config.h"
 
-/* Name and address; both yours. Without a configured identity: the account's full name or login, and
- * <login@host>. Without an account: "uid N". */
+/* Name and address; both yours. Without a configured identity: the account's full name or login,
+ * and <login@host>. Without an account: "uid N". */
 void identity_find(const struct config *config, const char *host, uid_t uid, char **ret_name,
                    char **ret_email);
 

@@ -16,8 +16,9 @@
 #include "daemon/state_dir.h"
 #include "onward/version.h"
 
-/* onwardfs: reads the command line and the configuration, goes to the background when the mount answers,
- * and fails with one clear line (several for a configuration that is wrong) and status 1; 2 for usage. */
+/* onwardfs: reads the command line and the configuration, goes to the background when the mount
+ * answers, and fails with one clear line (several for a configuration that is wrong) and status 1;
+ * 2 for usage. */
 
 #define DEFAULT_CONFIG "/etc/onwardfs/config.yaml"
 
@@ -135,13 +136,15 @@ static int complete_config(const struct options *o, struct config *c, struct dia
         if (overrides[i].from)
             replace(overrides[i].to, xstrdup(overrides[i].from));
     if (!c->repository || !c->mountpoint)
-        return diag_fail(reterr, -EINVAL,
-                         "usage: onwardfs [-f] [-o OPTION,…] [--config FILE] REPOSITORY MOUNTPOINT");
+        return diag_fail(
+            reterr, -EINVAL,
+            "usage: onwardfs [-f] [-o OPTION,…] [--config FILE] REPOSITORY MOUNTPOINT");
     int r = make_absolute(&c->repository, "cannot open the repository", reterr);
     if (r == 0 && access(c->mountpoint, F_OK) < 0 && errno == ENOTCONN)
         return diag_fail(reterr, -ENOTCONN,
                          "cannot mount on %s: a daemon that died left its mount there; run "
-                         "`fusermount3 -u %s` and try again", c->mountpoint, c->mountpoint);
+                         "`fusermount3 -u %s` and try again",
+                         c->mountpoint, c->mountpoint);
     if (r == 0)
         r = make_absolute(&c->mountpoint, "cannot mount on", reterr);
     if (r == 0 && !c->state)

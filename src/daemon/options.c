@@ -8,12 +8,12 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 
-/* All options, once. `flag` and `value` are offsets of what they set; a name without either is passed to
- * libfuse or the kernel. */
-#define NOWHERE ((size_t)-1)
-#define FLAG(m) .flag = offsetof(struct options, m), .value = NOWHERE
+/* All options, once. `flag` and `value` are offsets of what they set; a name without either is
+ * passed to libfuse or the kernel. */
+#define NOWHERE  ((size_t)-1)
+#define FLAG(m)  .flag = offsetof(struct options, m), .value = NOWHERE
 #define VALUE(m) .flag = NOWHERE, .value = offsetof(struct options, m)
-#define PASS .flag = NOWHERE, .value = NOWHERE
+#define PASS     .flag = NOWHERE, .value = NOWHERE
 
 static const struct option {
     const char *name; /* "-f", "--config", or a name for -o */
@@ -32,7 +32,8 @@ static const struct option {
     {"ro", NULL, "read-only: no staging, no commands", FLAG(read_only)},
     {"noreconcile", NULL, "only show: never start a backend", FLAG(no_reconcile)},
     {"allow_other", NULL, "let other users in; their rights are checked", FLAG(allow_other)},
-    {"branch", "NAME", "the mainline (default main, else the branch that HEAD names)", VALUE(branch)},
+    {"branch", "NAME", "the mainline (default main, else the branch that HEAD names)",
+     VALUE(branch)},
     {"state", "DIR", "where workspaces live", VALUE(state)},
     {"config", "FILE", "the same as --config FILE", VALUE(config)},
     {"rw", NULL, NULL, PASS},
@@ -48,8 +49,8 @@ static const struct option {
 };
 
 /* Words of mount(8) and fstab that mean nothing to a filesystem. */
-static const char *const ignored[] = {"defaults", "auto", "noauto", "user",  "nouser",
-                                      "users",    "_netdev", "nofail"};
+static const char *const ignored[] = {"defaults", "auto",  "noauto",  "user",
+                                      "nouser",   "users", "_netdev", "nofail"};
 #define IGNORED_PREFIX "x-"
 
 void options_done(struct options *o)
@@ -65,8 +66,9 @@ void options_done(struct options *o)
 
 void options_usage(struct buf *out)
 {
-    buf_adds(out, "usage: onwardfs [-f] [-o OPTION,…] [--config FILE] REPOSITORY MOUNTPOINT\n"
-                  "Mounts a Git repository of infrastructure configuration. See man 8 onwardfs.\n\n");
+    buf_adds(out,
+             "usage: onwardfs [-f] [-o OPTION,…] [--config FILE] REPOSITORY MOUNTPOINT\n"
+             "Mounts a Git repository of infrastructure configuration. See man 8 onwardfs.\n\n");
     for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
         const struct option *o = &table[i];
         if (!o->help)
@@ -118,8 +120,9 @@ static int parse_word(struct options *to, const char *word, struct diag *reterr)
     if (!o || *word == '-')
         return diag_fail(reterr, -EINVAL, "unknown option -o %s; see onwardfs --help", word);
     if (!o->arg != !word[len])
-        return diag_fail(reterr, -EINVAL, o->arg ? "option -o %s needs a value: -o %s=%s"
-                                                 : "option -o %s takes no value",
+        return diag_fail(reterr, -EINVAL,
+                         o->arg ? "option -o %s needs a value: -o %s=%s"
+                                : "option -o %s takes no value",
                          o->name, o->name, o->arg ? o->arg : "");
     apply(to, o, word[len] ? word + len + 1 : NULL);
     return 0;
@@ -141,8 +144,8 @@ static int parse_dashed(struct options *to, const char *arg, const char *next, s
 {
     if (!strncmp(arg, "-o", 2)) {
         const char *words = arg[2] ? arg + 2 : next;
-        int r = words ? parse_words(to, words, reterr)
-                      : diag_fail(reterr, -EINVAL, "-o needs a value");
+        int r =
+            words ? parse_words(to, words, reterr) : diag_fail(reterr, -EINVAL, "-o needs a value");
         return r < 0 ? r : !arg[2];
     }
     size_t len = strcspn(arg, "=");
@@ -172,13 +175,15 @@ int options_parse(int argc, char **argv, struct options *ret, struct diag *reter
                 return r;
             i += r;
         } else if (!place) {
-            return diag_fail(reterr, -EINVAL, "too many arguments: %s; see onwardfs --help", argv[i]);
+            return diag_fail(reterr, -EINVAL, "too many arguments: %s; see onwardfs --help",
+                             argv[i]);
         } else {
             *place = xstrdup(argv[i]);
         }
     }
     if (o.repository && !o.mountpoint)
-        return diag_fail(reterr, -EINVAL, "no mount point given; usage: onwardfs REPOSITORY MOUNTPOINT");
+        return diag_fail(reterr, -EINVAL,
+                         "no mount point given; usage: onwardfs REPOSITORY MOUNTPOINT");
     *ret = o;
     o = (struct options){0};
     return 0;

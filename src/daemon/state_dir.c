@@ -27,8 +27,8 @@ int state_dir_default(char **ret, struct diag *reterr)
     return 0;
 }
 
-/* The last component of the repository's path that says something: "infra" for /srv/infra.git and for
- * /srv/infra/.git. The caller frees. */
+/* The last component of the repository's path that says something: "infra" for /srv/infra.git and
+ * for /srv/infra/.git. The caller frees. */
 static char *short_name(const char *repository)
 {
     _cleanup_free_ char *path = xstrdup(repository);
@@ -54,8 +54,8 @@ int state_dir_open(const char *base, const char *repository, const char *note, c
     int r = io_make_dirs(AT_FDCWD, dir, 0700);
 
     if (r < 0)
-        return diag_fail(reterr, r, "cannot make the state directory %s: %s; give -o state=DIR", dir,
-                         strerror(-r));
+        return diag_fail(reterr, r, "cannot make the state directory %s: %s; give -o state=DIR",
+                         dir, strerror(-r));
     r = lease_take(lock, note, ret_lock, reterr);
     if (r == -EBUSY)
         return diag_prefix(reterr, r,

@@ -67,7 +67,8 @@ static int check_mountpoint(const char *path, struct diag *reterr)
         if (e == ENOTCONN)
             return diag_fail(reterr, -e,
                              "cannot mount on %s: a daemon that died left its mount there; run "
-                             "`fusermount3 -u %s` and try again", path, path);
+                             "`fusermount3 -u %s` and try again",
+                             path, path);
         if (e == ENOENT)
             return diag_fail(reterr, -e, "cannot mount on %s: no such directory; make it first",
                              path);
@@ -81,8 +82,8 @@ static int check_mountpoint(const char *path, struct diag *reterr)
     for (struct dirent *e; (e = readdir(dir));)
         if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
             return diag_fail(reterr, -ENOTEMPTY,
-                             "cannot mount on %s: the directory is not empty (it holds %s, …)", path,
-                             e->d_name);
+                             "cannot mount on %s: the directory is not empty (it holds %s, …)",
+                             path, e->d_name);
     return 0;
 }
 

@@ -1,14 +1,15 @@
-/* The FUSE front: one session that serves a tree of nodes at a mount point. The only place that knows
- * FUSE. It replies to each request exactly once, and never notifies the kernel from inside a request.
+/* The FUSE front: one session that serves a tree of nodes at a mount point. The only place that
+ * knows FUSE. It replies to each request exactly once, and never notifies the kernel from inside a
+ * request.
  *
- * How the kernel is used. OPEN, OPENDIR, FLUSH and CREATE are answered ENOSYS, once each: from then on the
- * kernel opens files by itself, keeps listings and pages, and a walk over what it knows costs no message.
- * So nothing may hang on an open file; what a reader sees hangs on its node (tree/node.h, "Caching").
- * Off: write-back cache (errors of control files must reach the writer), O_TRUNC inside open (it would be
- * lost), symlink caching.
+ * How the kernel is used. OPEN, OPENDIR, FLUSH and CREATE are answered ENOSYS, once each: from then
+ * on the kernel opens files by itself, keeps listings and pages, and a walk over what it knows
+ * costs no message. So nothing may hang on an open file; what a reader sees hangs on its node
+ * (tree/node.h, "Caching"). Off: write-back cache (errors of control files must reach the writer),
+ * O_TRUNC inside open (it would be lost), symlink caching.
  *
- * Threads: libfuse's workers call the nodes' ops. Ops of nodes with NODE_SLOW that may take long run in
- * a pool of their own, so that a commit or a generated file never keeps a reader waiting. */
+ * Threads: libfuse's workers call the nodes' ops. Ops of nodes with NODE_SLOW that may take long
+ * run in a pool of their own, so that a commit or a generated file never keeps a reader waiting. */
 #ifndef ONWARD_MOUNT_MOUNT_H
 #define ONWARD_MOUNT_MOUNT_H
 
@@ -27,8 +28,8 @@ struct mount_config {
 
 struct mount;
 
-/* Mounts `root`. -ENOENT, -ENOTDIR, -ENOTEMPTY, -ENOTCONN (a dead mount is there), -EPERM … with a line
- * that says what to do. */
+/* Mounts `root`. -ENOENT, -ENOTDIR, -ENOTEMPTY, -ENOTCONN (a dead mount is there), -EPERM … with a
+ * line that says what to do. */
 int mount_new(const struct mount_config *config, struct node_table *table, struct node *root,
               struct mount **ret, struct diag *reterr);
 /* Answers requests until the mount is unmounted or mount_end() is called. Calls ready(arg) once the

@@ -11,9 +11,9 @@
 
 /* How each request is answered.
  *
- * A handler finds its node (ESTALE if the kernel has none: it cannot happen with a correct kernel, and
- * must not crash with another), calls one op, replies once. Requests that may take long are copied into
- * a `struct slow` and answered by the pool.
+ * A handler finds its node (ESTALE if the kernel has none: it cannot happen with a correct kernel,
+ * and must not crash with another), calls one op, replies once. Requests that may take long are
+ * copied into a `struct slow` and answered by the pool.
  *
  * Every request is counted by kind: `COUNT("lookup")`. */
 
@@ -163,10 +163,10 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
     struct front *f = userdata;
 
-    conn->want = conn->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_AUTO_INVAL_DATA |
-                                  FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS |
-                                  FUSE_CAP_NO_OPEN_SUPPORT | FUSE_CAP_NO_OPENDIR_SUPPORT |
-                                  FUSE_CAP_READDIRPLUS);
+    conn->want =
+        conn->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_DIO |
+                         FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_NO_OPEN_SUPPORT |
+                         FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_READDIRPLUS);
     conn->time_gran = 1;
     if (f->ready)
         f->ready(f->ready_arg);
@@ -471,8 +471,8 @@ struct listing {
     size_t len, size;
 };
 
-/* The entry's attributes and lookup for READDIRPLUS; without them (nodeid 0) the kernel asks when it
- * needs them. */
+/* The entry's attributes and lookup for READDIRPLUS; without them (nodeid 0) the kernel asks when
+ * it needs them. */
 static void fill_plus(struct listing *l, const char *name, bool plus, struct fuse_entry_param *e)
 {
     _cleanup_(node_unrefp) struct node *child = NULL;
@@ -521,7 +521,8 @@ static void list(struct slow *s, bool plus)
         fuse_reply_err(s->req, ENOMEM);
         return;
     }
-    int r = s->node->ops->readdir ? s->node->ops->readdir(s->node, s->range.off, &l.sink) : -ENOTDIR;
+    int r =
+        s->node->ops->readdir ? s->node->ops->readdir(s->node, s->range.off, &l.sink) : -ENOTDIR;
     if (r < 0 && !l.len)
         fuse_reply_err(s->req, -r);
     else

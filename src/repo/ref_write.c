@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "repo/giterr.h"
 #include "repo/handle.h"
+#include "repo/ref_mark.h"
 #include "repo/refs.h"
 
 #define LOCK_PATIENCE    NS_PER_SEC
@@ -137,7 +138,10 @@ int ref_update(struct repo *repo, const char *name, const struct oid *from, cons
         return r;
     _cleanup_free_ char *direct = follow(h, name);
     struct ref_change c = {attempt_update, direct, from, to, why};
-    return change_ref(h, &c, reterr);
+    ref_mark_set(repo, direct, to);
+    r = change_ref(h, &c, reterr);
+    ref_mark_clear(repo, direct);
+    return r;
 }
 
 int ref_delete(struct repo *repo, const char *name, const struct oid *from, struct diag *reterr)

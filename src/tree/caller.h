@@ -10,8 +10,9 @@ struct caller {
     mode_t umask;
 };
 
-/* The caller of the request that this thread is answering. Ops that change something are given theirs;
- * this is for the few reads that depend on who asks (an outcome is read by the user whose it is). */
+/* The caller of the request that this thread is answering. Ops that change something are given
+ * theirs; this is for the few reads that depend on who asks (an outcome is read by the user whose
+ * it is). */
 struct caller caller_current(void);
 /* Set by the FUSE front before it calls an op. */
 void caller_set_current(const struct caller *who);

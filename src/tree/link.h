@@ -4,8 +4,8 @@
 
 #include "tree/node.h"
 
-/* A link to `target` (taken), as of this lookup: names of links are never kept by the kernel, so a new
- * lookup makes a new node with the new target. `mtime`: real ns. */
+/* A link to `target` (taken), as of this lookup: names of links are never kept by the kernel, so a
+ * new lookup makes a new node with the new target. `mtime`: real ns. */
 struct node *link_node_new(struct node_table *table, uint64_t ino, char *target, int64_t mtime);
 
 #endif

@@ -11,7 +11,8 @@ struct menu_item {
     bool hidden; /* found by name, not listed */
     /* Is it there now? NULL: always. */
     bool (*there)(void *ctx);
-    /* The node behind the name, referenced. `dir` is the menu's node, `ino` node_ino(dir->ino, name). */
+    /* The node behind the name, referenced. `dir` is the menu's node, `ino` node_ino(dir->ino,
+     * name). */
     int (*open)(void *ctx, struct node *dir, uint64_t ino, struct node **ret);
 };
 
@@ -26,9 +27,10 @@ struct menu {
     void (*free_ctx)(void *ctx);
 };
 
-/* The node of (menu, key): found again as long as it lives. `ctx` belongs to a new node; when the node
- * was there already, free_ctx(ctx) is called at once. `parent` is referenced while it lives (NULL: none).
- * Lookups in a menu run in slow threads: items may generate. The reference is yours. */
+/* The node of (menu, key): found again as long as it lives. `ctx` belongs to a new node; when the
+ * node was there already, free_ctx(ctx) is called at once. `parent` is referenced while it lives
+ * (NULL: none). Lookups in a menu run in slow threads: items may generate. The reference is yours.
+ */
 struct node *menu_node_get(struct node_table *table, const struct menu *menu, const char *key,
                            uint64_t ino, void *ctx, struct node *parent);
 /* The ctx of a menu's node. */

@@ -1,30 +1,33 @@
-/* A node: one file, directory or symlink of the mount, whatever stands behind it. Views and the staging
- * area implement `node_ops`; the FUSE front calls them. Nodes know neither Git nor FUSE.
+/* A node: one file, directory or symlink of the mount, whatever stands behind it. Views and the
+ * staging area implement `node_ops`; the FUSE front calls them. Nodes know neither Git nor FUSE.
  *
  * Identity. Several kinds of id meet here; each has one owner:
- *   - key: bytes that say what a node is, within its `node_ops` (a directory: parent and name; a file
- *     of a revision: object id, kind, revision). node_intern() gives one node for one key at a time.
- *   - node id: what the kernel calls a node. A number that counts up and is never reused while mounted.
- *     It lives from the first reply that names the node until the kernel has forgotten it (table.h).
- *   - inode number (st_ino): 64-bit hash of what the node is, so it is the same again after the kernel
- *     has forgotten the node and asks anew. Directories have one for each path.
+ *   - key: bytes that say what a node is, within its `node_ops` (a directory: parent and name; a
+ * file of a revision: object id, kind, revision). node_intern() gives one node for one key at a
+ * time.
+ *   - node id: what the kernel calls a node. A number that counts up and is never reused while
+ * mounted. It lives from the first reply that names the node until the kernel has forgotten it
+ * (table.h).
+ *   - inode number (st_ino): 64-bit hash of what the node is, so it is the same again after the
+ * kernel has forgotten the node and asks anew. Directories have one for each path.
  *   - Git object ids stay inside the implementations. File handles do not exist: there is no open.
  *
- * Lifetime. A node is counted: node_ref/node_unref. The kernel's lookups hold one reference while there
- * are any; a child holds its `parent`. At zero the node leaves the table and ops->free runs.
+ * Lifetime. A node is counted: node_ref/node_unref. The kernel's lookups hold one reference while
+ * there are any; a child holds its `parent`. At zero the node leaves the table and ops->free runs.
  *
- * Caching. The kernel may keep names (`entry`) and attributes with pages (`attr`) for ever or not at
- * all; nothing in between, because a time-out in between shows stale content for that long. Which,
- * is a property of the kind of node: NODE_ENTRY_FOREVER, NODE_ATTR_FOREVER in ops->flags.
- *   - immutable: both.  - a generated file: a new node for each version (same inode number), attributes
- *   for ever, entry never.  - a moving symlink, a changing directory, a growing log: neither.
+ * Caching. The kernel may keep names (`entry`) and attributes with pages (`attr`) for ever or not
+ * at all; nothing in between, because a time-out in between shows stale content for that long.
+ * Which, is a property of the kind of node: NODE_ENTRY_FOREVER, NODE_ATTR_FOREVER in ops->flags.
+ *   - immutable: both.  - a generated file: a new node for each version (same inode number),
+ * attributes for ever, entry never.  - a moving symlink, a changing directory, a growing log:
+ * neither.
  *   - a control file: neither, size 0.  - staging: see stage/.
  * A directory whose list changes must give a new, larger mtime with each change: the kernel keeps
  * listings by mtime.
  *
- * Threads. Every op may be called by several threads at once. An op must not block on another request
- * of the kernel, unless its ops have NODE_SLOW (those run in threads apart, so that readers never wait
- * for them).
+ * Threads. Every op may be called by several threads at once. An op must not block on another
+ * request of the kernel, unless its ops have NODE_SLOW (those run in threads apart, so that readers
+ * never wait for them).
  *
  * Errors are -errno and reach the calling process as they are.
  *
@@ -46,14 +49,15 @@ struct node;
 enum node_flags {
     NODE_ENTRY_FOREVER = 1 << 0, /* the kernel may keep the name of such a node for ever */
     NODE_ATTR_FOREVER = 1 << 1,  /* …its attributes and content */
-    NODE_SLOW = 1 << 2,          /* lookup, readdir and write may take long: never in a reader's thread */
+    NODE_SLOW = 1 << 2, /* lookup, readdir and write may take long: never in a reader's thread */
 };
 
 /* What node_ops.readdir hands its entries to. */
 struct dir_sink {
     /* One entry. `type` is S_IFREG, S_IFDIR, S_IFLNK …; `cookie` > 0 continues behind this entry.
      * `plus`: the attributes may be asked for right away (by a lookup of the name); false for names
-     * whose lookup is dear. Returns non-zero when the reply is full: this entry was not taken, stop. */
+     * whose lookup is dear. Returns non-zero when the reply is full: this entry was not taken,
+     * stop. */
     int (*add)(struct dir_sink *sink, const char *name, mode_t type, uint64_t ino, uint64_t cookie,
                bool plus);
 };
@@ -82,21 +86,21 @@ struct node_ops {
     const char *kind; /* for traces: "revision-dir", "control" … */
     unsigned flags;   /* enum node_flags */
 
-    /* Fills `st`: st_mode with type, st_size, st_mtim (used for all three times unless st_atim, st_ctim
-     * are set), st_nlink. st_uid and st_gid come preset to the mount's owner, st_ino to node->ino,
-     * st_nlink to 1. Never NULL. */
+    /* Fills `st`: st_mode with type, st_size, st_mtim (used for all three times unless st_atim,
+     * st_ctim are set), st_nlink. st_uid and st_gid come preset to the mount's owner, st_ino to
+     * node->ino, st_nlink to 1. Never NULL. */
     int (*getattr)(struct node *node, struct stat *st);
     /* The child of that name, referenced; -ENOENT. Directories only (NULL: -ENOTDIR). */
     int (*lookup)(struct node *dir, const char *name, struct node **ret);
-    /* Hands the entries behind `cookie` (0: from the start) to the sink, without "." and "..". Cookies
-     * stay valid while the directory changes. Returns 0 also when the sink was full. */
+    /* Hands the entries behind `cookie` (0: from the start) to the sink, without "." and "..".
+     * Cookies stay valid while the directory changes. Returns 0 also when the sink was full. */
     int (*readdir)(struct node *dir, uint64_t cookie, struct dir_sink *sink);
     /* The target as a string that the caller frees. Symlinks only (NULL: -EINVAL). */
     int (*readlink)(struct node *node, char **ret);
     /* Up to `size` bytes at `off`; the number of bytes, short only at the end (NULL: -EINVAL). */
     ssize_t (*read)(struct node *node, void *buf, size_t size, off_t off);
-    /* Extended attributes: value of `name` as a string that the caller frees (-ENODATA); the names that
-     * there are, as a static NULL-ended array. NULL: there are none. */
+    /* Extended attributes: value of `name` as a string that the caller frees (-ENODATA); the names
+     * that there are, as a static NULL-ended array. NULL: there are none. */
     int (*getxattr)(struct node *node, const char *name, char **ret);
     const char *const *xattrs;
 
@@ -104,8 +108,8 @@ struct node_ops {
     ssize_t (*write)(struct node *node, const struct caller *who, const void *buf, size_t size,
                      off_t off);
     int (*setattr)(struct node *node, const struct caller *who, const struct set_attrs *set);
-    /* New regular file, directory, symlink in `dir`; the new node, referenced. -EEXIST … `mode` has the
-     * umask applied. create() gets S_IFREG only; other kinds are refused before. */
+    /* New regular file, directory, symlink in `dir`; the new node, referenced. -EEXIST … `mode` has
+     * the umask applied. create() gets S_IFREG only; other kinds are refused before. */
     int (*create)(struct node *dir, const struct caller *who, const char *name, mode_t mode,
                   struct node **ret);
     int (*mkdir)(struct node *dir, const struct caller *who, const char *name, mode_t mode,
@@ -114,12 +118,12 @@ struct node_ops {
                    struct node **ret);
     int (*unlink)(struct node *dir, const struct caller *who, const char *name);
     int (*rmdir)(struct node *dir, const struct caller *who, const char *name);
-    /* Called with the ops of the old directory; `flags` as renameat2(2). -EXDEV when the two directories
-     * do not belong together. */
+    /* Called with the ops of the old directory; `flags` as renameat2(2). -EXDEV when the two
+     * directories do not belong together. */
     int (*rename)(struct node *dir, const struct caller *who, const char *name, struct node *to_dir,
                   const char *to_name, unsigned flags);
-    /* Makes content (and, for `full`, metadata) of a file, or the entries of a directory, durable. NULL:
-     * there is nothing to be made durable, 0. */
+    /* Makes content (and, for `full`, metadata) of a file, or the entries of a directory, durable.
+     * NULL: there is nothing to be made durable, 0. */
     int (*fsync)(struct node *node, bool full);
     int (*fallocate)(struct node *node, int mode, off_t off, off_t len); /* NULL: -EOPNOTSUPP */
     /* NULL: the mount's own (zeros). */
@@ -145,13 +149,14 @@ struct node {
     void *key;
 };
 
-/* A node of `size` bytes (the implementation's struct, zeroed behind the head) that no key leads to;
- * one reference is yours. `ino` as said above. */
+/* A node of `size` bytes (the implementation's struct, zeroed behind the head) that no key leads
+ * to; one reference is yours. `ino` as said above. */
 void *node_new(struct node_table *table, const struct node_ops *ops, size_t size, uint64_t ino);
 
 /* The node with this key, referenced: the one that is there, or a new one of `size` bytes on which
- * init(node, arg) has been called. That happens under the table's lock: it only sets fields, among them
- * node->parent, on which the table then takes a reference. The key is ops, then `len` bytes. */
+ * init(node, arg) has been called. That happens under the table's lock: it only sets fields, among
+ * them node->parent, on which the table then takes a reference. The key is ops, then `len` bytes.
+ */
 void *node_intern(struct node_table *table, const struct node_ops *ops, size_t size,
                   const void *key, size_t len, uint64_t ino,
                   void (*init)(struct node *node, const void *arg), const void *arg);

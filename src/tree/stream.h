@@ -1,6 +1,6 @@
-/* A growing log: lines are appended, readers follow with `tail -f`. Kept in a file of the daemon's own,
- * so it outlives a restart; when the file has become large, it starts again and the one before is kept
- * beside it with the suffix ".1". */
+/* A growing log: lines are appended, readers follow with `tail -f`. Kept in a file of the daemon's
+ * own, so it outlives a restart; when the file has become large, it starts again and the one before
+ * is kept beside it with the suffix ".1". */
 #ifndef ONWARD_TREE_STREAM_H
 #define ONWARD_TREE_STREAM_H
 

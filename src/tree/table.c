@@ -8,8 +8,8 @@
 #include "base/map.h"
 #include "base/metric.h"
 
-/* Two chained hash tables over the same nodes, both doubled when full. One lock guards both, all counts
- * and all keys: every operation is a few dozen instructions. */
+/* Two chained hash tables over the same nodes, both doubled when full. One lock guards both, all
+ * counts and all keys: every operation is a few dozen instructions. */
 struct chains {
     struct node **slot;
     size_t n, nslots; /* nslots: a power of two */
@@ -179,7 +179,8 @@ void *node_intern(struct node_table *table, const struct node_ops *ops, size_t s
     return n;
 }
 
-struct node *node_find(struct node_table *t, const struct node_ops *ops, const void *key, size_t len)
+struct node *node_find(struct node_table *t, const struct node_ops *ops, const void *key,
+                       size_t len)
 {
     pthread_mutex_lock(&t->lock);
     struct node *n = find(t, ops, key, len);

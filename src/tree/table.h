@@ -1,29 +1,31 @@
-/* The node table: gives node ids to nodes that the kernel is told of, finds them again, and counts the
- * kernel's lookups. One for a mount. Ids count up and are never reused. */
+/* The node table: gives node ids to nodes that the kernel is told of, finds them again, and counts
+ * the kernel's lookups. One for a mount. Ids count up and are never reused. */
 #ifndef ONWARD_TREE_TABLE_H
 #define ONWARD_TREE_TABLE_H
 
 #include "tree/node.h"
 
 struct node_table *node_table_new(void);
-/* All nodes must have been unreferenced by those who hold them, except the kernel's lookups, which are
- * dropped here. */
+/* All nodes must have been unreferenced by those who hold them, except the kernel's lookups, which
+ * are dropped here. */
 void node_table_free(struct node_table *t);
 
 /* Tells the table that the root (id 1) is `root`; takes a reference. */
 void node_table_set_root(struct node_table *t, struct node *root);
 /* Counts one lookup by the kernel; returns the node's id. */
 uint64_t node_table_lookup(struct node_table *t, struct node *node);
-/* Takes n lookups back; at zero the kernel's reference is dropped and the id is dead. An unknown id is
- * ignored. */
+/* Takes n lookups back; at zero the kernel's reference is dropped and the id is dead. An unknown id
+ * is ignored. */
 void node_table_forget(struct node_table *t, uint64_t id, uint64_t n);
 /* The node with that id, referenced; NULL if the kernel has forgotten it. */
 struct node *node_table_get(struct node_table *t, uint64_t id);
 
-/* For renames: gives an interned node another key (its old one is free afterwards). A node that held
- * the new key loses it and is found by no key any more. `len` 0: the node loses its key (unlinked). */
+/* For renames: gives an interned node another key (its old one is free afterwards). A node that
+ * held the new key loses it and is found by no key any more. `len` 0: the node loses its key
+ * (unlinked). */
 void node_rekey(struct node *node, const void *key, size_t len);
 /* The node that holds this key now, referenced, or NULL. */
-struct node *node_find(struct node_table *t, const struct node_ops *ops, const void *key, size_t len);
+struct node *node_find(struct node_table *t, const struct node_ops *ops, const void *key,
+                       size_t len);
 
 #endif

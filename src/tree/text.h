@@ -1,6 +1,6 @@
-/* A generated file: text that was made when the name was looked up and never changes afterwards. Each
- * version is a node of its own (same inode number), so a reader sees one version whole, however long it
- * reads; the next lookup of the name makes the next version. */
+/* A generated file: text that was made when the name was looked up and never changes afterwards.
+ * Each version is a node of its own (same inode number), so a reader sees one version whole,
+ * however long it reads; the next lookup of the name makes the next version. */
 #ifndef ONWARD_TREE_TEXT_H
 #define ONWARD_TREE_TEXT_H
 

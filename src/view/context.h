@@ -49,8 +49,8 @@ struct node *generations_node(struct view *v, struct node *parent, const char *s
 struct node *commits_node(struct view *v, uint64_t ino);
 struct node *onward_node(struct view *v, uint64_t ino);
 
-/* `up` + "revisions/<id>" [+ "/<source>"], a string of its own: the target of a link. `source` may be
- * NULL or "." (the root). */
+/* `up` + "revisions/<id>" [+ "/<source>"], a string of its own: the target of a link. `source` may
+ * be NULL or "." (the root). */
 char *view_target(const char *up, const struct oid *revision, const char *source);
 
 /* A directory whose names are computed as a list: revisions that are not fixed by a menu. */

@@ -8,8 +8,8 @@
 #include "tree/control.h"
 #include "view/context.h"
 
-/* .onward/: the daemon's own files. Found by name, not listed in the root, so that walks over the mount
- * do not enter it. */
+/* .onward/: the daemon's own files. Found by name, not listed in the root, so that walks over the
+ * mount do not enter it. */
 
 static int64_t onward_mtime(void *ctx)
 {
@@ -69,11 +69,12 @@ static int on_command(void *ctx, const struct caller *who, const char *line)
     _cleanup_(diag_done) struct diag why = {0};
     _cleanup_free_ char *uid = xasprintf("%u", who->uid);
     int r = v->config.command(v->config.ctx, who, line, &why);
-    char *outcome = r < 0 ? xasprintf("%s: %s\n", line, diag_text(&why, r))
-                          : xasprintf("%s: done\n", line);
+    char *outcome =
+        r < 0 ? xasprintf("%s: %s\n", line, diag_text(&why, r)) : xasprintf("%s: done\n", line);
 
     if (r < 0)
-        log_warn("command-failed", "uid=%s line=\"%s\" reason=\"%s\"", uid, line, diag_text(&why, r));
+        log_warn("command-failed", "uid=%s line=\"%s\" reason=\"%s\"", uid, line,
+                 diag_text(&why, r));
     pthread_mutex_lock(&v->lock);
     free(map_put(&v->outcomes, uid, outcome));
     pthread_mutex_unlock(&v->lock);

@@ -5,8 +5,8 @@
 #include "base/clock.h"
 #include "view/context.h"
 
-/* branches/ and tags/: names with slashes nest. branches/ joins two namespaces, refs/heads/<name> and
- * refs/remotes/<remote>/<name>; where both have a name, the local branch is shown. */
+/* branches/ and tags/: names with slashes nest. branches/ joins two namespaces, refs/heads/<name>
+ * and refs/remotes/<remote>/<name>; where both have a name, the local branch is shown. */
 
 struct ref_space {
     const char *kind;

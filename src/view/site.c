@@ -6,8 +6,8 @@
 #include "repo/diff.h"
 #include "view/context.h"
 
-/* sites/<site>/ and its migrating/: what the fleet on the board says of one site. Every lookup reads the
- * newest fleet, so links and texts are never older than the last decision. */
+/* sites/<site>/ and its migrating/: what the fleet on the board says of one site. Every lookup
+ * reads the newest fleet, so links and texts are never older than the last decision. */
 
 #define DIFF_MOST (64u << 20) /* bytes of a patch that is shown */
 
@@ -51,8 +51,11 @@ enum which { DESIRED, DEPLOYED, PREVIOUS, FROM, TO };
 static struct oid revision_of(const struct site_status *s, enum which which)
 {
     const struct oid *all[] = {
-        [DESIRED] = &s->desired, [DEPLOYED] = &s->deployed, [PREVIOUS] = &s->previous,
-        [FROM] = &s->from,       [TO] = &s->to,
+        [DESIRED] = &s->desired,
+        [DEPLOYED] = &s->deployed,
+        [PREVIOUS] = &s->previous,
+        [FROM] = &s->from,
+        [TO] = &s->to,
     };
 
     return *all[which];

@@ -7,9 +7,10 @@
 
 /* The tree of one revision: directories, files, symlinks and submodules that never change.
  *
- * A directory has one node for each path (key: its parent and its name). Files and symlinks are keyed by
- * what they are, (object, kind, revision), so that equal files of a revision are one inode and are
- * cached once; the revision is in the key because mtime and `user.git.revision` come from it. */
+ * A directory has one node for each path (key: its parent and its name). Files and symlinks are
+ * keyed by what they are, (object, kind, revision), so that equal files of a revision are one inode
+ * and are cached once; the revision is in the key because mtime and `user.git.revision` come from
+ * it. */
 
 struct snap_dir {
     struct node node;
@@ -29,7 +30,8 @@ struct snap_file {
 
 static const char *const snap_xattrs[] = {"user.git.revision", "user.git.oid", NULL};
 
-static int get_xattr(const char *name, const struct oid *revision, const struct oid *oid, char **ret)
+static int get_xattr(const char *name, const struct oid *revision, const struct oid *oid,
+                     char **ret)
 {
     char hex[OID_HEX + 1];
 

@@ -1,4 +1,5 @@
-/* The read-only namespaces of the mount, as nodes: one file of this folder for each visible directory.
+/* The read-only namespaces of the mount, as nodes: one file of this folder for each visible
+ * directory.
  *
  *   root.c        README fleet head, and the doors to the rest
  *   revisions.c   revisions/: every revision by id, expressions as symlinks
@@ -8,8 +9,9 @@
  *   commits.c     commits/<id>/: about a revision
  *   onward_dir.c  .onward/
  *
- * Views read: Git through repo/, the fleet from its board, the ledger. They decide nothing, and write
- * nothing but what `.onward/ctl` hands to its callback. They know no FUSE and can be tested as nodes. */
+ * Views read: Git through repo/, the fleet from its board, the ledger. They decide nothing, and
+ * write nothing but what `.onward/ctl` hands to its callback. They know no FUSE and can be tested
+ * as nodes. */
 #ifndef ONWARD_VIEW_VIEW_H
 #define ONWARD_VIEW_VIEW_H
 
