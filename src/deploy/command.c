@@ -61,12 +61,15 @@ static int set_actions(posix_spawn_file_actions_t *actions, const struct command
 {
     int e;
 
-    if ((e = posix_spawn_file_actions_addchdir_np(actions, c->cwd)) ||
-        (e = posix_spawn_file_actions_adddup2(actions, in, STDIN_FILENO)) ||
+    if ((e = posix_spawn_file_actions_adddup2(actions, in, STDIN_FILENO)) ||
         (e = posix_spawn_file_actions_adddup2(actions, out, STDOUT_FILENO)) ||
         (e = posix_spawn_file_actions_adddup2(actions, out, STDERR_FILENO)))
         return e;
-    return posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+    /* Close before the change of directory: that one goes through the mount, and if the daemon were
+     * killed meanwhile, a copy of its FUSE descriptor would keep the dead mount waiting for ever. */
+    if ((e = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1)))
+        return e;
+    return posix_spawn_file_actions_addchdir_np(actions, c->cwd);
 }
 
 /* A positive errno, 0 on success. */
