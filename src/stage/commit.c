@@ -304,26 +304,34 @@ int commit_workspace(struct workspace *ws, const struct caller *who, const char 
     return r;
 }
 
-int commit_recover(struct workspace *ws, struct diag *reterr)
+/* The mainline has the announced revision, or it has it not. */
+static int resolve(struct workspace *ws)
 {
     struct oid revision = ws->state.next_base;
     char hex[OID_HEX + 1];
-
-    if (oid_is_zero(&revision))
-        return 0;
     int r = has_landed(ws, &revision);
+
     if (r == 1) {
         log_info("commit-finished", "workspace=%s revision=%s", ws->name, oid_hex(&revision, hex));
         workspace_finish_move(ws);
         record(ws, 0, &revision, NULL);
         return 0;
     }
-    if (r == 0 || r == -ENOENT) {
-        log_info("commit-undone", "workspace=%s revision=%s", ws->name, oid_hex(&revision, hex));
-        r = workspace_cancel_move(ws);
-    }
-    return r < 0 ? diag_fail(reterr, r, "cannot resolve an interrupted commit: %s", strerror(-r))
-                 : 0;
+    /* -ENOENT: the revision itself is gone, so it cannot have been on the mainline. */
+    if (r < 0 && r != -ENOENT)
+        return r;
+    log_info("commit-undone", "workspace=%s revision=%s", ws->name, oid_hex(&revision, hex));
+    return workspace_cancel_move(ws);
+}
+
+int commit_recover(struct workspace *ws, struct diag *reterr)
+{
+    int r = oid_is_zero(&ws->state.next_base) ? 0 : resolve(ws);
+
+    if (r < 0)
+        return diag_fail(reterr, r, "cannot resolve an interrupted commit: %s", strerror(-r));
+    workspace_tidy(ws);
+    return 0;
 }
 
 int commit_check(struct workspace *ws, struct findings *ret, struct diag *reterr)

@@ -182,20 +182,12 @@ static int open_owner(void *ctx, struct node *dir, uint64_t ino, struct node **r
     return text_node(ws, ino, &text, ret);
 }
 
-static void get_base(struct workspace *ws, struct oid *base, int64_t *mtime)
-{
-    workspace_lock_read(ws);
-    *base = ws->state.base;
-    *mtime = ws->state.base_mtime;
-    workspace_unlock_read(ws);
-}
-
 static bool there_base(void *ctx)
 {
     struct oid base;
     int64_t mtime;
 
-    get_base(ctx, &base, &mtime);
+    workspace_base(ctx, &base, &mtime);
     return !oid_is_zero(&base);
 }
 
@@ -206,7 +198,7 @@ static int open_base(void *ctx, struct node *dir, uint64_t ino, struct node **re
     struct oid base;
     int64_t mtime;
 
-    get_base(ws, &base, &mtime);
+    workspace_base(ws, &base, &mtime);
     *ret = link_node_new(ws->env->config->table, ino,
                          xasprintf("../../../revisions/%s", oid_hex(&base, hex)), mtime);
     return 0;
@@ -239,11 +231,14 @@ static int open_control(struct workspace *ws, struct node *dir, uint64_t ino,
                         int (*command)(void *, const struct caller *, const char *),
                         struct node **ret)
 {
+    struct oid base;
+    int64_t mtime;
+    workspace_base(ws, &base, &mtime);
     struct control_config config = {
         .mode = 0200,
         .uid = ws->state.uid,
         .gid = ws->state.gid,
-        .mtime = ws->state.base_mtime,
+        .mtime = mtime,
         .command = command,
         .ctx = ws,
         .holder = dir->parent,
@@ -283,7 +278,7 @@ static int64_t menu_mtime(void *ctx)
     struct oid base;
     int64_t mtime;
 
-    get_base(ctx, &base, &mtime);
+    workspace_base(ctx, &base, &mtime);
     return mtime;
 }
 

@@ -32,11 +32,14 @@ static int message_getattr(struct node *node, struct stat *st)
 {
     struct workspace *ws = ws_of(node);
     struct stat own;
+    struct oid base;
+    int64_t mtime;
 
+    workspace_base(ws, &base, &mtime);
     st->st_mode = S_IFREG | 0600;
     st->st_uid = ws->state.uid;
     st->st_gid = ws->state.gid;
-    st->st_mtim = clock_timespec(ws->state.base_mtime);
+    st->st_mtim = clock_timespec(mtime);
     if (fstatat(ws->dir, "message", &own, AT_SYMLINK_NOFOLLOW) == 0) {
         st->st_size = own.st_size;
         st->st_mtim = own.st_mtim;

@@ -220,6 +220,17 @@ int overlay_upper_names(struct overlay *o, int fd, struct overlay_names *ret)
     return 0;
 }
 
+int overlay_go(int *fd, const char *name)
+{
+    int next = openat(*fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (next < 0)
+        return -errno;
+    close(*fd);
+    *fd = next;
+    return 0;
+}
+
 /* Moves an upper's entry into the listing, with the inode number that a lookup will give: the
  * attribute that may hold it is only read where it can be, for directories and what hides an entry
  * of the base. */

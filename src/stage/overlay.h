@@ -79,6 +79,10 @@ struct overlay_names {
 void overlay_names_done(struct overlay_names *names);
 int overlay_upper_names(struct overlay *o, int fd, struct overlay_names *ret);
 
+/* Moves an open directory of the upper to `name` in it, or to "..": so a walk of any depth needs
+ * one descriptor. Unchanged when it fails. */
+int overlay_go(int *fd, const char *name);
+
 /* 0 if the filesystem at `dirfd` can hold uppers: extended attributes of users, exchanging renames,
  * FIFOs. Else -EOPNOTSUPP with a reason. */
 int overlay_probe(int dirfd, struct diag *reterr);

@@ -43,17 +43,6 @@ static int fail(struct snapshot *s, int r, const char *name)
     return diag_prefix(s->reterr, r, "%s", buf_str(&path));
 }
 
-static int go_to(struct snapshot *s, const char *name)
-{
-    int fd = openat(s->at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-    if (fd < 0)
-        return -errno;
-    close(s->at);
-    s->at = fd;
-    return 0;
-}
-
 static int write_file(struct snapshot *s, const char *name, struct tree_entry *ret)
 {
     struct stat st;
@@ -67,8 +56,9 @@ static int write_file(struct snapshot *s, const char *name, struct tree_entry *r
 
 static int write_link(struct snapshot *s, const char *name, struct tree_entry *ret)
 {
-    char target[PATH_MAX];
-    ssize_t len = readlinkat(s->at, name, target, sizeof(target));
+    /* Not on the stack: this is inlined into a recursion. */
+    _cleanup_free_ char *target = xmalloc(PATH_MAX);
+    ssize_t len = readlinkat(s->at, name, target, PATH_MAX);
 
     if (len < 0)
         return -errno;
@@ -89,7 +79,7 @@ static int write_below(struct snapshot *s, const char *name, struct tree_entry *
         return -ENAMETOOLONG;
     int r = overlay_find(&s->ws->overlay, &here, name, &e);
     if (r == 0)
-        r = go_to(s, name);
+        r = overlay_go(&s->at, name);
     if (r < 0)
         return r;
     buf_addf(&s->path, "%s/", name);
@@ -100,7 +90,7 @@ static int write_below(struct snapshot *s, const char *name, struct tree_entry *
     s->depth--;
     s->path.len = len;
     s->path.data[len] = 0;
-    return r < 0 ? r : go_to(s, "..");
+    return r < 0 ? r : overlay_go(&s->at, "..");
 }
 
 /* Adds what the upper has under a name; nothing if that is an empty directory. */

@@ -96,6 +96,14 @@ int workspace_may_change(const struct workspace *ws, const struct caller *who)
     return who->uid == 0 || who->uid == ws->state.uid ? 0 : -EACCES;
 }
 
+void workspace_base(struct workspace *ws, struct oid *ret, int64_t *ret_mtime)
+{
+    workspace_lock_read(ws);
+    *ret = ws->state.base;
+    *ret_mtime = ws->state.base_mtime;
+    workspace_unlock_read(ws);
+}
+
 /* Locks */
 
 void workspace_lock_read(struct workspace *ws)
@@ -385,7 +393,8 @@ int workspace_prepare_move(struct workspace *ws, const struct oid *base,
     if (r < 0)
         return diag_fail(reterr, r, "cannot prepare the workspace for its new base: %s",
                          strerror(-r));
-    ws->state = next;
+    ws->state.next_base = next.next_base;
+    ws->state.next_mtime = next.next_mtime;
     return 0;
 }
 
@@ -400,7 +409,7 @@ int workspace_cancel_move(struct workspace *ws)
     int r = workspace_state_save(ws->dir, &next);
     if (r < 0)
         return r;
-    ws->state = next;
+    ws->state.next_base = next.next_base;
     io_remove_tree(ws->dir, upper);
     return 0;
 }
@@ -433,6 +442,18 @@ void workspace_finish_move(struct workspace *ws)
         io_remove_tree(ws->dir, old);
 }
 
+void workspace_tidy(struct workspace *ws)
+{
+    _cleanup_free_ char *current = upper_name(ws->state.upper);
+    _cleanup_(overlay_names_done) struct overlay_names names = {0};
+
+    if (overlay_upper_names(&ws->overlay, ws->dir, &names) < 0)
+        return;
+    vec_foreach (n, &names)
+        if (!strncmp(n->name, "upper.", 6) && strcmp(n->name, current))
+            io_remove_tree(ws->dir, n->name);
+}
+
 /* Ending */
 
 int workspace_end(struct workspace *ws, int (*only_if)(struct workspace *ws))
@@ -463,23 +484,39 @@ int workspace_end(struct workspace *ws, int (*only_if)(struct workspace *ws))
 
 /* Room */
 
-static int count_bytes(struct overlay *o, int fd, int64_t *sum)
+/* Adds the sizes of all files in and below the directory `*fd`, which moves but comes back. */
+static int count_bytes(struct overlay *o, int *fd, int64_t *sum)
 {
     _cleanup_(overlay_names_done) struct overlay_names names = {0};
-    int r = overlay_upper_names(o, fd, &names);
+    int r = overlay_upper_names(o, *fd, &names);
 
     for (size_t i = 0; i < names.n && r == 0; i++) {
         const struct overlay_name *n = &names.v[i];
         struct stat st;
         if (S_ISDIR(n->type)) {
-            _cleanup_close_ int sub = open_dir(fd, n->name);
-            r = sub < 0 ? sub : count_bytes(o, sub, sum);
-        } else if (fstatat(fd, n->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+            r = overlay_go(fd, n->name);
+            if (r == 0)
+                r = count_bytes(o, fd, sum);
+            if (r == 0)
+                r = overlay_go(fd, "..");
+        } else if (fstatat(*fd, n->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
             r = -errno;
         } else {
             *sum += st.st_size;
         }
     }
+    return r;
+}
+
+/* The first to ask counts; whoever changes something meanwhile is off by that. */
+static int count_used(struct workspace *ws)
+{
+    int64_t sum = 0, unknown = -1;
+    _cleanup_close_ int fd = fcntl(ws->upper, F_DUPFD_CLOEXEC, 0);
+    int r = fd < 0 ? -errno : count_bytes(&ws->overlay, &fd, &sum);
+
+    if (r == 0)
+        atomic_compare_exchange_strong(&ws->used, &unknown, sum);
     return r;
 }
 
@@ -489,13 +526,9 @@ int workspace_take_room(struct workspace *ws, int64_t bytes)
 
     if (most == 0)
         return 0;
-    if (ws->used < 0) {
-        int64_t sum = 0, unknown = -1;
-        int r = count_bytes(&ws->overlay, ws->upper, &sum);
-        if (r < 0)
-            return r;
-        atomic_compare_exchange_strong(&ws->used, &unknown, sum);
-    }
+    int r = ws->used < 0 ? count_used(ws) : 0;
+    if (r < 0)
+        return r;
     if (bytes > 0 && ws->used + bytes > most)
         return -EDQUOT;
     ws->used += bytes;

@@ -105,6 +105,9 @@ DEFINE_CLEANUP(struct workspace *, workspace_unref)
 /* May this user change the workspace? 0 or -EACCES. */
 int workspace_may_change(const struct workspace *ws, const struct caller *who);
 
+/* The base now and its time, for those who hold no lock. */
+void workspace_base(struct workspace *ws, struct oid *ret, int64_t *ret_mtime);
+
 /* Reading nodes and uppers. */
 void workspace_lock_read(struct workspace *ws);
 void workspace_unlock_read(struct workspace *ws);
@@ -134,6 +137,9 @@ int workspace_cancel_move(struct workspace *ws);
 /* The workspace is on the announced base, clean. Never fails for the caller: when it cannot be
  * recorded, the next opening finds out again. Frozen. */
 void workspace_finish_move(struct workspace *ws);
+
+/* Removes uppers that a crash has left behind. Not while a move is announced. */
+void workspace_tidy(struct workspace *ws);
 
 /* Removes the workspace from the disk; its nodes answer -ESTALE from now on. -ESTALE if it has
  * ended already. The caller holds no lock. `only_if`, unless NULL, is asked while nothing can

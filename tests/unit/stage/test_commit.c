@@ -369,6 +369,7 @@ static void crash_while_preparing(void **state)
              " && mkdir state/workspaces/.new-x state/workspaces/.old-y");
     fixture_open(f);
     fx_assert_content(f, "ws/.onward/changes", "M greeting\n");
+    assert_int_equal(test_status(f->dir, "test -e state/workspaces/ws/upper.2"), 1);
     assert_int_equal(test_status(f->dir, "ls -d state/workspaces/.new-x"), 2);
     assert_int_equal(test_status(f->dir, "ls -d state/workspaces/.old-y"), 2);
     assert_int_equal(fx_commit(f, "ws", &me, "hi"), 0);
