@@ -121,10 +121,6 @@ static int merge_entry(struct merge *m, const struct three *e, struct entries *o
         keep(out, o);
     else if (same(b, o))
         keep(out, t);
-    else if (!t && is_dir(o) && !is_dir(b)) /* a file went on both, and a directory came on one */
-        keep(out, o);
-    else if (!o && is_dir(t) && !is_dir(b))
-        keep(out, t);
     else if ((!o || is_dir(o)) && (!t || is_dir(t)) && (is_dir(o) || is_dir(t)))
         return merge_subdirs(m, e, out);
     else if (is_file(b) && is_file(o) && is_file(t))

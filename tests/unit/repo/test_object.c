@@ -160,7 +160,7 @@ static void test_names_that_no_filesystem_may_show_are_hidden(void **state)
     memset(long_name, 'n', 256);
     long_name[256] = 0;
     add_entry(&raw, "100644", long_name, &oid);
-    add_entry(&raw, "104755", "twice", &oid);
+    add_entry(&raw, "104744", "twice", &oid);
     blob_hash("other", 5, &first);
     add_entry(&raw, "40000", "twice", &first);
     long_name[255] = 0;

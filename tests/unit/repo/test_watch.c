@@ -83,7 +83,9 @@ static void test_every_kind_of_change_is_told_within_100_ms(void **state)
     assert_seen(f, "refs/onward/ledger/host", &b,
                 "git -C work update-ref refs/onward/ledger/host main");
     assert_seen(f, "refs/tags/t/u", &gone, "git -C work tag -d t/u");
-    test_run(f->path, "git pack-refs --all --prune; git checkout -q main");
+    test_run(f->path, "git tag top; git pack-refs --all --prune; git checkout -q main");
+    /* Only packed-refs changes: its directory is there for the lock. */
+    assert_seen(f, "refs/tags/top", &gone, "git -C work tag -d top");
     assert_seen(f, "refs/heads/p/q/r/s", &gone, "git -C work update-ref -d refs/heads/p/q/r/s");
     assert_seen(f, "refs/heads/new/in/old", &a, "git -C work branch new/in/old main~");
     assert_seen(f, "HEAD", &a, "git -C work checkout -q new/in/old");
