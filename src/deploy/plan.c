@@ -222,6 +222,7 @@ void plan_make(const struct plan_input *input, struct plan *ret)
 {
     struct planner p = {.in = input, .out = ret};
 
+    assert(input->frozen_kind || !input->readonly);
     *ret = (struct plan){.nviews = input->nsites, .wake_at = INT64_MAX};
     ret->views = xcalloc(input->nsites, sizeof(*ret->views));
     p.running = xcalloc(input->nbackends, sizeof(*p.running));

@@ -11,13 +11,6 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 
-/* How much of a directory is taken. */
-enum reach {
-    REACH_NONE,
-    REACH_PART, /* something below it */
-    REACH_ALL,
-};
-
 void publication_done(struct publication *p)
 {
     buf_done(&p->path);
@@ -31,9 +24,9 @@ static bool holds(const char *dir, const char *path)
     return !strncmp(dir, path, len) && (!path[len] || path[len] == '/');
 }
 
-static enum reach reach_of(const struct publication *p, const char *path)
+static enum publication_reach reach_of(const struct publication *p, const char *path)
 {
-    enum reach reach = REACH_NONE;
+    enum publication_reach reach = REACH_NONE;
 
     for (size_t i = 0; i < p->npaths; i++) {
         if (!strcmp(p->paths[i], ".") || holds(p->paths[i], path))
@@ -62,31 +55,27 @@ static void leave(struct publication *p, size_t before)
 }
 
 /* The limits that hold for each entry. */
-static int admit(struct publication *p, struct diag *reterr)
+static int admit(struct publication *p)
 {
     if (p->halt(p->halt_arg))
-        return diag_fail(reterr, -ECANCELED, "stopped at %s", buf_str(&p->path));
+        return diag_fail(p->reterr, -ECANCELED, "stopped at %s", buf_str(&p->path));
     if (++p->entries > PUBLICATION_ENTRIES_MOST)
-        return diag_fail(reterr, -EINVAL, "more than %d files", PUBLICATION_ENTRIES_MOST);
+        return diag_fail(p->reterr, -EINVAL, "more than %d files", PUBLICATION_ENTRIES_MOST);
     if (p->depth > PUBLICATION_DEPTH_MOST)
-        return diag_fail(reterr, -EINVAL, "directories are nested more than %d deep",
+        return diag_fail(p->reterr, -EINVAL, "directories are nested more than %d deep",
                          PUBLICATION_DEPTH_MOST);
     return 0;
 }
 
-static int fail(const struct publication *p, int err, const char *what, struct diag *reterr)
+static int fail(const struct publication *p, int err, const char *what)
 {
-    return diag_fail(reterr, err, "cannot %s %s: %s", what, buf_str(&p->path), strerror(-err));
+    return diag_fail(p->reterr, err, "cannot %s %s: %s", what, buf_str(&p->path), strerror(-err));
 }
 
-/* What is done with one entry that is taken; 0 to go on. */
-typedef int visit_fn(struct publication *p, const struct tree_entry *e, enum reach reach, int dirfd,
-                     struct diag *reterr);
-
-/* Calls `visit` for the entries of `tree` that are taken; the path names each one meanwhile. Ends
- * with the first that is not 0. `ret_n` counts them. */
-static int each_taken(struct publication *p, const struct tree *tree, enum reach reach, int dirfd,
-                      visit_fn *visit, size_t *ret_n, struct diag *reterr)
+/* Visits the entries of `tree` that are taken; the path names each one meanwhile. Ends with the
+ * first visit that is not 0. `ret_n` counts them. */
+static int each_taken(struct publication *p, const struct tree *tree, enum publication_reach reach,
+                      int dirfd, size_t *ret_n)
 {
     int r = 0;
 
@@ -94,12 +83,12 @@ static int each_taken(struct publication *p, const struct tree *tree, enum reach
     for (size_t i = 0; i < tree->n && r == 0; i++) {
         const struct tree_entry *e = &tree->entries[i];
         size_t before = enter(p, e->name);
-        enum reach below = reach == REACH_ALL ? reach : reach_of(p, buf_str(&p->path));
+        enum publication_reach below = reach == REACH_ALL ? reach : reach_of(p, buf_str(&p->path));
         if (below == REACH_ALL || (below == REACH_PART && e->kind == ENTRY_DIR)) {
             ++*ret_n;
-            r = admit(p, reterr);
+            r = admit(p);
             if (r == 0)
-                r = visit(p, e, below, dirfd, reterr);
+                r = p->visit(p, e, below, dirfd);
         }
         leave(p, before);
     }
@@ -107,25 +96,24 @@ static int each_taken(struct publication *p, const struct tree *tree, enum reach
     return r;
 }
 
-static int load_tree(struct publication *p, const struct oid *oid, struct tree **ret,
-                     struct diag *reterr)
+static int load_tree(struct publication *p, const struct oid *oid, struct tree **ret)
 {
     int r = tree_load(p->repo, oid, ret);
 
-    return r < 0 ? fail(p, r, "read", reterr) : 0;
+    return r < 0 ? fail(p, r, "read") : 0;
 }
 
 /* A link's target as the kernel takes it. */
-static int load_target(struct publication *p, const struct oid *oid, struct blob **ret,
-                       struct diag *reterr)
+static int load_target(struct publication *p, const struct oid *oid, struct blob **ret)
 {
     _cleanup_(blob_unrefp) struct blob *blob = NULL;
     int r = blob_load(p->repo, oid, &blob);
 
     if (r < 0)
-        return fail(p, r, "read", reterr);
+        return fail(p, r, "read");
     if (blob->size == 0 || blob->size >= PATH_MAX || memchr(blob->data, 0, blob->size))
-        return diag_fail(reterr, -EINVAL, "%s is a symlink to what is no path", buf_str(&p->path));
+        return diag_fail(p->reterr, -EINVAL, "%s is a symlink to what is no path",
+                         buf_str(&p->path));
     *ret = TAKE(blob);
     return 0;
 }
@@ -138,82 +126,87 @@ static mode_t mode_of(const struct tree_entry *e)
 /* ---- writing ----------------------------------------------------------------------------------
  */
 
-static int write_file(struct publication *p, const struct tree_entry *e, int dirfd,
-                      struct diag *reterr)
+static int write_file(struct publication *p, const struct tree_entry *e, int dirfd)
 {
     _cleanup_(blob_unrefp) struct blob *blob = NULL;
     int r = blob_load(p->repo, &e->oid, &blob);
 
     if (r < 0)
-        return fail(p, r, "read", reterr);
+        return fail(p, r, "read");
     _cleanup_close_ int fd =
         openat(dirfd, e->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
-        return fail(p, -errno, "write", reterr);
+        return fail(p, -errno, "write");
     r = io_write_full(fd, blob->data, blob->size);
     if (r == 0 && (fchmod(fd, mode_of(e)) < 0 || fsync(fd) < 0))
         r = -errno;
     p->bytes += blob->size;
-    return r < 0 ? fail(p, r, "write", reterr) : 0;
+    return r < 0 ? fail(p, r, "write") : 0;
 }
 
-static int write_link(struct publication *p, const struct tree_entry *e, int dirfd,
-                      struct diag *reterr)
+static int write_link(struct publication *p, const struct tree_entry *e, int dirfd)
 {
     _cleanup_(blob_unrefp) struct blob *target = NULL;
-    int r = load_target(p, &e->oid, &target, reterr);
+    int r = load_target(p, &e->oid, &target);
 
     if (r < 0)
         return r;
-    return symlinkat(target->data, dirfd, e->name) < 0 ? fail(p, -errno, "write", reterr) : 0;
+    return symlinkat(target->data, dirfd, e->name) < 0 ? fail(p, -errno, "write") : 0;
 }
 
-static int write_tree(struct publication *p, const struct oid *oid, enum reach reach, int dirfd,
-                      struct diag *reterr);
+static int write_tree(struct publication *p, const struct oid *oid, enum publication_reach reach,
+                      int dirfd);
 
-static int write_dir(struct publication *p, const struct tree_entry *e, enum reach reach, int dirfd,
-                     struct diag *reterr)
+static int write_dir(struct publication *p, const struct tree_entry *e,
+                     enum publication_reach reach, int dirfd)
 {
     if (mkdirat(dirfd, e->name, 0700) < 0)
-        return fail(p, -errno, "make", reterr);
+        return fail(p, -errno, "make");
     _cleanup_close_ int fd =
         openat(dirfd, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
-        return fail(p, -errno, "open", reterr);
-    int r = e->kind == ENTRY_DIR ? write_tree(p, &e->oid, reach, fd, reterr) : 0;
+        return fail(p, -errno, "open");
+    int r = e->kind == ENTRY_DIR ? write_tree(p, &e->oid, reach, fd) : 0;
     if (r == 0 && (fchmod(fd, mode_of(e)) < 0 || fsync(fd) < 0))
-        r = fail(p, -errno, "write", reterr);
+        r = fail(p, -errno, "write");
     return r;
 }
 
-static int write_entry(struct publication *p, const struct tree_entry *e, enum reach reach,
-                       int dirfd, struct diag *reterr)
+static int write_entry(struct publication *p, const struct tree_entry *e,
+                       enum publication_reach reach, int dirfd)
 {
     switch (e->kind) {
     case ENTRY_FILE:
     case ENTRY_EXEC:
-        return write_file(p, e, dirfd, reterr);
+        return write_file(p, e, dirfd);
     case ENTRY_LINK:
-        return write_link(p, e, dirfd, reterr);
+        return write_link(p, e, dirfd);
     default: /* a submodule is an empty directory, as everywhere */
-        return write_dir(p, e, reach, dirfd, reterr);
+        return write_dir(p, e, reach, dirfd);
     }
 }
 
-static int write_tree(struct publication *p, const struct oid *oid, enum reach reach, int dirfd,
-                      struct diag *reterr)
+static int write_tree(struct publication *p, const struct oid *oid, enum publication_reach reach,
+                      int dirfd)
 {
     _cleanup_(tree_unrefp) struct tree *tree = NULL;
     size_t n = 0;
-    int r = load_tree(p, oid, &tree, reterr);
+    int r = load_tree(p, oid, &tree);
 
-    return r < 0 ? r : each_taken(p, tree, reach, dirfd, write_entry, &n, reterr);
+    return r < 0 ? r : each_taken(p, tree, reach, dirfd, &n);
+}
+
+static void begin(struct publication *p, publication_visit *visit, struct diag *reterr)
+{
+    p->visit = visit;
+    p->reterr = reterr;
+    p->entries = p->bytes = 0;
 }
 
 int publication_write(struct publication *p, int dirfd, struct diag *reterr)
 {
-    p->entries = p->bytes = 0;
-    return write_tree(p, &p->root, reach_of(p, ""), dirfd, reterr);
+    begin(p, write_entry, reterr);
+    return write_tree(p, &p->root, reach_of(p, ""), dirfd);
 }
 
 /* ---- comparing --------------------------------------------------------------------------------
@@ -242,8 +235,7 @@ static int same_bytes(int fd, const struct blob *blob)
     }
 }
 
-static int compare_file(struct publication *p, const struct tree_entry *e, int dirfd,
-                        struct diag *reterr)
+static int compare_file(struct publication *p, const struct tree_entry *e, int dirfd)
 {
     _cleanup_(blob_unrefp) struct blob *blob = NULL;
     _cleanup_close_ int fd = openat(dirfd, e->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -253,18 +245,17 @@ static int compare_file(struct publication *p, const struct tree_entry *e, int d
         return DIFFERENT;
     int r = blob_load(p->repo, &e->oid, &blob);
     if (r < 0)
-        return fail(p, r, "read", reterr);
+        return fail(p, r, "read");
     r = same_bytes(fd, blob);
     p->bytes += blob->size;
-    return r < 0 ? fail(p, r, "compare", reterr) : r;
+    return r < 0 ? fail(p, r, "compare") : r;
 }
 
-static int compare_link(struct publication *p, const struct tree_entry *e, int dirfd,
-                        struct diag *reterr)
+static int compare_link(struct publication *p, const struct tree_entry *e, int dirfd)
 {
     _cleanup_(blob_unrefp) struct blob *target = NULL;
     char there[PATH_MAX];
-    int r = load_target(p, &e->oid, &target, reterr);
+    int r = load_target(p, &e->oid, &target);
 
     if (r < 0)
         return r;
@@ -286,11 +277,11 @@ static int count_names(int dirfd, size_t *ret)
     return 0;
 }
 
-static int compare_tree(struct publication *p, const struct oid *oid, enum reach reach, int dirfd,
-                        struct diag *reterr);
+static int compare_tree(struct publication *p, const struct oid *oid, enum publication_reach reach,
+                        int dirfd);
 
-static int compare_dir(struct publication *p, const struct tree_entry *e, enum reach reach,
-                       int dirfd, struct diag *reterr)
+static int compare_dir(struct publication *p, const struct tree_entry *e,
+                       enum publication_reach reach, int dirfd)
 {
     _cleanup_close_ int fd =
         openat(dirfd, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -298,44 +289,44 @@ static int compare_dir(struct publication *p, const struct tree_entry *e, enum r
 
     if (fd < 0 || fstat(fd, &st) < 0 || (st.st_mode & 07777) != mode_of(e))
         return DIFFERENT;
-    return compare_tree(p, e->kind == ENTRY_DIR ? &e->oid : NULL, reach, fd, reterr);
+    return compare_tree(p, e->kind == ENTRY_DIR ? &e->oid : NULL, reach, fd);
 }
 
-static int compare_entry(struct publication *p, const struct tree_entry *e, enum reach reach,
-                         int dirfd, struct diag *reterr)
+static int compare_entry(struct publication *p, const struct tree_entry *e,
+                         enum publication_reach reach, int dirfd)
 {
     switch (e->kind) {
     case ENTRY_FILE:
     case ENTRY_EXEC:
-        return compare_file(p, e, dirfd, reterr);
+        return compare_file(p, e, dirfd);
     case ENTRY_LINK:
-        return compare_link(p, e, dirfd, reterr);
+        return compare_link(p, e, dirfd);
     default:
-        return compare_dir(p, e, reach, dirfd, reterr);
+        return compare_dir(p, e, reach, dirfd);
     }
 }
 
 /* `oid` NULL: nothing may be there (a submodule). */
-static int compare_tree(struct publication *p, const struct oid *oid, enum reach reach, int dirfd,
-                        struct diag *reterr)
+static int compare_tree(struct publication *p, const struct oid *oid, enum publication_reach reach,
+                        int dirfd)
 {
     _cleanup_(tree_unrefp) struct tree *tree = NULL;
     size_t wanted = 0, there = 0;
-    int r = oid ? load_tree(p, oid, &tree, reterr) : 0;
+    int r = oid ? load_tree(p, oid, &tree) : 0;
 
     if (r == 0 && oid)
-        r = each_taken(p, tree, reach, dirfd, compare_entry, &wanted, reterr);
+        r = each_taken(p, tree, reach, dirfd, &wanted);
     if (r)
         return r;
     r = count_names(dirfd, &there);
     if (r < 0)
-        return fail(p, r, "list", reterr);
+        return fail(p, r, "list");
     return there == wanted ? 0 : DIFFERENT;
 }
 
 int publication_compare(struct publication *p, int dirfd, struct diag *reterr)
 {
-    p->entries = p->bytes = 0;
-    int r = compare_tree(p, &p->root, reach_of(p, ""), dirfd, reterr);
+    begin(p, compare_entry, reterr);
+    int r = compare_tree(p, &p->root, reach_of(p, ""), dirfd);
     return r < 0 ? r : r != DIFFERENT;
 }

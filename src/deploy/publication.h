@@ -18,6 +18,18 @@
 #define PUBLICATION_ENTRIES_MOST 1000000
 #define PUBLICATION_DEPTH_MOST   200
 
+/* How much of a directory is taken. */
+enum publication_reach {
+    REACH_NONE,
+    REACH_PART, /* something below it */
+    REACH_ALL,
+};
+
+struct publication;
+/* What is done with one entry of the directory `dirfd`; 0 to go on. */
+typedef int publication_visit(struct publication *p, const struct tree_entry *e,
+                              enum publication_reach reach, int dirfd);
+
 struct publication {
     struct repo *repo;
     struct oid root;          /* the root tree of the revision */
@@ -30,6 +42,8 @@ struct publication {
     size_t entries;
     uint64_t bytes;
     /* inside */
+    publication_visit *visit;
+    struct diag *reterr;
     struct buf path;
     int depth;
 };

@@ -42,32 +42,44 @@ static struct tree_entry *entries_get(struct entries *e, const char *name, size_
     return VEC_ADD(e);
 }
 
-static int apply(struct repo *repo, const struct oid *old, struct tree_edit *edits, size_t n,
-                 size_t skip, struct oid *ret, struct diag *reterr);
+/* Edits in one directory, sorted. */
+struct span {
+    struct tree_edit *v;
+    size_t n;
+    size_t skip; /* where the paths begin, seen from that directory */
+};
 
-/* How many of the `n` sorted edits lie below the first component of the first one. */
-static size_t same_directory(const struct tree_edit *edits, size_t n, size_t skip, size_t len)
+struct editor {
+    struct repo *repo;
+    struct diag *reterr;
+};
+
+static int apply(const struct editor *ed, const struct oid *old, struct span edits,
+                 struct oid *ret);
+
+/* How many of the edits lie in the directory that the first `len` bytes of the first one name. */
+static size_t same_directory(const struct span *edits, size_t len)
 {
+    const char *first = edits->v[0].path + edits->skip;
     size_t same = 1;
 
-    while (same < n && !strncmp(edits[same].path + skip, edits[0].path + skip, len + 1))
+    while (same < edits->n && !strncmp(edits->v[same].path + edits->skip, first, len + 1))
         same++;
     return same;
 }
 
-/* Puts edits[0] (and those in the same directory) into `entries`. Returns how many it took, or
- * -errno. `name` is the component, cut out of the path while the tree is written. */
-static ssize_t put(struct repo *repo, struct entries *entries, struct tree_edit *edits, size_t n,
-                   size_t skip, struct diag *reterr)
+/* Puts the first edit (and those in the same directory) into `entries`. Returns how many it took,
+ * or -errno. The entry's name is the component, cut out of the path. */
+static ssize_t put(const struct editor *ed, struct entries *entries, const struct span *edits)
 {
-    char *name = edits[0].path + skip, *slash = strchr(name, '/');
+    char *name = edits->v[0].path + edits->skip, *slash = strchr(name, '/');
     size_t len = slash ? (size_t)(slash - name) : strlen(name), took = 1;
-    struct oid old, new = edits[0].blob;
+    struct oid old, new = edits->v[0].blob;
     struct tree_entry *entry = entries_get(entries, name, len, &old);
 
     if (slash) {
-        took = same_directory(edits, n, skip, len);
-        int r = apply(repo, &old, edits, took, skip + len + 1, &new, reterr);
+        took = same_directory(edits, len);
+        int r = apply(ed, &old, (struct span){edits->v, took, edits->skip + len + 1}, &new);
         if (r < 0)
             return r;
         *slash = 0;
@@ -76,27 +88,27 @@ static ssize_t put(struct repo *repo, struct entries *entries, struct tree_edit 
     return took;
 }
 
-/* The tree `old` with the `n` edits, whose paths count from `skip` on. */
-static int apply(struct repo *repo, const struct oid *old, struct tree_edit *edits, size_t n,
-                 size_t skip, struct oid *ret, struct diag *reterr)
+/* The tree `old` with the edits. */
+static int apply(const struct editor *ed, const struct oid *old, struct span edits, struct oid *ret)
 {
     _cleanup_(tree_unrefp) struct tree *tree = NULL;
     _cleanup_(entries_done) struct entries entries = {0};
 
     if (!oid_is_zero(old)) {
-        int r = tree_load(repo, old, &tree);
+        int r = tree_load(ed->repo, old, &tree);
         if (r < 0)
-            return diag_fail(reterr, r, "cannot read a tree of the ledger");
+            return diag_fail(ed->reterr, r, "cannot read a tree of the ledger");
         for (size_t i = 0; i < tree->n; i++)
             *VEC_ADD(&entries) = tree->entries[i];
     }
-    for (size_t i = 0; i < n;) {
-        ssize_t took = put(repo, &entries, edits + i, n - i, skip, reterr);
+    while (edits.n) {
+        ssize_t took = put(ed, &entries, &edits);
         if (took < 0)
             return took;
-        i += took;
+        edits.v += took;
+        edits.n -= took;
     }
-    return tree_write(repo, entries.v, entries.n, ret, reterr);
+    return tree_write(ed->repo, entries.v, entries.n, ret, ed->reterr);
 }
 
 static int by_path(const void *a, const void *b)
@@ -108,5 +120,5 @@ int tree_edits_apply(struct repo *repo, const struct oid *root, struct tree_edit
                      struct oid *ret, struct diag *reterr)
 {
     qsort(e->v, e->n, sizeof(*e->v), by_path);
-    return apply(repo, root, e->v, e->n, 0, ret, reterr);
+    return apply(&(struct editor){repo, reterr}, root, (struct span){e->v, e->n, 0}, ret);
 }
