@@ -39,7 +39,8 @@ void ref_mark_set(struct repo *repo, const char *ref, const struct oid *to)
 {
     char hex[OID_HEX + 1];
     _cleanup_free_ char *path = mark_path(repo, ref);
-    _cleanup_free_ char *target = xasprintf("%s:%s", oid_hex(to, hex), ref);
+    oid_hex(to, hex);
+    _cleanup_free_ char *target = xasprintf("%s:%s", hex, ref);
 
     pthread_mutex_lock(&turns[ref_hash(ref) % ARRAY_SIZE(turns)]);
     if (symlink(target, path) < 0 && errno == EEXIST) {
