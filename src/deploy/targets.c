@@ -305,7 +305,9 @@ int targets_update(struct targets *t, const struct targets_source *source)
     int r = 0;
 
     choose_head(source, t, &new);
-    bool same = new.declaration &&new.declaration == t->declaration;
+    /* Revisions that differ in files only have the same declaration. */
+    bool same = new.declaration && new.declaration == t->declaration &&
+                oid_equal(&new.head, &t->head);
     if (new.declaration && !same)
         r = fill(source, t, &new);
     if (r == -ECANCELED)
