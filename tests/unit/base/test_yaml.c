@@ -116,7 +116,8 @@ static void aliases_are_copies_within_a_budget(void **state)
     assert_findings("a: &x [*x]\n", true, "f:1:8: yaml: no anchor &x before this alias\n");
     /* Anchors end with their document. */
     assert_findings("--- &x 1\n--- *x\n", true, "f:2:5: yaml: no anchor &x before this alias\n");
-    /* Five levels of ten aliases are a hundred thousand nodes; thirty bytes more, ten times that. */
+    /* Five levels of ten aliases are a hundred thousand nodes; thirty bytes more, ten times that.
+     */
     struct buf bomb = {0};
     buf_adds(&bomb, "a0: &a0 x\n");
     for (int i = 1; i < 6; i++) {
