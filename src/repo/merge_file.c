@@ -6,13 +6,7 @@
 #include "repo/giterr.h"
 #include "repo/handle.h"
 
-#define TEXT_MOST     (64u << 20) /* larger files are not compared by lines */
-#define BINARY_WITHIN 8000        /* as Git: a NUL in the first bytes means binary */
-
-static bool is_text(const struct blob *blob)
-{
-    return !memchr(blob->data, 0, blob->size < BINARY_WITHIN ? blob->size : BINARY_WITHIN);
-}
+#define TEXT_MOST (64u << 20) /* larger files are not compared by lines */
 
 static git_merge_file_input input_of(const struct blob *blob)
 {
@@ -23,7 +17,8 @@ static git_merge_file_input input_of(const struct blob *blob)
     return in;
 }
 
-/* Merges the lines and writes the result. */
+/* Merges the lines and writes the result. 1 if they conflict, or are none: libgit2 takes a file
+ * with a NUL for a binary one. */
 static int merge_lines(struct repo *repo, const struct blob *base, const struct blob *ours,
                        const struct blob *theirs, struct oid *ret, struct diag *reterr)
 {
@@ -38,7 +33,7 @@ static int merge_lines(struct repo *repo, const struct blob *base, const struct 
     return r;
 }
 
-/* 1 if it is not text that can be held in memory. */
+/* 1 if it is too large. */
 static int load_text(struct repo *repo, const struct oid *oid, struct blob **ret)
 {
     uint64_t size;
@@ -48,8 +43,7 @@ static int load_text(struct repo *repo, const struct oid *oid, struct blob **ret
         return r;
     if (size > TEXT_MOST)
         return 1;
-    r = blob_load(repo, oid, ret);
-    return r < 0 ? r : !is_text(*ret);
+    return blob_load(repo, oid, ret);
 }
 
 static int merge_contents(struct repo *repo, const struct oid *base, const struct oid *ours,

@@ -39,13 +39,15 @@ void ref_mark_set(struct repo *repo, const char *ref, const struct oid *to)
 {
     char hex[OID_HEX + 1];
     _cleanup_free_ char *path = mark_path(repo, ref);
-    oid_hex(to, hex);
-    _cleanup_free_ char *target = xasprintf("%s:%s", hex, ref);
+    _cleanup_(buf_done) struct buf target = {0};
 
+    buf_adds(&target, oid_hex(to, hex));
+    buf_addc(&target, ':');
+    buf_adds(&target, ref);
     pthread_mutex_lock(&turns[ref_hash(ref) % ARRAY_SIZE(turns)]);
-    if (symlink(target, path) < 0 && errno == EEXIST) {
+    if (symlink(buf_str(&target), path) < 0 && errno == EEXIST) {
         unlink(path);
-        if (symlink(target, path) < 0)
+        if (symlink(buf_str(&target), path) < 0)
             log_debug("mark-not-set", "path=\"%s\" reason=\"%s\"", path, strerror(errno));
     }
 }

@@ -1,7 +1,9 @@
 #include "fixture.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -111,14 +113,46 @@ static void test_it_grows_with_its_objects(void **state)
     assert_int_equal(metric_value("onward_object_cache_bytes") - before, 0);
 }
 
+struct loader {
+    struct cache *cache;
+    struct cached *found;
+    atomic_int tid;
+    atomic_bool done;
+};
+
 static void *begin(void *arg)
 {
+    struct loader *l = arg;
     struct oid oid = number(1);
-    struct cached *o = cache_begin(arg, &oid);
 
-    if (!o)
-        cache_finish(arg, &oid, NULL);
-    return o;
+    atomic_store(&l->tid, gettid());
+    l->found = cache_begin(l->cache, &oid);
+    if (!l->found)
+        cache_finish(l->cache, &oid, NULL);
+    atomic_store(&l->done, true);
+    return NULL;
+}
+
+/* The loader waits in the kernel, or is through. */
+static bool is_settled(void *arg)
+{
+    struct loader *l = arg;
+
+    if (atomic_load(&l->done))
+        return true;
+    if (!atomic_load(&l->tid))
+        return false;
+    _cleanup_free_ char *path = xasprintf("self/task/%d/stat", atomic_load(&l->tid));
+    _cleanup_free_ char *stat = test_read_file("/proc", path, NULL);
+    return strstr(stat, ") S ") != NULL;
+}
+
+static void start(struct loader *l, struct cache *c, pthread_t *ret)
+{
+    *l = (struct loader){.cache = c};
+    assert_int_equal(pthread_create(ret, NULL, begin, l), 0);
+    assert_true(test_wait(is_settled, l, 5000));
+    assert_false(atomic_load(&l->done));
 }
 
 /* A second miss waits for the first, and takes over when that fails. */
@@ -126,24 +160,24 @@ static void test_misses_at_the_same_time_are_one_load(void **state)
 {
     struct cache *c = cache_new(100);
     struct oid oid = number(1);
+    struct loader other;
     pthread_t thread;
-    void *found;
 
     assert_null(cache_begin(c, &oid));
-    assert_int_equal(pthread_create(&thread, NULL, begin, c), 0);
+    start(&other, c, &thread);
     assert_false(has(c, 2)); /* others need not wait */
     cache_finish(c, &oid, NULL);
-    pthread_join(thread, &found);
-    assert_null(found);
+    pthread_join(thread, NULL);
+    assert_null(other.found);
 
     assert_null(cache_begin(c, &oid));
-    assert_int_equal(pthread_create(&thread, NULL, begin, c), 0);
+    start(&other, c, &thread);
     struct cached *o = NEW(struct cached);
     *o = (struct cached){.oid = oid, .bytes = 1, .destroy = destroy, .refs = 1};
     alive++;
     cache_finish(c, &oid, o);
-    pthread_join(thread, &found);
-    assert_ptr_equal(found, o);
+    pthread_join(thread, NULL);
+    assert_ptr_equal(other.found, o);
     cached_unref(o);
     cached_unref(o);
     cache_free(c);
