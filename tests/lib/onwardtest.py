@@ -32,6 +32,7 @@ ENV = {
     "GIT_AUTHOR_DATE": "2026-01-02T03:04:05Z",
     "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z",
     "LC_ALL": "C.UTF-8",
+    "LSAN_OPTIONS": "print_suppressions=0:suppressions=" + os.path.join(SOURCE, "tests/lib/lsan.supp"),
 }
 
 
