@@ -40,11 +40,27 @@ void refs_unref(struct refs *refs)
     free(object_of(refs));
 }
 
-static void add_ref(struct handle *h, struct refs_object *o, const git_reference *ref)
+/* What `ref` names in the end. libgit2 looks even a direct one up again to resolve it. */
+static int final_target(const git_reference *ref, git_oid *ret)
 {
     git_reference *direct = NULL;
 
-    if (git_reference_resolve(&direct, ref) < 0)
+    if (git_reference_type(ref) == GIT_REFERENCE_DIRECT) {
+        git_oid_cpy(ret, git_reference_target(ref));
+        return 0;
+    }
+    int code = git_reference_resolve(&direct, ref);
+    if (code == 0)
+        git_oid_cpy(ret, git_reference_target(direct));
+    git_reference_free(direct);
+    return code;
+}
+
+static void add_ref(struct handle *h, struct refs_object *o, const git_reference *ref)
+{
+    git_oid target;
+
+    if (final_target(ref, &target) < 0)
         return;
     if (o->refs.n == o->cap) {
         o->cap = o->cap ? o->cap * 2 : 64;
@@ -52,9 +68,8 @@ static void add_ref(struct handle *h, struct refs_object *o, const git_reference
     }
     o->refs.v[o->refs.n++] = (struct ref){
         .name = xstrdup(git_reference_name(ref)),
-        .target = odb_peel(h->odb, git_reference_target(direct)),
+        .target = odb_peel(h->odb, &target),
     };
-    git_reference_free(direct);
 }
 
 static int compare_refs(const void *a, const void *b)
