@@ -9,8 +9,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 
-#define DEPTH_MOST                                                                                 \
-    (2 * 2048) /* what renames can build from what can be made; recursion ends here */
+#define DEPTH_MOST 2048 /* what repo/ takes; only renames of deep directories get here */
 
 struct snapshot {
     struct workspace *ws;
