@@ -46,6 +46,12 @@ def main():
         tap.ok(bool(rows), f"names were found in {where}")
         missing = sorted(name for name in rows if name not in known)
         tap.ok(not missing, f"{page} knows all of them", [f"missing: {name}" for name in missing])
+    readme = (ROOT / "README.md").read_text()
+    example = (ROOT / "examples/backends/apply.sh").read_text()
+    tap.ok(f"```sh\n{example}```" in readme, "README.md shows the example backend as it is")
+    links = re.findall(r"\]\(([^)#:]+)\)", readme)
+    broken = [link for link in links if not (ROOT / link).exists()]
+    tap.ok(links and not broken, "README.md leads to files that are there", broken)
     verbs = set(names(*TABLES[0][1:]))
     described = set(re.findall(r"^\.It Cm (\w+)", (ROOT / "man/onward.1").read_text(), re.MULTILINE))
     tap.ok(described == verbs, "onward.1 describes the verbs that there are", sorted(described ^ verbs))
