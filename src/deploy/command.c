@@ -66,7 +66,8 @@ static int set_actions(posix_spawn_file_actions_t *actions, const struct command
         (e = posix_spawn_file_actions_adddup2(actions, out, STDERR_FILENO)))
         return e;
     /* Close before the change of directory: that one goes through the mount, and if the daemon were
-     * killed meanwhile, a copy of its FUSE descriptor would keep the dead mount waiting for ever. */
+     * killed meanwhile, a copy of its FUSE descriptor would keep the dead mount waiting for ever.
+     */
     if ((e = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1)))
         return e;
     return posix_spawn_file_actions_addchdir_np(actions, c->cwd);

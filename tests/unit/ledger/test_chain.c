@@ -1,0 +1,112 @@
+#include "fixture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "ledger/chain.h"
+#include "repo/object.h"
+
+#define REF CHAIN_PREFIX "ops-1"
+
+static struct chain *load(struct fixture *f)
+{
+    struct chain *c = chain_new(REF);
+    _cleanup_(diag_done) struct diag why = {0};
+
+    if (chain_reload(c, f->repo, &why) < 0)
+        fail_msg("%s", diag_text(&why, -EIO));
+    return c;
+}
+
+static void test_a_chain_knows_the_newest_record_of_each_site(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(ledger_freep) struct ledger *l = open_ledger(f, "ops-1");
+    append(l, "a", 1, RECORD_ATTEMPT);
+    append(l, "a", 1, RECORD_DEPLOYED);
+    append(l, "b.c-d", 1, RECORD_ATTEMPT);
+
+    struct chain *c = load(f);
+    struct oid newest = chain_newest(c, "a");
+    _cleanup_(record_done) struct record r = {0};
+    assert_int_equal(chain_read(f->repo, &newest, "a", &r), 0);
+    assert_int_equal(r.kind, RECORD_DEPLOYED);
+    assert_memory_equal(&r.oid, &newest, sizeof(newest));
+    struct oid other = chain_newest(c, "b.c-d"), none = chain_newest(c, "b");
+    assert_false(oid_is_zero(&other));
+    assert_true(oid_is_zero(&none));
+    chain_free(c);
+}
+
+static void test_a_chain_that_is_not_there_is_empty(void **state)
+{
+    struct chain *c = load(*state);
+
+    assert_true(oid_is_zero(&c->tip));
+    assert_int_equal(c->newest.live, 0);
+    chain_free(c);
+}
+
+static void test_a_failed_reload_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(ledger_freep) struct ledger *l = open_ledger(f, "ops-1");
+    append(l, "a", 1, RECORD_ATTEMPT);
+    struct chain *c = load(f);
+    struct oid before = chain_newest(c, "a");
+
+    /* a commit whose tree names a directory that is not there */
+    test_run(f->path,
+             "t=$(printf '040000 tree %%s\\tsites\\n' 1111111111111111111111111111111111111111 | "
+             "git mktree --missing) && git update-ref " REF " $(git commit-tree -m x $t)");
+    assert_int_equal(chain_reload(c, f->repo, NULL), -EIO);
+    struct oid after = chain_newest(c, "a");
+    assert_memory_equal(&before, &after, sizeof(before));
+    chain_free(c);
+}
+
+static void test_a_record_of_another_site_or_none_is_not_taken(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(ledger_freep) struct ledger *l = open_ledger(f, "ops-1");
+    append(l, "a", 1, RECORD_ATTEMPT);
+    struct chain *c = load(f);
+    struct oid newest = chain_newest(c, "a"), missing = oid_number(5), text;
+    _cleanup_(record_done) struct record r = {0};
+
+    assert_int_equal(blob_write(f->repo, "hello", 5, &text, NULL), 0);
+    assert_int_equal(chain_read(f->repo, &newest, "b", &r), -EIO);
+    assert_int_equal(chain_read(f->repo, &missing, "a", &r), -EIO);
+    assert_int_equal(chain_read(f->repo, &text, "a", &r), -EIO);
+    chain_free(c);
+}
+
+static void test_files_of_others_in_the_tree_are_left_alone(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(ledger_freep) struct ledger *l = open_ledger(f, "ops-1");
+    append(l, "a", 1, RECORD_ATTEMPT);
+    test_run(f->path,
+             "export GIT_INDEX_FILE=$PWD/index && git read-tree " REF " && "
+             "b=$(echo x | git hash-object -w --stdin) && "
+             "git update-index --add --cacheinfo 100644,$b,sites/README "
+             "--cacheinfo 100644,$b,sites/00/notes.txt "
+             "--cacheinfo 100644,$b,sites/00/.json && "
+             "git update-ref " REF " $(git commit-tree -m x -p " REF " $(git write-tree))");
+    struct chain *c = load(f);
+    assert_int_equal(c->newest.live, 1);
+    chain_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_chain_knows_the_newest_record_of_each_site),
+        TEST(test_a_chain_that_is_not_there_is_empty),
+        TEST(test_a_failed_reload_changes_nothing),
+        TEST(test_a_record_of_another_site_or_none_is_not_taken),
+        TEST(test_files_of_others_in_the_tree_are_left_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
