@@ -33,7 +33,8 @@ static pthread_mutex_t said_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct buf said;
 static bool keep_said;
 
-static void on_fuse_log(enum fuse_log_level level, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void on_fuse_log(enum fuse_log_level level,
+                                                              const char *fmt, va_list ap)
 {
     _cleanup_(buf_done) struct buf text = {0};
 
