@@ -56,6 +56,20 @@ static void test_columns_line_up(void **state)
                     "b       -\n");
 }
 
+static void test_escapes_do_not_shift_columns(void **state)
+{
+    _cleanup_(columns_done) struct columns t = {.ncolumns = 2};
+    struct sheet *s = sheet_new();
+
+    columns_add(&t, "\033[2J");
+    columns_add(&t, "x");
+    columns_add(&t, "1234567");
+    columns_add(&t, "y");
+    columns_print(&t, &harmless, -1, false, s->out);
+    sheet_expect(s, "\\033[2J  x\n"
+                    "1234567  y\n");
+}
+
 static void test_colours_do_not_shift_columns(void **state)
 {
     _cleanup_(columns_done) struct columns t = {.ncolumns = 2};
@@ -97,6 +111,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_escapes_of_others_do_not_reach_a_terminal),
         cmocka_unit_test(test_columns_line_up),
+        cmocka_unit_test(test_escapes_do_not_shift_columns),
         cmocka_unit_test(test_colours_do_not_shift_columns),
         cmocka_unit_test(test_patch_names_lose_their_place),
     };

@@ -125,6 +125,7 @@ static void test_status_verb(void **state)
     assert_int_equal(run(f, "status s9"), -ENOENT);
     assert_has(f->why, "no site \"s9\"");
     assert_int_equal(run(f, "status ../sites/s1"), -ENOENT);
+    test_run(f->dir, "mkdir sites/leaving");
     assert_int_equal(run(f, "status --json"), 0);
     json_t *j = json_of(f);
     assert_int_equal(json_array_size(j), 2);

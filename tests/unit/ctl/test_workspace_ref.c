@@ -31,7 +31,7 @@ static void test_findings(void **state)
 
 static void test_keyed_value(void **state)
 {
-    static const char text[] = "base: abc\nbehind:  3\nbehindhand: 4\n";
+    static const char text[] = "base: abc\nbehindhand: 4\nbehind:  3\n";
     _cleanup_free_ char *base = keyed_value(text, "base"), *behind = keyed_value(text, "behind");
 
     assert_string_equal(base, "abc");
