@@ -293,18 +293,18 @@ static void on_ready(void *arg)
     };
     struct reconcile *r = NULL;
 
-    if (watch_new(d->repo, on_refs, d, &d->watch, &why) < 0)
-        log_error("watch-failed", "reason=\"%s\" consequence=\"changes by others are not seen\"",
-                  diag_text(&why, -EIO));
     if (reconcile_start(&config, &r, &why) < 0)
         log_error("reconcile-failed", "reason=\"%s\"", diag_text(&why, -EIO));
     __atomic_store_n(&d->reconcile, r, __ATOMIC_RELEASE);
-    /* What moved between the first look at the refs and the watch. */
-    on_refs(d);
     log_info("mounted", "repository=\"%s\" mountpoint=\"%s\"%s%s%s", d->config->repository,
              d->config->mountpoint, d->idle_why ? " idle=\"" : "", d->idle_why ? d->idle_why : "",
              d->idle_why ? "\"" : "");
     d->ready(d->ready_arg);
+    if (watch_new(d->repo, on_refs, d, &d->watch, &why) < 0)
+        log_error("watch-failed", "reason=\"%s\" consequence=\"changes by others are not seen\"",
+                  diag_text(&why, -EIO));
+    /* What moved between the first look at the refs and the watch. */
+    on_refs(d);
 }
 
 /* Lets attempts finish, while the mount still answers them. */

@@ -142,6 +142,7 @@ void node_table_free(struct node_table *t)
     for (size_t i = 0; i < t->by_id.nslots; i++)
         while (t->by_id.slot[i]) {
             struct node *n = t->by_id.slot[i];
+            assert(n->lookups > 0);
             node_table_forget(t, n->id, n->lookups);
         }
     assert(t->by_key.n == 0);
