@@ -168,6 +168,18 @@ static void test_diff_of_a_site_covers_all_that_it_takes(void **state)
     json_decref(j);
 }
 
+static void test_diff_of_what_is_shared_alone(void **state)
+{
+    struct fixture *f = *state;
+
+    test_run(f->dir, "cp revisions/" A "/stores/s1/pos.yaml revisions/" B "/stores/s1/pos.yaml");
+    assert_int_equal(run(f, "diff s1"), VERB_NO);
+    assert_has(f->out, "-1\n+2\n");
+    test_run(f->dir, "cp revisions/" A "/base/dns revisions/" B "/base/dns");
+    assert_int_equal(run(f, "diff s1"), VERB_YES);
+    assert_has(f->out, "are the same; pending");
+}
+
 static void test_diff_of_a_site_in_sync(void **state)
 {
     struct fixture *f = *state;
@@ -333,6 +345,7 @@ int main(void)
         WITH_TREE(test_status_verb),
         WITH_TREE(test_log_is_newest_first),
         WITH_TREE(test_diff_of_a_site_covers_all_that_it_takes),
+        WITH_TREE(test_diff_of_what_is_shared_alone),
         WITH_TREE(test_diff_of_a_site_in_sync),
         WITH_TREE(test_diff_of_revisions),
         WITH_TREE(test_show),
