@@ -9,7 +9,6 @@
 #include "base/io.h"
 #include "stage/control.h"
 #include "stage/overlay_node.h"
-#include "tree/table.h"
 
 /* Times of directories. The kernel keeps a listing as long as the directory's mtime stays the same,
  * so each change of what the directory shows gives a later one, and bringing something into the
@@ -459,8 +458,6 @@ static int move_exchange(struct move *m, struct change *from, struct change *to)
         r = move_prepare(m->to, m->to_name, &m->t, &b);
     if (r == 0)
         r = overlay_exchange(&from->sides, m->name, &to->sides, m->to_name);
-    if (r == 0 && b)
-        node_rekey(&b->node, NULL, 0); /* or the first of the two would lose its own */
     if (r == 0 && a)
         overlay_node_move(a, m->to, m->to_name);
     if (r == 0 && b)

@@ -81,6 +81,36 @@ static void numbers_are_unique(void **state)
     assert_true(ino_of(f, "ws/dir/one") != ino_of(f, "ws/dir~/one"));
 }
 
+/* Over all directories, and between what is open from before a commit and what is found after it.
+ */
+static void numbers_are_unique_everywhere(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const paths[] = {"ws",         "ws/dir",         "ws/dir/one", "ws/dir/sub",
+                                        "ws/dir/two", "ws/dir/sub/two", "ws/three",   "ws/link",
+                                        "ws/one",     "ws/two"};
+    uint64_t seen[2 * ARRAY_SIZE(paths)];
+    size_t n = 0;
+
+    fx_put(f, "ws/one", "1\n");
+    fx_put(f, "ws/two", "2\n");
+    fx_put(f, "ws/dir/two", "2\n");
+    struct node *moved = fx_get(f, "ws/three");
+    uint64_t before = moved->ino;
+    assert_int_equal(fx_rename(f, "ws/three", "ws/dir/3", 0), 0);
+    fx_put(f, "ws/three", "new\n");
+    assert_int_equal(fx_commit(f, "ws", &me, "all"), 0);
+    assert_true(moved->ino == before); /* it was open all the time */
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        seen[n++] = ino_of(f, paths[i]);
+        assert_true(seen[n - 1] != before);
+        for (size_t j = 0; j + 1 < n; j++)
+            if (seen[j] == seen[n - 1])
+                fail_msg("%s and %s have one number", paths[j], paths[i]);
+    }
+    node_unref(moved);
+}
+
 static void unlinked_files_go_on(void **state)
 {
     struct fixture *f = *state;
@@ -109,6 +139,33 @@ static void unlinked_files_go_on(void **state)
     assert_int_equal(upper->ops->fsync(upper, true), 0);
     node_unref(base);
     node_unref(upper);
+}
+
+/* Nothing leads back to an unlinked file, so its descriptor is not among those that make room. */
+static void unlinked_files_stay_open(void **state)
+{
+    struct fixture *f = *state;
+    char path[32];
+
+    fx_put(f, "ws/gone", "still here\n");
+    struct node *gone = fx_get(f, "ws/gone");
+    assert_int_equal(fx_unlink(f, "ws/gone"), 0);
+    for (int i = 0; i < 300; i++) {
+        snprintf(path, sizeof(path), "ws/many%d", i);
+        fx_put(f, path, path);
+    }
+    struct node *held[300];
+    for (int i = 0; i < 300; i++) {
+        snprintf(path, sizeof(path), "ws/many%d", i);
+        held[i] = fx_get(f, path);
+        free(node_content(held[i], NULL));
+    }
+    char *text = node_content(gone, NULL);
+    assert_string_equal(text, "still here\n");
+    free(text);
+    for (int i = 0; i < 300; i++)
+        node_unref(held[i]);
+    node_unref(gone);
 }
 
 static void an_open_file_survives_its_commit(void **state)
@@ -179,16 +236,21 @@ static void directory_times_grow_with_each_change(void **state)
     assert_true(mtime(f, "ws/dir/sub") > sub && mtime(f, "ws/dir") > before);
 }
 
-/* Content that changes with the base must change its time, even within a second. */
+/* Content that changes with the base must change its time, even when the new base is older. */
 static void a_new_base_has_a_later_time(void **state)
 {
     struct fixture *f = *state;
-    int64_t before = mtime(f, "ws/three");
 
-    free(fixture_push(f, "echo THREE > three"));
-    fx_put(f, "ws/mine", "x\n");
-    assert_int_equal(fx_commit(f, "ws", &me, "merge"), 0);
-    assert_true(mtime(f, "ws/three") > before);
+    test_run(f->dir,
+             "rm -rf clone && git clone -q repo.git clone && cd clone && echo 3 > three && "
+             "GIT_COMMITTER_DATE=2090-01-01T00:00:00Z git commit -qam future && git push -q");
+    assert_int_equal(mainline_refresh(f->mainline, NULL), 0);
+    assert_int_equal(fx_mkdir(f, "late", 0777), 0);
+    int64_t before = mtime(f, "late/three");
+    assert_int_equal(before / NS_PER_SEC, INT64_C(3786912000));
+    fx_put(f, "late/mine", "x\n");
+    assert_int_equal(fx_commit(f, "late", &me, "now"), 0);
+    assert_int_equal(mtime(f, "late/three"), before + 1);
 }
 
 static int open_descriptors(void)
@@ -334,7 +396,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_node_follows_its_file),
         T(numbers_are_unique),
+        T(numbers_are_unique_everywhere),
         T(unlinked_files_go_on),
+        T(unlinked_files_stay_open),
         T(an_open_file_survives_its_commit),
         T(what_a_merge_took_away_is_stale),
         T(directory_times_grow_with_each_change),

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "fixture.h"
 #include "stage/overlay_node.h"
 #include "stage/snapshot.h"
@@ -112,6 +113,37 @@ static void nothing_new_writes_nothing(void **state)
     assert_string_equal(before, after);
 }
 
+/* A directory that only looks touched keeps its id, with whatever in it no filesystem may show. */
+static void what_is_hidden_stays(void **state)
+{
+    struct fixture *f = *state;
+    char hex[OID_HEX + 1];
+
+    struct buf tree = {0};
+    struct oid x;
+    _cleanup_free_ char *hex_x = test_output(f->work, "git rev-parse main:d/x");
+    assert_int_equal(oid_parse(hex_x, &x), 0);
+    buf_add(&tree, "100644 .GIT", 12);
+    buf_add(&tree, x.id, OID_RAW);
+    buf_add(&tree, "100644 x", 9);
+    buf_add(&tree, x.id, OID_RAW);
+    test_write_bytes(f->dir, "hostile", tree.data, tree.len);
+    buf_done(&tree);
+    test_run(f->work, "d=$(git hash-object -t tree -w --literally ../hostile) && "
+                      "t=$(printf '040000 tree %%s\td\n' $d | git mktree) && "
+                      "git update-ref refs/heads/main $(git commit-tree -p main -m hostile $t)");
+    assert_int_equal(mainline_refresh(f->mainline, NULL), 0);
+    assert_int_equal(fx_rmdir(f, "ws"), 0);
+    assert_int_equal(fx_mkdir(f, "ws", 0777), 0);
+    _cleanup_free_ char *names = fx_list(f, "ws/d");
+    assert_string_equal(names, "x\n");
+    fx_put(f, "ws/d/new", "x\n");
+    assert_int_equal(fx_unlink(f, "ws/d/new"), 0);
+    assert_int_equal(snapshot(f, hex, NULL, NULL), 0);
+    _cleanup_free_ char *want = test_output(f->work, "git rev-parse main^{tree}");
+    assert_string_equal(hex, want);
+}
+
 static void too_deep_says_where(void **state)
 {
     struct fixture *f = *state;
@@ -140,10 +172,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(the_tree_that_git_makes),
-        T(empty_directories_are_named),
-        T(nothing_new_writes_nothing),
-        T(too_deep_says_where),
+        T(the_tree_that_git_makes), T(empty_directories_are_named), T(nothing_new_writes_nothing),
+        T(what_is_hidden_stays),    T(too_deep_says_where),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
