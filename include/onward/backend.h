@@ -35,7 +35,7 @@
 #define ONWARD_EXIT_DIFFERS      2  /* observe: drifted; plan: there are changes */
 #define ONWARD_EXIT_UNKNOWN_VERB 64 /* EX_USAGE: not asked again for that generation */
 #define ONWARD_EXIT_LATER        75 /* EX_TEMPFAIL: not yet, try again later */
-#define ONWARD_EXIT_CONFIG       78 /* EX_CONFIG: do not retry, a human or a new revision is needed */
+#define ONWARD_EXIT_CONFIG       78 /* EX_CONFIG: only a human or a new revision helps */
 
 /* Fields of the request. Ids are 40 hex digits; what is absent is null, and empty as a variable. */
 #define ONWARD_FIELD_ONWARD        "onward"     /* integer: ONWARD_CONTRACT (version.h) */

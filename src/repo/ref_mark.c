@@ -20,7 +20,7 @@
 
 #define MARK_PREFIX "onwardfs.ref-"
 #define LOCK_MOST   4096              /* bytes of a lock that are looked at */
-#define STILL       (300 * NS_PER_MS) /* a living program does not pause so long with an empty lock */
+#define STILL       (300 * NS_PER_MS) /* a living program does not leave its lock empty so long */
 
 /* Changes of one ref take turns; refs that share a slot do so too, which harms nothing. */
 static pthread_mutex_t turns[16] = {[0 ... 15] = PTHREAD_MUTEX_INITIALIZER};
