@@ -206,6 +206,11 @@ static int refuse_rename(struct node *dir, const struct caller *who, const char 
     return -EPERM;
 }
 
+static void staging_node_free(struct node *node)
+{
+    stage_env_unref(&staging_of(node)->env);
+}
+
 static const struct node_ops staging_ops = {
     .kind = "staging",
     .getattr = staging_getattr,
@@ -216,6 +221,7 @@ static const struct node_ops staging_ops = {
     .symlink = refuse_symlink,
     .rmdir = staging_rmdir,
     .rename = refuse_rename,
+    .free = staging_node_free,
 };
 
 /* Opening */
@@ -271,6 +277,18 @@ static int open_dir(struct staging *s, struct diag *reterr)
     return r < 0 ? diag_prefix(reterr, r, "state directory %s", s->config.state_dir) : 0;
 }
 
+/* Nothing of the staging area is used any more. */
+static void on_unused(struct stage_env *env)
+{
+    struct staging *s = container_of(env, struct staging, env);
+
+    closep(&s->env.dir);
+    fd_cache_free(s->env.fds);
+    pthread_mutex_destroy(&s->lock);
+    free(s->host);
+    free(s);
+}
+
 int staging_new(const struct staging_config *config, struct staging **ret, struct diag *reterr)
 {
     struct staging *s = NEW(struct staging);
@@ -278,6 +296,8 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
     s->config = *config;
     s->config.host = s->host = xstrdup(config->host);
     s->env = (struct stage_env){
+        .refs = 1,
+        .free = on_unused,
         .config = &s->config,
         .fds = fd_cache_new(OPEN_FILES_MOST),
         .dir = -1,
@@ -297,23 +317,26 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
     }
     s->root = node_new(config->table, &staging_ops, sizeof(struct staging_node), config->root_ino);
     ((struct staging_node *)s->root)->staging = s;
+    stage_env_ref(&s->env);
     *ret = s;
     return 0;
 }
 
 void staging_free(struct staging *s)
 {
+    struct map workspaces;
+
     if (!s)
         return;
-    node_unref(s->root);
-    map_foreach (it, &s->workspaces)
+    pthread_mutex_lock(&s->lock);
+    workspaces = s->workspaces;
+    s->workspaces = (struct map){0};
+    pthread_mutex_unlock(&s->lock);
+    map_foreach (it, &workspaces)
         workspace_unref(it->value == &broken ? NULL : it->value);
-    map_done(&s->workspaces, NULL);
-    closep(&s->env.dir);
-    fd_cache_free(s->env.fds);
-    pthread_mutex_destroy(&s->lock);
-    free(s->host);
-    free(s);
+    map_done(&workspaces, NULL);
+    node_unref(s->root);
+    stage_env_unref(&s->env);
 }
 
 struct node *staging_root(struct staging *s)

@@ -39,7 +39,8 @@ struct staging;
 /* Opens the staging area: finds the workspaces that there are (without reading them), finishes or
  * undoes commits that a crash interrupted. */
 int staging_new(const struct staging_config *config, struct staging **ret, struct diag *reterr);
-/* All nodes must be gone from the kernel. */
+/* After the mount has ended, before node_table_free(): what the kernel still knows of it goes with
+ * the table. */
 void staging_free(struct staging *s);
 /* The directory node of `staging/`. Borrowed. */
 struct node *staging_root(struct staging *s);

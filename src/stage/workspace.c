@@ -37,6 +37,17 @@ int workspace_check_name(const char *name)
 
 /* Memory */
 
+void stage_env_ref(struct stage_env *env)
+{
+    __atomic_add_fetch(&env->refs, 1, __ATOMIC_RELAXED);
+}
+
+void stage_env_unref(struct stage_env *env)
+{
+    if (__atomic_sub_fetch(&env->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        env->free(env);
+}
+
 static void init_lock(pthread_rwlock_t *lock)
 {
     pthread_rwlockattr_t attr;
@@ -47,10 +58,11 @@ static void init_lock(pthread_rwlock_t *lock)
     pthread_rwlockattr_destroy(&attr);
 }
 
-static struct workspace *new_workspace(const struct stage_env *env, const char *name, int dir)
+static struct workspace *new_workspace(struct stage_env *env, const char *name, int dir)
 {
     struct workspace *ws = NEW(struct workspace);
 
+    stage_env_ref(env);
     ws->env = env;
     ws->refs = 1;
     ws->name = xstrdup(name);
@@ -88,6 +100,7 @@ void workspace_unref(struct workspace *ws)
     pthread_mutex_destroy(&ws->committing);
     free(ws->state.owner);
     free(ws->name);
+    stage_env_unref(ws->env);
     free(ws);
 }
 
@@ -207,7 +220,7 @@ static int empty_work(struct workspace *ws)
     return 0;
 }
 
-int workspace_open(const struct stage_env *env, const char *name, struct workspace **ret,
+int workspace_open(struct stage_env *env, const char *name, struct workspace **ret,
                    struct diag *reterr)
 {
     int dir = open_dir(env->dir, name);
@@ -262,7 +275,7 @@ static int fill_new(const struct stage_env *env, int dir, const struct caller *w
     return workspace_state_save(dir, &state);
 }
 
-int workspace_create(const struct stage_env *env, const char *name, const struct caller *who,
+int workspace_create(struct stage_env *env, const char *name, const struct caller *who,
                      const struct oid *base, struct workspace **ret, struct diag *reterr)
 {
     _cleanup_free_ char *draft = xasprintf(".new-%s", name);

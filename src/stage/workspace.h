@@ -47,8 +47,10 @@
 #include "stage/overlay.h"
 #include "stage/staging.h"
 
-/* What all workspaces share. */
+/* What all workspaces share. Lives as long as any of them. */
 struct stage_env {
+    unsigned refs;
+    void (*free)(struct stage_env *env);
     const struct staging_config *config;
     struct fd_cache *fds;
     int dir; /* <state_dir>/workspaces */
@@ -56,6 +58,9 @@ struct stage_env {
     void (*ended)(void *arg, const char *name);
     void *arg;
 };
+
+void stage_env_ref(struct stage_env *env);
+void stage_env_unref(struct stage_env *env);
 
 /* The content of `state`. */
 struct workspace_state {
@@ -70,7 +75,7 @@ struct workspace_state {
 };
 
 struct workspace {
-    const struct stage_env *env;
+    struct stage_env *env;
     unsigned refs;
     char *name;
     int dir;
@@ -93,10 +98,10 @@ struct workspace {
 int workspace_check_name(const char *name);
 
 /* Makes a workspace for `uid`, based on `base` (zero: nothing), durable on return. -EEXIST. */
-int workspace_create(const struct stage_env *env, const char *name, const struct caller *who,
+int workspace_create(struct stage_env *env, const char *name, const struct caller *who,
                      const struct oid *base, struct workspace **ret, struct diag *reterr);
 /* Opens the one of that name. A move that a crash interrupted stays for commit_recover(). */
-int workspace_open(const struct stage_env *env, const char *name, struct workspace **ret,
+int workspace_open(struct stage_env *env, const char *name, struct workspace **ret,
                    struct diag *reterr);
 struct workspace *workspace_ref(struct workspace *ws);
 void workspace_unref(struct workspace *ws);

@@ -248,6 +248,25 @@ static void a_broken_workspace_harms_only_itself(void **state)
     assert_int_equal(test_status(f->dir, "test -d state/workspaces/torn/upper.1"), 0);
 }
 
+/* At the end of a mount the kernel may still know files: they go with the table, after the area. */
+static void nodes_may_outlive_it(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const paths[] = {
+        "", "ws", "ws/file", "ws/new", "ws/.onward", "ws/.onward/commit", "ws/.onward/message"};
+
+    assert_int_equal(fx_mkdir(f, "ws", 0777), 0);
+    fx_put(f, "ws/new", "open\n");
+    for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+        struct node *n = fx_get(f, paths[i]);
+        node_table_lookup(f->table, n);
+        node_unref(n);
+    }
+    fixture_close(f);
+    fixture_open(f);
+    fx_assert_content(f, "ws/new", "open\n");
+}
+
 static void a_state_directory_that_is_not_there(void **state)
 {
     struct fixture *f = *state;
@@ -273,6 +292,7 @@ int main(void)
         T(limits),
         T(a_restart_finds_everything),
         T(a_broken_workspace_harms_only_itself),
+        T(nodes_may_outlive_it),
         T(a_state_directory_that_is_not_there),
     };
 
