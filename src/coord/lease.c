@@ -2,18 +2,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/io.h"
+#include "base/log.h"
 
 #define NOTE_MOST 4096
 
 struct lease {
     int fd;
+    bool ending; /* the note says so */
 };
 
 static int busy(int fd, const char *path, struct diag *reterr)
@@ -45,6 +49,45 @@ int lease_take(const char *path, const char *note, struct lease **ret, struct di
     l->fd = TAKE_FD(fd);
     *ret = l;
     return 0;
+}
+
+/* A note that ends in this says that its writer is about to let go. */
+#define ENDING " is ending"
+
+static bool is_ending(const struct diag *why)
+{
+    size_t len = strlen(why->text);
+
+    return len > strlen(ENDING) && !strcmp(why->text + len - strlen(ENDING), ENDING);
+}
+
+int lease_wait(const char *path, const char *note, struct lease **ret, struct diag *reterr)
+{
+    int64_t start = clock_mono();
+
+    for (;;) {
+        _cleanup_(diag_done) struct diag why = {0};
+        int r = lease_take(path, note, ret, &why);
+        int64_t waited = clock_mono() - start;
+        bool again = r == -EBUSY && waited < (is_ending(&why) ? LEASE_PATIENCE : NS_PER_SEC / 2);
+        if (r == 0 || !again)
+            return r == 0 ? 0 : diag_fail(reterr, r, "%s", diag_text(&why, r));
+        nanosleep(&(struct timespec){.tv_nsec = 10 * NS_PER_MS}, NULL);
+    }
+}
+
+void lease_ending(struct lease *l)
+{
+    struct stat st;
+    char last = 0;
+
+    /* Over the newline at the end of the note. */
+    if (!l || l->ending)
+        return;
+    l->ending = true;
+    if (fstat(l->fd, &st) == 0 && st.st_size > 0 && pread(l->fd, &last, 1, st.st_size - 1) == 1 &&
+        last == '\n' && io_pwrite_full(l->fd, ENDING "\n", strlen(ENDING "\n"), st.st_size - 1) < 0)
+        log_debug("note-not-written", "reason=\"%s\"", strerror(errno));
 }
 
 void lease_free(struct lease *l)

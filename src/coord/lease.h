@@ -5,6 +5,7 @@
 #define ONWARD_COORD_LEASE_H
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/diag.h"
 
 struct lease;
@@ -13,6 +14,12 @@ struct lease;
  * holds it). -EBUSY with the holder's note in `reterr`; -EROFS, -EACCES when the file cannot be
  * written. */
 int lease_take(const char *path, const char *note, struct lease **ret, struct diag *reterr);
+/* The same, but waits for a holder that is about to end: half a second for any (one that was
+ * unmounted a moment ago may not know it yet), LEASE_PATIENCE for one that has said so. */
+#define LEASE_PATIENCE (20 * NS_PER_SEC)
+int lease_wait(const char *path, const char *note, struct lease **ret, struct diag *reterr);
+/* Says to others that the holder is about to end. */
+void lease_ending(struct lease *l);
 void lease_free(struct lease *l);
 DEFINE_CLEANUP(struct lease *, lease_free)
 

@@ -159,7 +159,7 @@ static void take_lease(struct daemon *d)
 {
     _cleanup_(diag_done) struct diag why = {0};
     _cleanup_free_ char *path = xasprintf("%s/onwardfs.lock", repo_common_dir(d->repo));
-    int r = lease_take(path, d->note, &d->lease, &why);
+    int r = lease_wait(path, d->note, &d->lease, &why);
 
     if (r == 0)
         ref_marks_recover(d->repo);
@@ -310,6 +310,8 @@ static void on_ready(void *arg)
 /* Lets attempts finish, while the mount still answers them. */
 static void stop_reconciling(struct daemon *d)
 {
+    lease_ending(d->state_lock);
+    lease_ending(d->lease);
     reconcile_stop(__atomic_exchange_n(&d->reconcile, NULL, __ATOMIC_ACQ_REL), GRACE);
 }
 

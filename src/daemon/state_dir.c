@@ -56,7 +56,7 @@ int state_dir_open(const char *base, const char *repository, const char *note, c
     if (r < 0)
         return diag_fail(reterr, r, "cannot make the state directory %s: %s; give -o state=DIR",
                          dir, strerror(-r));
-    r = lease_take(lock, note, ret_lock, reterr);
+    r = lease_wait(lock, note, ret_lock, reterr);
     if (r == -EBUSY)
         return diag_prefix(reterr, r,
                            "this repository is mounted already with this state directory (mount it "

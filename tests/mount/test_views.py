@@ -379,6 +379,18 @@ def test_background_mount_and_every_way_to_end(dir):
         assert os.listdir(mnt) == []
 
 
+def test_unmounting_and_mounting_at_once(dir):
+    repo = make_repo(dir + "/r.git", {"a": "1"})
+    mnt = dir + "/mnt"
+    os.mkdir(mnt)
+    for i in range(10):
+        run(onwardtest.ONWARDFS, "-o", "state=" + dir + "/state", repo, mnt)
+        run("fusermount3", "-u", mnt)
+    run(onwardtest.ONWARDFS, "-o", "state=" + dir + "/state", repo, mnt)
+    assert read(mnt + "/head/a") == "1"
+    run("fusermount3", "-u", mnt)
+
+
 def test_a_second_mount_says_who_has_the_first(dir):
     repo = make_repo(dir + "/r.git", {"a": "1"})
     os.mkdir(dir + "/two")

@@ -1,5 +1,6 @@
 /* The embedded lease: one holder at a time, named to others, free again when the holder dies. */
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -54,6 +55,34 @@ static void a_dead_holder_holds_nothing(void **state)
     test_dir_free(dir);
 }
 
+static void *let_go_later(void *lease)
+{
+    lease_ending(lease);
+    nanosleep(&(struct timespec){.tv_nsec = 700 * NS_PER_MS}, NULL);
+    lease_free(lease);
+    return NULL;
+}
+
+static void who_is_ending_is_waited_for(void **state)
+{
+    char *dir = test_dir_new();
+    _cleanup_free_ char *path = xasprintf("%s/lock", dir);
+    _cleanup_(diag_done) struct diag why = {0};
+    struct lease *a, *b;
+    pthread_t thread;
+
+    assert_int_equal(lease_take(path, "first", &a, NULL), 0);
+    int64_t start = clock_mono();
+    assert_int_equal(lease_wait(path, "second", &b, &why), -EBUSY);
+    assert_non_null(strstr(why.text, "held by first"));
+    assert_true(clock_mono() - start < 5 * NS_PER_SEC);
+    assert_int_equal(pthread_create(&thread, NULL, let_go_later, a), 0);
+    assert_int_equal(lease_wait(path, "second", &b, NULL), 0);
+    pthread_join(thread, NULL);
+    lease_free(b);
+    test_dir_free(dir);
+}
+
 static void what_cannot_be_opened_is_named(void **state)
 {
     _cleanup_(diag_done) struct diag why = {0};
@@ -68,6 +97,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_holder),
         cmocka_unit_test(a_dead_holder_holds_nothing),
+        cmocka_unit_test(who_is_ending_is_waited_for),
         cmocka_unit_test(what_cannot_be_opened_is_named),
     };
 
