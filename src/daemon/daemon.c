@@ -357,8 +357,8 @@ static void close_all(struct daemon *d)
     stop_reconciling(d);
     mount_free(d->mount);
     node_unref(d->events);
-    node_table_free(d->table);
     staging_free(d->staging);
+    node_table_free(d->table);
     view_free(d->view);
     fleet_board_free(d->board);
     ledger_free(d->ledger);
