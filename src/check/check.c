@@ -160,3 +160,13 @@ int check_tree(struct repo *repo, const struct oid *base, const struct oid *tree
     choose_checks(&run, old, new);
     return diff_changes(repo, base, tree, on_change, &run);
 }
+
+int check_approvals(struct repo *repo, const struct oid *tree)
+{
+    _cleanup_(declaration_unrefp) struct declaration *d = NULL;
+    _cleanup_(findings_done) struct findings findings = {0};
+
+    if (oid_is_zero(tree) || declaration_load(repo, tree, &d, &findings, NULL) < 0)
+        return 0;
+    return d->approvals;
+}

@@ -134,6 +134,11 @@ static int rebase(struct commit *c)
     if (oid_is_zero(&c->head) && !oid_is_zero(&c->ws->state.base))
         return refuse(c, -EBUSY, "the mainline has no revision any more");
     c->head_tree = brief.tree;
+    if (check_approvals(config_of(c)->repo, &c->head_tree) > 0)
+        return refuse(
+            c, -EOPNOTSUPP,
+            "the mainline asks for approvals (review in onward.yaml), and this version of "
+            "onwardfs has no proposals: push the change for review with Git");
     if (oid_equal(&c->head, &c->ws->state.base)) {
         c->merged = c->tree;
         return 0;
