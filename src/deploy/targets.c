@@ -306,8 +306,8 @@ int targets_update(struct targets *t, const struct targets_source *source)
 
     choose_head(source, t, &new);
     /* Revisions that differ in files only have the same declaration. */
-    bool same = new.declaration && new.declaration == t->declaration &&
-                oid_equal(&new.head, &t->head);
+    bool same =
+        new.declaration &&new.declaration == t->declaration &&oid_equal(&new.head, &t->head);
     if (new.declaration && !same)
         r = fill(source, t, &new);
     if (r == -ECANCELED)
