@@ -51,6 +51,7 @@ struct daemon {
     struct view *view;
     struct mount *mount;
     struct watch *watch;
+    pthread_rwlock_t steering;   /* held for reading by who uses `reconcile`, so it stays */
     struct reconcile *reconcile; /* set once the mount answers */
     void (*ready)(void *arg);
     void *ready_arg;
@@ -59,10 +60,11 @@ struct daemon {
 static void on_mainline(void *arg)
 {
     struct daemon *d = arg;
-    struct reconcile *r = __atomic_load_n(&d->reconcile, __ATOMIC_ACQUIRE);
 
-    if (r)
-        reconcile_wake(r);
+    pthread_rwlock_rdlock(&d->steering);
+    if (d->reconcile)
+        reconcile_wake(d->reconcile);
+    pthread_rwlock_unlock(&d->steering);
 }
 
 static void on_refs(void *arg)
@@ -97,13 +99,15 @@ static void on_identity(uid_t uid, char **ret_name, char **ret_email, void *arg)
 static int on_command(void *ctx, const struct caller *who, const char *line, struct diag *reterr)
 {
     struct daemon *d = ctx;
-    struct reconcile *r = __atomic_load_n(&d->reconcile, __ATOMIC_ACQUIRE);
     _cleanup_free_ char *name = NULL, *email = NULL;
 
-    if (!r)
-        return diag_fail(reterr, -EAGAIN, "onwardfs is still starting; try again");
     on_identity(who->uid, &name, &email, d);
-    return reconcile_command(r, name, line, reterr);
+    pthread_rwlock_rdlock(&d->steering);
+    int r = d->reconcile
+                ? reconcile_command(d->reconcile, name, line, reterr)
+                : diag_fail(reterr, -EAGAIN, "onwardfs is starting or ending; try again");
+    pthread_rwlock_unlock(&d->steering);
+    return r;
 }
 
 static void config_text(void *ctx, struct buf *out)
@@ -295,7 +299,9 @@ static void on_ready(void *arg)
 
     if (reconcile_start(&config, &r, &why) < 0)
         log_error("reconcile-failed", "reason=\"%s\"", diag_text(&why, -EIO));
-    __atomic_store_n(&d->reconcile, r, __ATOMIC_RELEASE);
+    pthread_rwlock_wrlock(&d->steering);
+    d->reconcile = r;
+    pthread_rwlock_unlock(&d->steering);
     log_info("mounted", "repository=\"%s\" mountpoint=\"%s\"%s%s%s", d->config->repository,
              d->config->mountpoint, d->idle_why ? " idle=\"" : "", d->idle_why ? d->idle_why : "",
              d->idle_why ? "\"" : "");
@@ -312,7 +318,10 @@ static void stop_reconciling(struct daemon *d)
 {
     lease_ending(d->state_lock);
     lease_ending(d->lease);
-    reconcile_stop(__atomic_exchange_n(&d->reconcile, NULL, __ATOMIC_ACQ_REL), GRACE);
+    pthread_rwlock_wrlock(&d->steering);
+    struct reconcile *r = TAKE(d->reconcile);
+    pthread_rwlock_unlock(&d->steering);
+    reconcile_stop(r, GRACE);
 }
 
 /* A thread that waits for SIGTERM, SIGINT or SIGHUP. */
@@ -370,6 +379,7 @@ static void close_all(struct daemon *d)
     free(d->idle_why);
     free(d->host);
     free(d->note);
+    pthread_rwlock_destroy(&d->steering);
 }
 
 /* The host's name as it stands in refs, records and addresses. The caller frees. */
@@ -394,6 +404,7 @@ int daemon_run(const struct options *options, const struct config *config, void 
         .ready_arg = arg,
     };
 
+    pthread_rwlock_init(&d.steering, NULL);
     d.note = xasprintf("onwardfs (pid %d) mounted on %s", getpid(), config->mountpoint);
     int r = open_repository(&d, reterr);
     if (r == 0)

@@ -218,10 +218,10 @@ int main(int argc, char **argv)
         return 0;
     }
     r = serve(&o, &why);
-    if (r == 0)
+    if (r == 0 && parent_fd < 0)
         return 0;
     if (parent_fd >= 0)
-        tell_parent('!', diag_text(&why, r));
+        tell_parent('!', r < 0 ? diag_text(&why, r) : "it was ended before the mount answered");
     else
         fprintf(stderr, "onwardfs: %s\n", diag_text(&why, r));
     return 1;
