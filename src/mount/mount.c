@@ -24,8 +24,8 @@ struct mount {
     struct front front;
     struct fuse_session *session;
     bool mounted;
-    pthread_t server; /* who is in mount_serve() */
-    bool served;      /* mount_serve() is about to return */
+    pthread_t server;                        /* who is in mount_serve() */
+    enum { MOUNTED, SERVING, SERVED } stage; /* of mount_serve(): not begun, in it, done */
 };
 
 /* What libfuse says, kept while mounting (it becomes the reason), logged afterwards. */
@@ -172,18 +172,22 @@ int mount_serve(struct mount *m, void (*ready)(void *arg), void *arg)
     fuse_loop_cfg_set_max_threads(config, WORKERS);
     fuse_loop_cfg_set_idle_threads(config, WORKERS);
     fuse_loop_cfg_set_clone_fd(config, 0);
+    __atomic_store_n(&m->stage, SERVING, __ATOMIC_RELEASE);
     int r = fuse_session_loop_mt(m->session, config);
     fuse_loop_cfg_destroy(config);
-    __atomic_store_n(&m->served, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&m->stage, SERVED, __ATOMIC_RELEASE);
     return r < 0 ? r : 0;
 }
 
 void mount_end(struct mount *m)
 {
     fuse_session_exit(m->session);
-    /* Again and again: a signal that comes just before the loop begins to wait would be lost. */
-    while (!__atomic_load_n(&m->served, __ATOMIC_ACQUIRE)) {
-        pthread_kill(m->server, WAKE_SIGNAL);
+    int stage;
+    /* Again and again: a signal that comes just before the loop begins to wait would be lost. One
+     * that comes before it is handled would kill us. */
+    while ((stage = __atomic_load_n(&m->stage, __ATOMIC_ACQUIRE)) != SERVED) {
+        if (stage == SERVING)
+            pthread_kill(m->server, WAKE_SIGNAL);
         nanosleep(&(struct timespec){.tv_nsec = 10 * NS_PER_MS}, NULL);
     }
 }

@@ -35,7 +35,8 @@ int mount_new(const struct mount_config *config, struct node_table *table, struc
 /* Answers requests until the mount is unmounted or mount_end() is called. Calls ready(arg) once the
  * kernel has been answered. Returns 0, or -errno if the connection broke. */
 int mount_serve(struct mount *m, void (*ready)(void *arg), void *arg);
-/* Makes mount_serve() return, from another thread; waits until it does. */
+/* Makes mount_serve() return, from another thread; waits until it does. If it has not been called
+ * yet, it will return at once. */
 void mount_end(struct mount *m);
 /* Unmounts if it is still mounted, waits for running requests. NULL is allowed. */
 void mount_free(struct mount *m);
