@@ -222,8 +222,10 @@ static void unref(struct node *node, unsigned n)
     assert(node->refs >= n);
     node->refs -= n;
     bool last = node->refs == 0;
-    if (last)
+    if (last) {
+        assert(!node->lookups); /* they hold a reference: somebody has given back another's */
         drop_key(node);
+    }
     pthread_mutex_unlock(&t->lock);
     if (!last)
         return;
