@@ -24,6 +24,7 @@ static const struct {
     {ENODATA, "nothing to commit: no changes, or no message"},
     {EACCES, "refused: the workspace belongs to somebody else"},
     {EPERM, "refused: the workspace belongs to somebody else"},
+    {EOPNOTSUPP, "refused: the mainline asks for approvals"},
     {EROFS, "refused: staging is read-only on this mount"},
     {ENOSPC, "failed: no space left; the workspace is as it was"},
     {EDQUOT, "failed: the quota is used up; the workspace is as it was"},
