@@ -103,9 +103,8 @@ static int on_command(void *ctx, const struct caller *who, const char *line, str
 
     on_identity(who->uid, &name, &email, d);
     pthread_rwlock_rdlock(&d->steering);
-    int r = d->reconcile
-                ? reconcile_command(d->reconcile, name, line, reterr)
-                : diag_fail(reterr, -EAGAIN, "onwardfs is starting or ending; try again");
+    int r = d->reconcile ? reconcile_command(d->reconcile, name, line, reterr)
+                         : diag_fail(reterr, -EAGAIN, "onwardfs is starting or ending; try again");
     pthread_rwlock_unlock(&d->steering);
     return r;
 }

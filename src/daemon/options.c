@@ -49,8 +49,10 @@ static const struct option {
 };
 
 /* Words of mount(8) and fstab that mean nothing to a filesystem. */
-static const char *const ignored[] = {"defaults", "auto",  "noauto",  "user",
-                                      "nouser",   "users", "_netdev", "nofail"};
+static const char *const ignored[] = {
+    "defaults", "auto",   "noauto", "user",     "nouser",      "users",
+    "_netdev",  "nofail", "async",  "relatime", "strictatime", "lazytime",
+};
 #define IGNORED_PREFIX "x-"
 
 void options_done(struct options *o)

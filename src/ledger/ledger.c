@@ -238,33 +238,37 @@ static int append_once(struct ledger *l, struct record *records, size_t n, struc
     return 0;
 }
 
+/* Our chain as somebody else left it. 1: it has moved; 0: it has not, so it was not that which
+ * stopped us, but a lock. */
 static int reload_own(struct ledger *l, struct diag *reterr)
 {
+    struct chain *own = l->chains.v[0];
+
     pthread_mutex_lock(&l->lock);
-    int r = chain_reload(l->chains.v[0], l->repo, reterr);
+    struct oid before = own->tip;
+    int r = chain_reload(own, l->repo, reterr);
+    bool moved = !oid_equal(&before, &own->tip);
     pthread_mutex_unlock(&l->lock);
-    return r;
+    return r < 0 ? r : moved;
 }
 
 int ledger_append(struct ledger *l, struct record *records, size_t n, struct diag *reterr)
 {
-    int r = -EAGAIN;
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = -EAGAIN, moved = 1;
 
     if (n == 0)
         return 0;
     pthread_mutex_lock(&l->appending);
-    for (int i = 0; r == -EAGAIN && i < APPEND_TRIES; i++) {
-        _cleanup_(diag_done) struct diag why = {0};
+    for (int i = 0; r == -EAGAIN && moved == 1 && i < APPEND_TRIES; i++) {
         r = append_once(l, records, n, &why);
-        if (r == -EAGAIN && (r = reload_own(l, reterr)) == 0)
-            r = -EAGAIN;
-        else if (r < 0)
-            diag_fail(reterr, r, "cannot write the ledger: %s", diag_text(&why, r));
-        if (r == -EAGAIN && i + 1 == APPEND_TRIES)
-            diag_fail(reterr, r, "cannot write the ledger: %s", diag_text(&why, r));
+        if (r == -EAGAIN)
+            moved = reload_own(l, &why);
     }
     pthread_mutex_unlock(&l->appending);
-    return r;
+    if (moved < 0)
+        r = moved;
+    return r < 0 ? diag_fail(reterr, r, "cannot write the ledger: %s", diag_text(&why, r)) : 0;
 }
 
 int ledger_write_log(struct ledger *l, const void *data, size_t len, struct oid *ret,

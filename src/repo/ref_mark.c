@@ -20,7 +20,7 @@
 
 #define MARK_PREFIX "onwardfs.ref-"
 #define LOCK_MOST   4096              /* bytes of a lock that are looked at */
-#define STILL       (300 * NS_PER_MS) /* a living program does not leave its lock empty so long */
+#define STILL       (300 * NS_PER_MS) /* a living program does not leave its lock alone so long */
 
 /* Changes of one ref take turns; refs that share a slot do so too, which harms nothing. */
 static pthread_mutex_t turns[16] = {[0 ... 15] = PTHREAD_MUTEX_INITIALIZER};
@@ -95,7 +95,7 @@ static void recover_ref(const struct repo *repo, const char *ref, const char *he
 
     if (io_read_file(AT_FDCWD, path, LOCK_MOST, &lock) < 0 || !is_ours(&lock, hex))
         return;
-    if (lock.len >= OID_HEX || is_still(path))
+    if (is_still(path))
         remove_lock(path);
 }
 

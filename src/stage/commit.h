@@ -7,10 +7,15 @@
 #include "stage/workspace.h"
 
 /* Commits the workspace for `who`. `line` is the message; "-": it is in the file `message`. 0 when
- * the revision is durable and the workspace clean on it; else the workspace is as it was: -EINVAL
- * findings, or an empty message   -EBUSY conflicts with the mainline, or its work tree -ENODATA
- * nothing changed                -EACCES not the owner -ESTALE the workspace has ended -ENOSPC,
- * -EIO … as they come What it was, is in `outcome` either way. */
+ * the revision is durable and the workspace clean on it; else the workspace is as it was:
+ *   -EINVAL      findings, or an empty message
+ *   -EBUSY       conflicts with the mainline, or its work tree
+ *   -ENODATA     nothing changed
+ *   -EACCES      not the owner
+ *   -ESTALE      the workspace has ended
+ *   -EOPNOTSUPP  the mainline asks for approvals
+ *   -ENOSPC, -EIO … as they come
+ * What it was, is in `outcome` either way. */
 int commit_workspace(struct workspace *ws, const struct caller *who, const char *line);
 
 /* Finishes or undoes a commit that a crash interrupted. After workspace_open(). */

@@ -36,12 +36,6 @@ static int control_getattr(struct node *node, struct stat *st)
     return 0;
 }
 
-/* `echo x > file` truncates first; times and modes are nobody's business here. */
-static int control_setattr(struct node *node, const struct caller *who, const struct set_attrs *set)
-{
-    return 0;
-}
-
 /* Takes what the user left unfinished out of the node. */
 static struct buf take_tail(struct control_node *c, uid_t uid)
 {
@@ -70,6 +64,17 @@ static void keep_tail(struct control_node *c, uid_t uid, struct buf *text)
     t->next = c->tails;
     c->tails = t;
     pthread_mutex_unlock(&c->lock);
+}
+
+/* `echo x > file` truncates first: what an earlier writer left unfinished is not to become a part
+ * of this command. Times and modes are nobody's business here. */
+static int control_setattr(struct node *node, const struct caller *who, const struct set_attrs *set)
+{
+    if (set->valid & SET_SIZE) {
+        struct buf tail = take_tail((struct control_node *)node, who->uid);
+        buf_done(&tail);
+    }
+    return 0;
 }
 
 static ssize_t control_write(struct node *node, const struct caller *who, const void *data,

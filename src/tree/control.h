@@ -1,6 +1,7 @@
 /* A control file: write-only, one command a line. Lines may come in pieces (shells send each line,
  * and each 4 KiB, as a write of its own); an unfinished line is kept for each user until its
- * newline comes. A command that fails fails the write with its errno. */
+ * newline comes or the user opens the file anew to write (`>` truncates). A command that fails fails
+ * the write with its errno. */
 #ifndef ONWARD_TREE_CONTROL_H
 #define ONWARD_TREE_CONTROL_H
 
@@ -8,10 +9,10 @@
 
 #define CONTROL_LINE_MOST 65536 /* longer lines: -EMSGSIZE */
 
-/* `command` gets each line without its newline (never empty unless `empty_ok`); what it returns (0
- * or -errno) is what the write returns. `mode`: 0200 or 0220. Runs in a slow thread. uid, gid: the
- * owner, (uid_t)-1 for the mount's. The name is kept by the kernel never; the same key gives the
- * same node. */
+/* `command` gets each line that is not empty, without its newline; what it returns (0 or -errno) is
+ * what the write returns, and a failure skips the rest of the write. `mode`: 0200 or 0220. Runs in
+ * a slow thread. uid, gid: the owner, (uid_t)-1 for the mount's. The same `ino` gives the same node
+ * as long as it lives. */
 struct control_config {
     mode_t mode;
     uid_t uid;

@@ -22,9 +22,7 @@ struct commit_ctx {
 
 static int64_t commit_mtime(void *ctx)
 {
-    int64_t time = ((struct commit_ctx *)ctx)->rev->committer.time;
-
-    return (time > 0 ? time : 1) * NS_PER_SEC;
+    return view_time(((struct commit_ctx *)ctx)->rev->committer.time);
 }
 
 static void commit_free(void *ctx)
@@ -77,7 +75,7 @@ static int open_date(void *ctx, struct node *dir, uint64_t ino, struct node **re
     struct buf text = {0};
     char when[CLOCK_TEXT];
 
-    buf_addf(&text, "%s\n", clock_format(c->rev->committer.time * NS_PER_SEC, when));
+    buf_addf(&text, "%s\n", clock_format(commit_mtime(c), when));
     return open_text(c, ino, &text, ret);
 }
 
@@ -91,13 +89,15 @@ static int open_tree(void *ctx, struct node *dir, uint64_t ino, struct node **re
 }
 
 /* The tree of the first parent; zero if there is none (or a shallow clone has cut it off). */
-static struct oid parent_tree(const struct commit_ctx *c)
+static int parent_tree(const struct commit_ctx *c, struct oid *ret)
 {
     struct revision_brief brief = {0};
+    int r = 0;
 
     if (c->rev->nparents)
-        revision_brief(c->view->config.repo, &c->rev->parents[0], &brief);
-    return brief.tree;
+        r = revision_brief(c->view->config.repo, &c->rev->parents[0], &brief);
+    *ret = brief.tree;
+    return r == -ENOENT ? 0 : r;
 }
 
 static int add_change(const struct change *change, void *arg)
@@ -114,9 +114,11 @@ static int open_changes(void *ctx, struct node *dir, uint64_t ino, struct node *
 {
     struct commit_ctx *c = ctx;
     _cleanup_(buf_done) struct buf text = {0};
-    struct oid from = parent_tree(c);
-    int r = diff_changes(c->view->config.repo, &from, &c->rev->tree, add_change, &text);
+    struct oid from;
+    int r = parent_tree(c, &from);
 
+    if (r == 0)
+        r = diff_changes(c->view->config.repo, &from, &c->rev->tree, add_change, &text);
     return r < 0 ? r : open_text(c, ino, &text, ret);
 }
 
@@ -124,9 +126,11 @@ static int open_patch(void *ctx, struct node *dir, uint64_t ino, struct node **r
 {
     struct commit_ctx *c = ctx;
     _cleanup_(buf_done) struct buf text = {0};
-    struct oid from = parent_tree(c);
-    int r = diff_patch(c->view->config.repo, &from, &c->rev->tree, NULL, 0, PATCH_MOST, &text);
+    struct oid from;
+    int r = parent_tree(c, &from);
 
+    if (r == 0)
+        r = diff_patch(c->view->config.repo, &from, &c->rev->tree, NULL, 0, PATCH_MOST, &text);
     return r < 0 ? r : open_text(c, ino, &text, ret);
 }
 

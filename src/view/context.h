@@ -28,10 +28,14 @@ int64_t view_refs_time(void *view);
 /* …and of the fleet. */
 int64_t view_fleet_time(void *view);
 
+/* Real ns of a revision's time in seconds, which may be anything: at least a second after 1970 (0
+ * looks like no time at all), and within what 64 bits hold. */
+int64_t view_time(int64_t seconds);
+
 /* A revision, as much of it as its nodes need. */
 struct snapshot {
     struct oid revision, tree;
-    int64_t time; /* committer time, seconds; at least 1 */
+    int64_t time; /* committer time as of view_time(), but in seconds */
 };
 /* -ENOENT if it is no revision. */
 int snapshot_load(struct view *v, const struct oid *revision, struct snapshot *ret);

@@ -189,7 +189,7 @@ static int generations_lookup(struct node *dir, const char *name, struct node **
     uint64_t number = strtoull(name, &end, 10);
 
     snprintf(canonical, sizeof(canonical), "%" PRIu64, number);
-    if (strcmp(name, canonical))
+    if (strcmp(name, canonical) || !number) /* records before the first deployment have 0 */
         return -ENOENT;
     struct generation_ctx *c = NEW(struct generation_ctx);
     *c = (struct generation_ctx){g->view, xstrdup(g->site), number};

@@ -45,25 +45,26 @@ static int refs_dir_getattr(struct node *node, struct stat *st)
     return 0;
 }
 
-struct search {
-    const char *name;
-    struct oid target;
-    bool found, below;
-};
-
-static void search_one(const struct ref *ref, const char *rest, void *arg)
+/* The ref that the directory shows under `name`, by binary search: a listing asks for each of its
+ * names. NULL if there is none; then `ret_below` says whether there are refs below that name. */
+static const struct ref *find_name(const struct refs_dir *d, const struct refs *refs,
+                                   const char *name, bool *ret_below)
 {
-    struct search *s = arg;
-    size_t len = strlen(s->name);
-
-    if (strncmp(rest, s->name, len))
-        return;
-    if (rest[len] == '/')
-        s->below = true;
-    if (!rest[len] && !s->found) {
-        s->found = true;
-        s->target = ref->target;
+    *ret_below = false;
+    for (size_t i = 0; i < ARRAY_SIZE(d->space->prefixes) && d->space->prefixes[i]; i++) {
+        _cleanup_free_ char *full = xasprintf("%s%s%s", d->space->prefixes[i], d->path, name);
+        _cleanup_free_ char *below = xasprintf("%s", full);
+        const struct ref *ref = refs_find(refs, full);
+        if (ref && !oid_is_zero(&ref->target))
+            return ref;
+        for (size_t k = refs_first(refs, below);
+             k < refs->n && !strncmp(refs->v[k].name, below, strlen(below)); k++)
+            if (!oid_is_zero(&refs->v[k].target)) {
+                *ret_below = true;
+                break;
+            }
     }
+    return NULL;
 }
 
 static struct node *refs_dir_node(struct view *v, const struct ref_space *space, const char *path,
@@ -85,17 +86,17 @@ static int refs_dir_lookup(struct node *dir, const char *name, struct node **ret
 {
     struct refs_dir *d = (struct refs_dir *)dir;
     _cleanup_(refs_unrefp) struct refs *refs = mainline_refs(d->view->config.mainline);
-    struct search s = {.name = name};
     uint64_t ino = node_ino(dir->ino, name);
+    bool below;
+    const struct ref *ref = find_name(d, refs, name, &below);
 
-    each_below(d, refs, search_one, &s);
-    if (s.found) {
+    if (ref) {
         _cleanup_free_ char *up = way_up(d->path);
-        *ret = link_node_new(d->view->config.table, ino, view_target(up, &s.target, NULL),
+        *ret = link_node_new(d->view->config.table, ino, view_target(up, &ref->target, NULL),
                              view_refs_time(d->view));
         return 0;
     }
-    if (!s.below)
+    if (!below)
         return -ENOENT;
     _cleanup_free_ char *path = xasprintf("%s%s/", d->path, name);
     *ret = refs_dir_node(d->view, d->space, path, dir, ino);

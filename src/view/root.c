@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "view/context.h"
 
 static const char readme[] =
@@ -35,6 +36,13 @@ int64_t view_fleet_time(void *view)
         fleet_board_get(((struct view *)view)->config.board);
 
     return fleet->at;
+}
+
+int64_t view_time(int64_t seconds)
+{
+    int64_t most = INT64_MAX / NS_PER_SEC;
+
+    return (seconds < 1 ? 1 : seconds > most ? most : seconds) * NS_PER_SEC;
 }
 
 char *view_target(const char *up, const struct oid *revision, const char *source)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "view/context.h"
 
 /* The tree of one revision: directories, files, symlinks and submodules that never change.
@@ -319,7 +320,7 @@ int snapshot_load(struct view *v, const struct oid *revision, struct snapshot *r
     *ret = (struct snapshot){
         .revision = *revision,
         .tree = brief.tree,
-        .time = brief.time > 0 ? brief.time : 1,
+        .time = view_time(brief.time) / NS_PER_SEC,
     };
     return 0;
 }

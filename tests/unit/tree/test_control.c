@@ -94,6 +94,25 @@ static void every_way_to_cut_a_text(void **state)
     }
 }
 
+/* `printf part > file` and then `echo whole > file`. */
+static void opening_anew_drops_what_is_unfinished(void **state)
+{
+    struct fixture *f = *state;
+    struct caller who = {.uid = 1};
+
+    say(f, 1, "part of ");
+    say(f, 2, "a");
+    struct set_attrs set = {.valid = SET_MTIME};
+    assert_int_equal(f->node->ops->setattr(f->node, &who, &set), 0);
+    say(f, 1, "it\n");
+    say(f, 1, "part");
+    set.valid = SET_SIZE;
+    assert_int_equal(f->node->ops->setattr(f->node, &who, &set), 0);
+    say(f, 1, "whole\n");
+    say(f, 2, "b\n");
+    assert_string_equal(buf_str(&f->heard.lines), "1:part of it;1:whole;2:ab;");
+}
+
 static void errors_reach_the_writer(void **state)
 {
     struct fixture *f = *state;
@@ -129,6 +148,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(whole_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pieces_of_two_users, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_way_to_cut_a_text, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(opening_anew_drops_what_is_unfinished, set_up, tear_down),
         cmocka_unit_test_setup_teardown(errors_reach_the_writer, set_up, tear_down),
         cmocka_unit_test_setup_teardown(looks_like_a_control_file, set_up, tear_down),
     };
