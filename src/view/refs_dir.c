@@ -53,7 +53,7 @@ static const struct ref *find_name(const struct refs_dir *d, const struct refs *
     *ret_below = false;
     for (size_t i = 0; i < ARRAY_SIZE(d->space->prefixes) && d->space->prefixes[i]; i++) {
         _cleanup_free_ char *full = xasprintf("%s%s%s", d->space->prefixes[i], d->path, name);
-        _cleanup_free_ char *below = xasprintf("%s", full);
+        _cleanup_free_ char *below = xasprintf("%s/", full);
         const struct ref *ref = refs_find(refs, full);
         if (ref && !oid_is_zero(&ref->target))
             return ref;
