@@ -22,7 +22,6 @@
 
 struct mount {
     struct front front;
-    struct fuse_session *session;
     bool mounted;
     pthread_t server;                        /* who is in mount_serve() */
     enum { MOUNTED, SERVING, SERVED } stage; /* of mount_serve(): not begun, in it, done */
@@ -117,12 +116,12 @@ static int open_session(struct mount *m, const struct mount_config *config, stru
     if (config->options && *config->options)
         add_option(&args, config->options, NULL);
     add_option(&args, "nosuid,nodev", NULL);
-    m->session = fuse_session_new(&args, &requests, sizeof(requests), &m->front);
+    m->front.session = fuse_session_new(&args, &requests, sizeof(requests), &m->front);
     fuse_opt_free_args(&args);
-    if (!m->session)
+    if (!m->front.session)
         return diag_fail(reterr, -EINVAL, "cannot mount: %s",
                          said.len ? said.data : "libfuse refused the options");
-    if (fuse_session_mount(m->session, config->mountpoint) < 0)
+    if (fuse_session_mount(m->front.session, config->mountpoint) < 0)
         return diag_fail(reterr, -EPERM, "cannot mount on %s: %s", config->mountpoint,
                          said.len ? said.data : "is /dev/fuse there, and may this user mount?");
     m->mounted = true;
@@ -173,7 +172,7 @@ int mount_serve(struct mount *m, void (*ready)(void *arg), void *arg)
     fuse_loop_cfg_set_idle_threads(config, WORKERS);
     fuse_loop_cfg_set_clone_fd(config, 0);
     __atomic_store_n(&m->stage, SERVING, __ATOMIC_RELEASE);
-    int r = fuse_session_loop_mt(m->session, config);
+    int r = fuse_session_loop_mt(m->front.session, config);
     fuse_loop_cfg_destroy(config);
     __atomic_store_n(&m->stage, SERVED, __ATOMIC_RELEASE);
     return r < 0 ? r : 0;
@@ -181,7 +180,7 @@ int mount_serve(struct mount *m, void (*ready)(void *arg), void *arg)
 
 void mount_end(struct mount *m)
 {
-    fuse_session_exit(m->session);
+    fuse_session_exit(m->front.session);
     int stage;
     /* Again and again: a signal that comes just before the loop begins to wait would be lost. One
      * that comes before it is handled would kill us. */
@@ -198,8 +197,8 @@ void mount_free(struct mount *m)
         return;
     pool_free(m->front.slow);
     if (m->mounted)
-        fuse_session_unmount(m->session);
-    if (m->session)
-        fuse_session_destroy(m->session);
+        fuse_session_unmount(m->front.session);
+    if (m->front.session)
+        fuse_session_destroy(m->front.session);
     free(m);
 }

@@ -421,14 +421,40 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
 static void write_run(struct slow *s)
 {
     struct caller who = caller(s->req);
-    ssize_t n = s->node->ops->write
-                    ? s->node->ops->write(s->node, &who, s->data, s->range.size, s->range.off)
-                    : -EROFS;
+    ssize_t n = s->node->ops->write(s->node, &who, s->data, s->range.size, s->range.off);
 
     if (n < 0)
         fuse_reply_err(s->req, -n);
     else
         fuse_reply_write(s->req, n);
+}
+
+/* Pages that the kernel is to drop. */
+struct drop {
+    struct fuse_session *session;
+    fuse_ino_t ino;
+};
+
+static void drop_run(void *arg)
+{
+    struct drop *d = arg;
+
+    /* It fails when the kernel has dropped them already, or the mount has ended. */
+    fuse_lowlevel_notify_inval_inode(d->session, d->ino, 0, 0);
+    free(d);
+}
+
+/* Nobody asks us before a file is opened for writing, so who may (root) can map one that nothing
+ * can change and write to the page that all readers see. That comes here when the kernel writes the
+ * page back; then all shall see again what the file holds. */
+static void refuse_write(fuse_req_t req, fuse_ino_t ino)
+{
+    struct front *f = front(req);
+    struct drop *d = NEW(struct drop);
+
+    *d = (struct drop){f->session, ino};
+    fuse_reply_err(req, EROFS);
+    pool_submit(f->slow, drop_run, d);
 }
 
 static void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
@@ -437,8 +463,14 @@ static void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
     COUNT("write");
     struct node *node = node_of(req, ino);
 
-    if (node)
+    if (!node)
+        return;
+    if (node->ops->write) {
         dispatch(req, node, write_run, data, size, (struct range){size, off});
+    } else {
+        refuse_write(req, ino);
+        node_unref(node);
+    }
 }
 
 static void on_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

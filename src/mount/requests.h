@@ -10,6 +10,7 @@
 
 /* The session's user data. */
 struct front {
+    struct fuse_session *session;
     struct node_table *table;
     struct pool *slow; /* for NODE_SLOW */
     uid_t uid;         /* owner of what has no owner of its own */

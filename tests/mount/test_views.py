@@ -2,6 +2,7 @@
 """What a user sees of a repository: revisions, branches, tags, head, and that nothing there can change."""
 
 import errno
+import mmap
 import os
 import stat
 import subprocess
@@ -168,6 +169,22 @@ def test_everything_is_read_only(dir):
                 f.write(b"x")
         fails(errno.EROFS, append)
         assert m.read("head/a") == "1"
+
+
+def test_a_write_to_a_mapping_does_not_stay(dir):
+    """Root may map any file for writing; once that is written back, everybody reads the revision again."""
+    repo = make_repo(dir + "/r.git", {"a": "content\n", "b": "x" * 300000})
+    with Mount(dir, repo, options=VIEW) as m:
+        for name in ("head/a", "head/b", "README"):
+            before = m.read(name)
+            fd = os.open(m / name, os.O_RDWR)
+            with mmap.mmap(fd, len(before)) as map:
+                map[0:1] = b"!"
+                map[len(before) - 1:len(before)] = b"!"
+                fails(errno.EROFS, map.flush)
+                until(f"{name} reads as it was", lambda: m.read(name) == before)
+                assert map[0:1] == before[0:1].encode()
+            os.close(fd)
 
 
 def test_changes_by_others_show_within_100_ms(dir):
