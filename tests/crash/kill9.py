@@ -41,6 +41,7 @@ class Client:
         self.m, self.rng, self.count = m, rng, count
         self.acked = []     # commit messages
         self.synced = {}    # path -> content of the last acknowledged fsync
+        self.error = None   # what ended the loop
         self.flying = {}    # path -> content that was being written when the daemon died
 
     def loop(self):
@@ -52,8 +53,8 @@ class Client:
                 self.edit(ws)
                 if self.rng.random() < 0.6:
                     self.commit(ws)
-        except OSError:
-            return
+        except OSError as e:
+            self.error = e
 
     def edit(self, ws):
         self.count += 1
@@ -146,8 +147,10 @@ def one_round(m, client, rng, seconds):
     t = threading.Thread(target=client.loop)
     t.start()
     time.sleep(rng.random() * seconds)   # the random moment: not a wait for anything
+    alive = t.is_alive()
     m.kill()
     t.join(60)
+    assert alive, f"the client failed while the daemon was there: {client.error!r}"
     assert not t.is_alive(), "the client hangs after the daemon has died"
 
 
@@ -177,6 +180,7 @@ def run(rounds, seed, dir):
         m = Mount(dir, repo, config=config, expect="interrupted|attempt|failed").start()
         check_repository(repo, acked)
         check_deployed(m, dir, repo)
+        assert not synced or os.path.isdir(m / "staging/loop"), "the workspace is gone"
         if os.path.isdir(m / "staging/loop"):
             check_workspace(m, synced, client.flying)
             # What the workspace holds now is what counts from here on.
