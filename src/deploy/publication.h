@@ -34,7 +34,7 @@ struct publication {
     struct repo *repo;
     struct oid root;          /* the root tree of the revision */
     const char *const *paths; /* what is taken from it, at their places; "." is everything. One that
-                               * is not there is left out */
+                               * is not there is left out, not the directories on the way to it */
     size_t npaths;
     bool (*halt)(void *arg); /* asked before each entry: true ends it with -ECANCELED */
     void *halt_arg;

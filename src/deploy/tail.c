@@ -11,10 +11,6 @@ void tail_add(struct tail *t, const void *data, size_t len)
     p += fits;
     len -= fits;
     t->dropped += len;
-    if (len > t->most) { /* more than the ring holds: only its end can stay */
-        p += len - t->most;
-        len = t->most;
-    }
     while (len) {
         size_t n = t->most - t->start < len ? t->most - t->start : len;
         memcpy(t->ring.data + t->start, p, n);

@@ -1,0 +1,302 @@
+/* The directory backend: what it leaves on the disk, over crashes, tampering and strangers. */
+#include "fixture.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+
+struct place {
+    struct fixture *f;
+    struct site *site;
+    struct backend_config config;
+    struct backend *backend;
+};
+
+static void place_init(struct place *p, struct fixture *f)
+{
+    *p = (struct place){.f = f, .site = site_new()};
+    p->config = (struct backend_config){.name = "files", .kind = BACKEND_DIRECTORY, .keep = 3};
+    p->config.directory = xasprintf("%s/out/{team}/{site}", f->dir);
+    assert_int_equal(backend_new(&p->config, f->repo, &p->backend, NULL), 0);
+    test_write_file(f->work, "stores/1/app", "one\n");
+    test_write_file(f->work, "common/shared", "all\n");
+    test_write_file(f->work, "secret/other", "not theirs\n");
+}
+
+static void place_done(struct place *p)
+{
+    backend_free(p->backend);
+    free(p->config.directory);
+    site_free(p->site);
+}
+
+static struct backend_result apply(struct place *p, const struct oid *rev)
+{
+    struct backend_request request = make_request(p->f, p->site, rev);
+    struct backend_result result;
+
+    backend_apply(p->backend, &request, &result);
+    return result;
+}
+
+static void assert_applies(struct place *p, const struct oid *rev)
+{
+    struct backend_result r = apply(p, rev);
+
+    if (r.end != BACKEND_DONE)
+        fail_msg("%s: %s", backend_end_name(r.end), r.message);
+    backend_result_done(&r);
+}
+
+static void assert_ends(struct place *p, const struct oid *rev, enum backend_end end,
+                        const char *message)
+{
+    struct backend_result r = apply(p, rev);
+
+    if (r.end != end || !strstr(r.message, message))
+        fail_msg("%s: %s", backend_end_name(r.end), r.message);
+    backend_result_done(&r);
+}
+
+/* `current` is this revision, and exactly what git has of it. */
+static void assert_current(struct place *p, const struct oid *rev)
+{
+    char hex[OID_HEX + 1];
+
+    oid_hex(rev, hex);
+    test_run(p->f->dir,
+             "test \"$(readlink out/retail/store-1/current)\" = %s && rm -rf want && mkdir want && "
+             "git -C work archive %s stores/1 common | tar x -C want && "
+             "diff -r --no-dereference want out/retail/store-1/current/ && "
+             "test ! -L $(readlink -f out/retail/store-1)/%s && test -z \"$(find out -name '.new*' "
+             "-o -name '.old*')\"",
+             hex, hex, hex);
+}
+
+static void test_inputs_are_published_at_their_paths(void **state)
+{
+    struct place p;
+
+    place_init(&p, *state);
+    struct oid rev = add_revision(p.f, "one");
+    assert_applies(&p, &rev);
+    assert_current(&p, &rev);
+    place_done(&p);
+}
+
+static void test_the_newest_versions_are_kept_and_reused(void **state)
+{
+    struct place p;
+    struct oid revs[5];
+
+    place_init(&p, *state);
+    for (int i = 0; i < 5; i++) {
+        _cleanup_free_ char *text = xasprintf("version %d\n", i);
+        test_write_file(p.f->work, "stores/1/app", text);
+        revs[i] = add_revision(p.f, "next");
+        assert_applies(&p, &revs[i]);
+        assert_current(&p, &revs[i]);
+    }
+    test_run(p.f->dir, "test $(ls out/retail/store-1 | grep -vc current) = 3");
+    _cleanup_free_ char *before =
+        test_output(p.f->dir, "stat -c %%i out/retail/store-1/$(git -C work rev-parse HEAD~2)");
+    assert_applies(&p, &revs[2]); /* back to one that is there: the same files */
+    assert_current(&p, &revs[2]);
+    _cleanup_free_ char *after = test_output(p.f->dir, "stat -Lc %%i out/retail/store-1/current");
+    assert_string_equal(before, after);
+    assert_applies(&p, &revs[0]); /* 2 was in force a moment ago, so 3 goes before it does */
+    assert_current(&p, &revs[0]);
+    test_run(p.f->dir, "cd out/retail/store-1 && test -d $(git -C ../../../work rev-parse HEAD~2)");
+    test_run(p.f->dir,
+             "cd out/retail/store-1 && ! test -e $(git -C ../../../work rev-parse HEAD~1)");
+    place_done(&p);
+}
+
+static void test_one_version_is_enough(void **state)
+{
+    struct place p;
+
+    place_init(&p, *state);
+    p.config.keep = 1;
+    for (int i = 0; i < 3; i++) {
+        struct oid rev = add_revision(p.f, "again");
+        assert_applies(&p, &rev);
+        assert_current(&p, &rev);
+        test_run(p.f->dir, "test $(ls out/retail/store-1 | wc -l) = 2");
+    }
+    place_done(&p);
+}
+
+/* P7: a version that somebody changed, or that a crash left incomplete, is not taken for good. */
+static void test_a_tampered_version_is_replaced(void **state)
+{
+    static const char *const tricks[] = {
+        "echo evil >current/stores/1/app",
+        "rm current/common/shared",
+        "touch current/extra",
+        "chmod -R 777 current/stores",
+        "v=$(readlink current) && rm -rf $v && ln -s /etc $v",
+        "v=$(readlink current) && rm -rf $v && echo file >$v",
+        "v=$(readlink current) && rm -rf $v && mkdir $v",
+        "v=$(readlink current) && mv $v copy && ln -s copy $v",
+        "rm current",
+        "ln -sfn /etc current",
+        "mkdir .new-$(readlink current) && touch .new-$(readlink current)/left .new-current",
+        "mkdir .old-$(readlink current) && touch .old-$(readlink current)/left",
+        "ln -s /etc .new-$(readlink current)",
+    };
+    struct place p;
+
+    place_init(&p, *state);
+    struct oid rev = add_revision(p.f, "one");
+    for (size_t i = 0; i < ARRAY_SIZE(tricks); i++) {
+        assert_applies(&p, &rev);
+        test_run(p.f->dir, "cd out/retail/store-1 && %s", tricks[i]);
+        assert_applies(&p, &rev);
+        assert_current(&p, &rev);
+    }
+    test_run("/etc", "test -e passwd");
+    place_done(&p);
+}
+
+/* The declaration changed, the revision did not (a pin): the same name gets the new content. */
+static void test_other_inputs_at_the_same_revision(void **state)
+{
+    struct place p;
+
+    place_init(&p, *state);
+    struct oid rev = add_revision(p.f, "one");
+    assert_applies(&p, &rev);
+    *VEC_ADD(&p.site->include) = xstrdup("secret");
+    assert_applies(&p, &rev);
+    test_run(p.f->dir, "test -e out/retail/store-1/current/secret/other");
+    free(p.site->include.v[--p.site->include.n]);
+    assert_applies(&p, &rev);
+    assert_current(&p, &rev);
+    place_done(&p);
+}
+
+/* P11: names that come from the repository cannot leave the place that the host gave. */
+static void test_a_team_cannot_lead_elsewhere(void **state)
+{
+    static const char *const teams[] = {"..", ".", "", "a/b", "../../etc", "/etc"};
+    struct place p;
+
+    place_init(&p, *state);
+    struct oid rev = add_revision(p.f, "one");
+    for (size_t i = 0; i < ARRAY_SIZE(teams); i++) {
+        free(p.site->team);
+        p.site->team = xstrdup(teams[i]);
+        assert_ends(&p, &rev, BACKEND_STALLED, "cannot name a directory");
+    }
+    test_run(p.f->dir, "test ! -e out");
+    place_done(&p);
+}
+
+/* D5 */
+static void test_two_sites_do_not_share_a_directory(void **state)
+{
+    struct place p;
+
+    place_init(&p, *state);
+    free(p.config.directory);
+    p.config.directory = xasprintf("%s/out/{team}", p.f->dir);
+    struct oid rev = add_revision(p.f, "one");
+    assert_applies(&p, &rev);
+    free(p.site->name);
+    p.site->name = xstrdup("store-2");
+    assert_ends(&p, &rev, BACKEND_STALLED, "belongs to site store-1");
+    place_done(&p);
+}
+
+static void test_another_process_is_waited_for(void **state)
+{
+    struct place p;
+
+    place_init(&p, *state);
+    struct oid rev = add_revision(p.f, "one");
+    assert_applies(&p, &rev);
+    _cleanup_free_ char *path = xasprintf("%s/out/retail/store-1/.onward", p.f->dir);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    assert_ends(&p, &rev, BACKEND_LATER, "another process");
+    close(fd);
+    assert_applies(&p, &rev);
+    place_done(&p);
+}
+
+static void test_what_is_in_the_way_is_named(void **state)
+{
+    struct place p;
+
+    place_init(&p, *state);
+    struct oid rev = add_revision(p.f, "one");
+    test_run(p.f->dir, "mkdir -p out/retail/store-1/current/data");
+    assert_ends(&p, &rev, BACKEND_STALLED, "not a symlink");
+    test_run(p.f->dir, "test -d out/retail/store-1/current/data");
+    test_run(p.f->dir, "rm -rf out && touch out");
+    assert_ends(&p, &rev, BACKEND_FAILED, "out");
+    place_done(&p);
+}
+
+static void test_it_stops_when_told_and_leaves_no_part(void **state)
+{
+    struct place p;
+
+    place_init(&p, *state);
+    struct oid rev = add_revision(p.f, "one");
+    struct backend_request request = make_request(p.f, p.site, &rev);
+    struct backend_result r;
+    request.stop_fd = eventfd(1, EFD_CLOEXEC);
+    backend_apply(p.backend, &request, &r);
+    assert_int_equal(r.end, BACKEND_STOPPED);
+    close(request.stop_fd);
+    backend_result_done(&r);
+    request.stop_fd = -1;
+    request.timeout = 0;
+    backend_apply(p.backend, &request, &r);
+    assert_int_equal(r.end, BACKEND_TIMEOUT);
+    backend_result_done(&r);
+    test_run(p.f->dir, "test \"$(ls -A out/retail/store-1)\" = .onward");
+    place_done(&p);
+}
+
+static void test_an_unreadable_object_fails_and_harms_nothing(void **state)
+{
+    struct place p;
+
+    place_init(&p, *state);
+    struct oid good = add_revision(p.f, "one");
+    assert_applies(&p, &good);
+    test_write_file(p.f->work, "stores/1/app", "two, and soon gone\n");
+    struct oid bad = add_revision(p.f, "two");
+    test_run(p.f->work, "o=$(git rev-parse HEAD:stores/1/app) && "
+                        "rm -f .git/objects/$(echo $o | cut -c1-2)/$(echo $o | cut -c3-)");
+    assert_ends(&p, &bad, BACKEND_FAILED, "stores/1/app");
+    assert_current(&p, &good);
+    place_done(&p);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_inputs_are_published_at_their_paths),
+        TEST(test_the_newest_versions_are_kept_and_reused),
+        TEST(test_one_version_is_enough),
+        TEST(test_a_tampered_version_is_replaced),
+        TEST(test_other_inputs_at_the_same_revision),
+        TEST(test_a_team_cannot_lead_elsewhere),
+        TEST(test_two_sites_do_not_share_a_directory),
+        TEST(test_another_process_is_waited_for),
+        TEST(test_what_is_in_the_way_is_named),
+        TEST(test_it_stops_when_told_and_leaves_no_part),
+        TEST(test_an_unreadable_object_fails_and_harms_nothing),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,268 @@
+#include "fixture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "deploy/targets.h"
+
+static const char DECLARATION[] = "onward: 1\n"
+                                  "sites:\n"
+                                  "  - {name: a, source: stores/a, include: [common]}\n"
+                                  "  - {name: b, source: stores/b}\n";
+
+/* Writes what a site takes, and the declaration. */
+static void write_sites(struct fixture *f)
+{
+    test_write_file(f->work, "onward.yaml", DECLARATION);
+    test_write_file(f->work, "stores/a/app", "a\n");
+    test_write_file(f->work, "stores/b/app", "b\n");
+    test_write_file(f->work, "common/shared", "c\n");
+}
+
+/* Takes in that the mainline is at `head`, and was at `seen` (NULL: never). */
+static int update(struct fixture *f, struct targets *t, const struct oid *head,
+                  const struct oid *seen)
+{
+    _cleanup_(refs_unrefp) struct refs *refs = NULL;
+
+    assert_int_equal(refs_load(f->repo, &refs, NULL), 0);
+    struct targets_source s = {.repo = f->repo, .refs = refs};
+    if (head)
+        s.head = *head;
+    if (seen)
+        s.seen = *seen;
+    return targets_update(t, &s);
+}
+
+static const struct target *find(const struct targets *t, const char *name)
+{
+    vec_foreach (e, t)
+        if (!strcmp(e->site->name, name))
+            return e;
+    fail_msg("no target for %s", name);
+    return NULL;
+}
+
+static void assert_desired(const struct targets *t, const char *name, const struct oid *rev)
+{
+    char got[OID_HEX + 1], want[OID_HEX + 1];
+
+    assert_string_equal(oid_hex(&find(t, name)->desired, got), oid_hex(rev, want));
+}
+
+/* Principle 3, and fifteen failures, 3: only a commit that touches its inputs moves a site. */
+static void test_a_site_follows_only_what_touches_it(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(targets_done) struct targets t = {0};
+    write_sites(f);
+    struct oid one = add_revision(f, "one");
+    assert_int_equal(update(f, &t, &one, NULL), 1);
+    assert_desired(&t, "a", &one);
+    struct oid a = find(&t, "a")->inputs, b = find(&t, "b")->inputs;
+
+    test_write_file(f->work, "unrelated", "x\n");
+    struct oid two = add_revision(f, "two");
+    assert_int_equal(update(f, &t, &two, &one), 1);
+    assert_desired(&t, "a", &one);
+    assert_memory_equal(&find(&t, "a")->inputs, &a, sizeof(a));
+    test_write_file(f->work, "common/shared", "new\n");
+    struct oid three = add_revision(f, "three");
+    test_write_file(f->work, "unrelated", "y\n");
+    struct oid four = add_revision(f, "four");
+    assert_int_equal(update(f, &t, &four, &two), 1);
+    assert_desired(&t, "a", &three);
+    assert_desired(&t, "b", &one);
+    assert_memory_not_equal(&find(&t, "a")->inputs, &a, sizeof(a));
+    assert_memory_equal(&find(&t, "b")->inputs, &b, sizeof(b));
+}
+
+/* However the news come, in steps or all at once after a restart, the targets are the same. */
+static void test_steps_and_a_fresh_start_agree(void **state)
+{
+    static const char *const steps[] = {
+        "echo 1 >common/shared",
+        "echo '  - {name: c, source: stores/c}' >>onward.yaml && mkdir stores/c && "
+        "echo c >stores/c/x",
+        "sed -i 's/include: .common./team: x/' onward.yaml",
+        "echo broken >>onward.yaml",
+        "git checkout -q HEAD~1 onward.yaml && echo 2 >common/shared && echo 3 >stores/c/x",
+        "git rm -qr stores/b",
+        "git checkout -qb side HEAD~2 && echo 4 >stores/a/app && git commit -qam side && "
+        "git checkout -q main && git merge -q -s recursive side",
+        "sed -i '/name: a/d' onward.yaml",
+        "git checkout -q HEAD~1 onward.yaml",
+    };
+    struct fixture *f = *state;
+    _cleanup_(targets_done) struct targets stepwise = {0};
+    write_sites(f);
+    struct oid head = add_revision(f, "first"), seen;
+
+    assert_int_equal(update(f, &stepwise, &head, NULL), 1);
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        _cleanup_(targets_done) struct targets fresh = {0};
+        seen = head;
+        test_run(f->work, "%s", steps[i]);
+        head = add_revision(f, "step");
+        update(f, &stepwise, &head, &seen);
+        update(f, &fresh, &head, &seen);
+        assert_memory_equal(&stepwise.head, &fresh.head, sizeof(fresh.head));
+        assert_int_equal(stepwise.n, fresh.n);
+        for (size_t k = 0; k < fresh.n; k++) {
+            assert_string_equal(stepwise.v[k].site->name, fresh.v[k].site->name);
+            assert_desired(&stepwise, fresh.v[k].site->name, &fresh.v[k].desired);
+            assert_memory_equal(&stepwise.v[k].inputs, &fresh.v[k].inputs, sizeof(struct oid));
+        }
+    }
+}
+
+static void test_nothing_new_is_said_to_be_nothing(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(targets_done) struct targets t = {0};
+    write_sites(f);
+    struct oid one = add_revision(f, "one");
+
+    assert_int_equal(update(f, &t, &one, NULL), 1);
+    const struct target *before = t.v;
+    assert_int_equal(update(f, &t, &one, &one), 0);
+    assert_ptr_equal(t.v, before);
+}
+
+static void test_a_wrong_declaration_keeps_the_last_good_one(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(targets_done) struct targets t = {0}, fresh = {0};
+    write_sites(f);
+    struct oid good = add_revision(f, "good");
+    assert_int_equal(update(f, &t, &good, NULL), 1);
+    test_write_file(f->work, "onward.yaml", "onward: 1\nsites:\n  - {nme: a}\n");
+    test_write_file(f->work, "stores/a/app", "new\n");
+    struct oid bad = add_revision(f, "bad");
+    test_write_file(f->work, "unrelated", "x\n");
+    struct oid later = add_revision(f, "later");
+
+    assert_int_equal(update(f, &t, &later, &good), 1);
+    assert_int_equal(update(f, &fresh, &later, &later), 1); /* after a restart */
+    for (int i = 0; i < 2; i++) {
+        struct targets *e = i ? &fresh : &t;
+        assert_string_equal(e->frozen_kind, "declaration");
+        assert_non_null(strstr(e->frozen, "onward.yaml:3:"));
+        assert_memory_equal(&e->head, &good, sizeof(good));
+        assert_int_equal(e->n, 2);
+        assert_desired(e, "a", &good);
+    }
+    test_write_file(f->work, "onward.yaml", DECLARATION);
+    struct oid fixed = add_revision(f, "fixed");
+    assert_int_equal(update(f, &t, &fixed, &later), 1);
+    assert_null(t.frozen_kind);
+    assert_desired(&t, "a", &bad);
+    assert_desired(&t, "b", &good);
+}
+
+/* Fifteen failures, 14 */
+static void test_a_rewritten_mainline_freezes_what_was(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(targets_done) struct targets t = {0}, fresh = {0};
+    write_sites(f);
+    struct oid one = add_revision(f, "one");
+    test_write_file(f->work, "stores/a/app", "two\n");
+    struct oid two = add_revision(f, "two");
+    assert_int_equal(update(f, &t, &two, &one), 1);
+    test_run(f->work, "git reset -q --hard HEAD~1");
+    test_write_file(f->work, "stores/a/app", "other\n");
+    struct oid other = add_revision(f, "other");
+    const struct oid *heads[] = {&one, &other, NULL};
+
+    for (size_t i = 0; i < ARRAY_SIZE(heads); i++) {
+        update(f, &t, heads[i], &two);
+        assert_string_equal(t.frozen_kind, "rewritten");
+        assert_desired(&t, "a", &two);
+    }
+    update(f, &fresh, &other, &two);
+    assert_string_equal(fresh.frozen_kind, "rewritten");
+    assert_desired(&fresh, "a", &two);
+    update(f, &t, &two, &two);
+    assert_null(t.frozen_kind);
+}
+
+static void test_no_revision_and_no_declaration_are_no_sites(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(targets_done) struct targets t = {0};
+
+    update(f, &t, NULL, NULL);
+    assert_int_equal(t.n, 0);
+    assert_null(t.frozen_kind);
+    test_write_file(f->work, "README", "nothing here\n");
+    struct oid one = add_revision(f, "one");
+    assert_int_equal(update(f, &t, &one, NULL), 1);
+    assert_int_equal(t.n, 0);
+    assert_null(t.frozen_kind);
+}
+
+static void test_pins_follow_tags_and_ids(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(targets_done) struct targets t = {0};
+    char hex[OID_HEX + 1];
+    write_sites(f);
+    struct oid one = add_revision(f, "one");
+    _cleanup_free_ char *pinned =
+        xasprintf("onward: 1\nsites:\n  - {name: a, source: stores/a, pin: v1}\n"
+                  "  - {name: b, source: stores/b, pin: %s}\n",
+                  oid_hex(&one, hex));
+    test_write_file(f->work, "onward.yaml", pinned);
+    test_write_file(f->work, "stores/a/app", "two\n");
+    struct oid two = add_revision(f, "two");
+
+    assert_int_equal(update(f, &t, &two, NULL), 1);
+    assert_desired(&t, "b", &one);
+    assert_true(oid_is_zero(&find(&t, "a")->desired));
+    assert_non_null(strstr(find(&t, "a")->problem, "v1"));
+    test_run(f->work, "git tag -a -m x v1 HEAD~1");
+    assert_int_equal(update(f, &t, &two, &two), 1);
+    assert_null(find(&t, "a")->problem);
+    assert_desired(&t, "a", &one);
+    assert_int_equal(update(f, &t, &two, &two), 0);
+    test_run(f->work, "git tag -f v1 HEAD");
+    assert_int_equal(update(f, &t, &two, &two), 1);
+    assert_desired(&t, "a", &two);
+    test_write_file(f->work, "onward.yaml", DECLARATION); /* let go: as if never pinned */
+    struct oid three = add_revision(f, "three");
+    assert_int_equal(update(f, &t, &three, &two), 1);
+    assert_desired(&t, "b", &one);
+}
+
+static void test_a_long_walk_can_be_cancelled(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(targets_done) struct targets t = {0};
+    write_sites(f);
+    struct oid one = add_revision(f, "one");
+    bool cancel = true;
+    struct targets_source s = {.repo = f->repo, .head = one, .cancel = &cancel};
+
+    assert_int_equal(refs_load(f->repo, (struct refs **)&s.refs, NULL), 0);
+    assert_int_equal(targets_update(&t, &s), -ECANCELED);
+    assert_null(t.declaration);
+    refs_unref((struct refs *)s.refs);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_a_site_follows_only_what_touches_it),
+        TEST(test_steps_and_a_fresh_start_agree),
+        TEST(test_nothing_new_is_said_to_be_nothing),
+        TEST(test_a_wrong_declaration_keeps_the_last_good_one),
+        TEST(test_a_rewritten_mainline_freezes_what_was),
+        TEST(test_no_revision_and_no_declaration_are_no_sites),
+        TEST(test_pins_follow_tags_and_ids),
+        TEST(test_a_long_walk_can_be_cancelled),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
