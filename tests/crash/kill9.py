@@ -145,7 +145,9 @@ def check_ledger(repo):
 
 def one_round(m, client, rng, seconds):
     t = threading.Thread(target=client.loop)
+    first = client.count + rng.randrange(5)
     t.start()
+    until("edits", lambda: client.count >= first or not t.is_alive(), 60)   # on a slow machine, too
     time.sleep(rng.random() * seconds)   # the random moment: not a wait for anything
     alive = t.is_alive()
     m.kill()

@@ -133,6 +133,9 @@ class Mount:
         self.reader.start()
         self.up.wait(60)
         if self.process.poll() is not None or not any(" mounted " in l for l in self.log):
+            self.process.kill()
+            self.process.wait()
+            run("fusermount3", "-u", "-z", self.path, check=False)
             self.reader.join(5)
             raise AssertionError("onwardfs did not mount:\n" + "".join(self.log))
         return self
