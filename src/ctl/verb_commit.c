@@ -77,21 +77,31 @@ static int refuse(const struct call *call, const struct workspace_ref *w, int er
     return diag_fail(reterr, err, "%s: %s (%s)", w->name, meaning_of(err), strerrorname_np(-err));
 }
 
-/* Adds the sites whose desired revision is `rev` by now; whether there are any. */
-static int add_moving(const struct mountpoint *m, const char *rev, json_t *sites)
+/* Adds the sites whose desired revision is `rev` by now. */
+static void add_moving(const struct mountpoint *m, const char *rev, json_t *sites)
 {
     _cleanup_(buf_done) struct buf text = {0};
     _cleanup_(fleet_table_done) struct fleet_table fleet = {0};
 
     if (mountpoint_read(m, "fleet", &text, NULL) < 0)
-        return 0;
+        return;
     fleet_table_parse(buf_str(&text), &fleet);
     for (size_t i = 0; i < fleet_table_sites(&fleet); i++) {
         const char *desired = fleet_table_cell(&fleet, i, FLEET_DESIRED);
         if (strlen(desired) >= 7 && !strncmp(desired, rev, strlen(desired)))
             json_array_append_new(sites, json_string(fleet_table_cell(&fleet, i, FLEET_SITE)));
     }
-    return json_array_size(sites) > 0;
+}
+
+/* Whether the daemon has decided what the revision means for the sites. */
+static bool is_decided(const struct mountpoint *m, const char *rev)
+{
+    _cleanup_(buf_done) struct buf text = {0};
+    _cleanup_(json_decrefp) json_t *status = NULL;
+
+    return mountpoint_read(m, ".onward/status.json", &text, NULL) == 0 &&
+           json_read(buf_str(&text), text.len, &status, NULL) == 0 &&
+           !strcmp(json_str(status, "decided", ""), rev);
 }
 
 /* The sites that the new revision moves: those that the daemon has decided on within a moment. */
@@ -100,11 +110,9 @@ static json_t *moving(const struct mountpoint *m, const char *rev)
     const struct timespec nap = clock_timespec(MOVE_POLL);
     json_t *sites = json_array();
 
-    for (int64_t end = clock_mono() + MOVE_WAIT; !add_moving(m, rev, sites);) {
-        if (clock_mono() >= end)
-            break;
+    for (int64_t end = clock_mono() + MOVE_WAIT; !is_decided(m, rev) && clock_mono() < end;)
         nanosleep(&nap, NULL);
-    }
+    add_moving(m, rev, sites);
     return sites;
 }
 

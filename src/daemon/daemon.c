@@ -148,6 +148,7 @@ static void status_text(void *ctx, struct buf *out)
     json_put_str(j, "state", d->state_dir);
     json_put_str(j, "mainline", ref);
     json_put_str(j, "head", born ? oid_hex(&head, hex) : NULL);
+    json_put_str(j, "decided", oid_is_zero(&fleet->head) ? NULL : oid_hex(&fleet->head, hex));
     json_object_set_new(j, "reconciling", json_boolean(!d->idle_why));
     json_put_str(j, "idle_because", d->idle_why);
     json_put_str(j, "problem", fleet->problem);
@@ -296,8 +297,13 @@ static void on_ready(void *arg)
     };
     struct reconcile *r = NULL;
 
-    if (reconcile_start(&config, &r, &why) < 0)
-        log_error("reconcile-failed", "reason=\"%s\"", diag_text(&why, -EIO));
+    int err = reconcile_start(&config, &r, &why);
+    if (err < 0) {
+        struct fleet *fleet = fleet_new();
+        fleet->problem = xstrdup(diag_text(&why, err));
+        fleet_board_publish(d->board, fleet); /* or every look at a site would wait for one */
+        log_error("reconcile-failed", "reason=\"%s\"", diag_text(&why, err));
+    }
     pthread_rwlock_wrlock(&d->steering);
     d->reconcile = r;
     pthread_rwlock_unlock(&d->steering);
