@@ -4,6 +4,7 @@
 import errno
 import mmap
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -394,6 +395,22 @@ def test_background_mount_and_every_way_to_end(dir):
             f.close()
         assert not os.path.ismount(mnt)
         assert os.listdir(mnt) == []
+
+
+def test_a_signal_while_it_starts(dir):
+    """However early it comes: the daemon ends as if unmounted, and leaves no mount."""
+    repo = make_repo(dir + "/r.git", {"a": "1"})
+    os.mkdir(dir + "/mnt")
+
+    def pending():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    for i in range(8):
+        p = subprocess.run([onwardtest.ONWARDFS, "-f", "-o", f"state={dir}/state", repo, dir + "/mnt"],
+                           preexec_fn=pending, stderr=subprocess.PIPE, timeout=60, env=onwardtest.ENV)
+        assert p.returncode == 0 and b"unmounted" in p.stderr, (p.returncode, p.stderr)
+        assert not os.path.ismount(dir + "/mnt")
 
 
 def test_unmounting_and_mounting_at_once(dir):
