@@ -15,8 +15,8 @@
  * ten seconds later.
  *
  * What it must keep
- *  - It may be called more than once for the same generation (after a crash, after a failure): doing
- *    again what is done must do no harm. site and generation together are the idempotency key.
+ *  - It may be called more than once for the same generation (after a crash, after a failure):
+ *    doing again what is done must do no harm. Site and generation together are the key.
  *  - It says "done" only when the site runs that revision.
  *  - A verb that it does not know exits ONWARD_EXIT_UNKNOWN_VERB. Fields that it does not know it
  *    leaves alone. */

@@ -23,8 +23,8 @@
 int check_tree(struct repo *repo, const struct oid *base, const struct oid *tree,
                struct findings *ret, struct diag *reterr);
 
-/* How many approvals a change to the mainline with this tree needs (`review.approvals`); 0 without a
- * usable declaration, so that one that is wrong can be mended. `tree` zero: 0. */
+/* How many approvals a change to the mainline with this tree needs (`review.approvals`); 0 without
+ * a usable declaration, so that one that is wrong can be mended. `tree` zero: 0. */
 int check_approvals(struct repo *repo, const struct oid *tree);
 
 #endif

@@ -20,27 +20,30 @@
  * Invariants, cited by number in the tests:
  *
  *   I1   A site never has two attempts at once.
- *   I2   A start has the generation after the newest and attempt 1, or the newest generation and the
- *        attempt after the newest, and then the same target. Generations never fall.
- *   I3   A start goes to the target as it is desired now: a newer one takes over from waiting ones at
- *        once, and nothing older is ever started.
+ *   I2   A start has the generation after the newest and attempt 1, or the newest generation and
+ *        the attempt after the newest, and then the same target. Generations never fall.
+ *   I3   A start goes to the target as it is desired now: a newer one takes over from waiting
+ *        ones at once, and nothing older is ever started.
  *   I4   Nothing starts at a site that anything blocks.
  *   I5   A backend never runs more than `concurrency` attempts.
- *   I6   A retry starts no earlier than its back-off after the end of the one before, and its back-off
- *        is at least three quarters of the exponential one and never more than `longest`.
+ *   I6   A retry starts no earlier than its back-off after the end of the one before, and its
+ *        back-off is at least three quarters of the exponential one and never more than
+ *        `longest`.
  *   I7   A generation fails at most `limit` times, unless `retry` was asked for; "later" and
  *        interruptions do not count.
- *   I8   What failed for the last time, or stalled, starts again only for a new target or `retry`.
- *   I9   In-sync means: the newest attempt on record ended as deployed, with the target's revision and
- *        inputs. A site that is in sync is left alone.
+ *   I8   What failed for the last time, or stalled, starts again only for a new target or
+ *        `retry`.
+ *   I9   In-sync means: the newest attempt on record ended as deployed, with the target's
+ *        revision and inputs. A site that is in sync is left alone.
  *   I10  An attempt on record that does not run is recorded as interrupted before anything else.
- *   I11  A generation that would have gone on is recorded as superseded before the next one starts.
+ *   I11  A generation that would have gone on is recorded as superseded before the next one
+ *        starts.
  *   I12  A site that waits for a time is looked at again then: `wake_at` is never later.
- *   I13  A site that nothing blocks, whose time has come and whose backend has room, starts now. A plan
- *        made again after its actions were carried out has none.
+ *   I13  A site that nothing blocks, whose time has come and whose backend has room, starts now.
+ *        A plan made again after its actions were carried out has none.
  *   I14  A site starts only when all that it depends on are in sync (I9).
- *   I15  While the plan is frozen (the declaration is wrong, the mainline was rewritten, another host
- *        reconciles) nothing starts; while it is `readonly`, nothing is recorded either. */
+ *   I15  While the plan is frozen (the declaration is wrong, the mainline was rewritten, another
+ *        host reconciles) nothing starts; while it is `readonly`, nothing is recorded either. */
 #ifndef ONWARD_DEPLOY_PLAN_H
 #define ONWARD_DEPLOY_PLAN_H
 

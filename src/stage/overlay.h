@@ -4,9 +4,9 @@
  *
  * The upper mirrors the tree, entry for entry:
  *   - a regular file or symlink stands for itself and hides the base's entry of that name;
- *   - a directory that carries the attribute `user.onward.base` is merged with the tree that it names
- *     (not necessarily the one that the base has at its place: so a directory of the base is renamed
- *     without copying it); without the attribute it is all there is;
+ *   - a directory that carries the attribute `user.onward.base` is merged with the tree that it
+ *     names (not necessarily the one that the base has at its place: so a directory of the base is
+ *     renamed without copying it); without the attribute it is all there is;
  *   - a FIFO is a whiteout: nothing is there, whatever the base has (users cannot make FIFOs). A
  *     character device 0:0 is one too: that is what RENAME_WHITEOUT leaves.
  * What is absent in the upper is as the base has it. Submodules of the base show as empty
@@ -17,10 +17,10 @@
  * wider (we must be able to read and write, whatever mode the user chose).
  *
  * Invariants
- *   O1  Each change of a name is one operation of the local filesystem, so that after a crash it has
- *       happened or not. The two exceptions leave nothing lost: a directory that is moved over an empty
- *       one (the empty one may be gone before the other arrives), and a file moved on a filesystem
- *       without RENAME_WHITEOUT (the old name may show again).
+ *   O1  Each change of a name is one operation of the local filesystem, so that after a crash it
+ *       has happened or not. The two exceptions leave nothing lost: a directory that is moved over
+ *       an empty one (the empty one may be gone before the other arrives), and a file moved on a
+ *       filesystem without RENAME_WHITEOUT (the old name may show again).
  *   O2  What is under construction is in `work`, whose content means nothing.
  *   O3  A symlink is never followed; names are single components.
  *

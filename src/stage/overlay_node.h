@@ -5,15 +5,17 @@
  * (`at`). Both are true as of the node's `era`: when a commit has moved the workspace to another
  * upper, each node looks again before it is next used (overlay_node_sync).
  *
- *   - gone: unlinked, removed, or replaced by another's commit. No name leads to it. What it was goes
- *     on: a file of the upper through its open descriptor, one of the base through its blob.
+ *   - gone: unlinked, removed, or replaced by another's commit. No name leads to it. What it was
+ *     goes on: a file of the upper through its open descriptor, one of the base through its blob.
  *   - stale: a move left nothing of its kind in its place. Every use answers -ESTALE.
  *
  * Invariants
  *   N1  No two nodes that are neither gone nor stale have the same parent and name.
- *   N2  `at` says what overlay_find() would find, except for the inode number, which stays the node's.
+ *   N2  `at` says what overlay_find() would find, except for the inode number, which stays the
+ *       node's.
  *   N3  A gone node of the upper has a descriptor, kept until the node is freed.
- *   N4  Fields change under the workspace's lock for names, or under `resync` while the node is behind.
+ *   N4  Fields change under the workspace's lock for names, or under `resync` while the node is
+ *       behind.
  *
  * The kernel keeps neither names nor attributes of these nodes (flags 0): after a commit, what
  * others changed is there at once. A directory's mtime grows with each change of its entries. */

@@ -3,8 +3,8 @@
  * commit.h takes it into the mainline.
  *
  * On disk, in <state_dir>/workspaces/<name>/:
- *   state      whose it is, its base, which upper is current, a commit on its way; replaced as a whole
- *   upper.N/   what was changed since the base (overlay.h); N counts up with each commit
+ *   state      whose it is, its base, which upper is current, a commit on its way; replaced as a
+ *   whole upper.N/   what was changed since the base (overlay.h); N counts up with each commit
  *   work/      files under construction; emptied when the workspace is opened
  *   message    the message being prepared
  *   outcome    what the last commit answered
@@ -26,14 +26,17 @@
  * contains the revision that `state` announces, or it does not.
  *
  * Invariants
- *   W1  What the workspace shows is determined by `state` and the upper that it names, at any instant.
+ *   W1  What the workspace shows is determined by `state` and the upper that it names, at any
+ *       instant.
  *   W2  upper.N+1 and everything in it is durable before `state` names it.
  *   W3  `state` announces a revision before the mainline can move to it, and drops the announcement
  *       only when it is known whether the mainline did.
- *   W4  A workspace directory whose name begins with a dot is being made or removed, and is nothing.
+ *   W4  A workspace directory whose name begins with a dot is being made or removed, and is
+ *       nothing.
  *
  * Threads and locks. Two read-write locks, taken in this order:
- *   freeze   held for reading by everything that changes the workspace, for writing by a commit while
+ *   freeze   held for reading by everything that changes the workspace, for writing by a commit
+ *   while
  *            it takes the workspace as it is: changes wait, readers do not.
  *   tree     held for reading to use nodes and uppers, for writing to change names or to move to
  *            another upper.

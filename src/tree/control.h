@@ -1,7 +1,7 @@
 /* A control file: write-only, one command a line. Lines may come in pieces (shells send each line,
  * and each 4 KiB, as a write of its own); an unfinished line is kept for each user until its
- * newline comes or the user opens the file anew to write (`>` truncates). A command that fails fails
- * the write with its errno. */
+ * newline comes or the user opens the file anew to write (`>` truncates). A command that fails
+ * fails the write with its errno. */
 #ifndef ONWARD_TREE_CONTROL_H
 #define ONWARD_TREE_CONTROL_H
 

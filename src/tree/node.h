@@ -1,21 +1,23 @@
-/* A node: one file, directory or symlink of the mount, whatever stands behind it. Views and the staging
- * area implement `node_ops`; the FUSE front calls them. Nodes know neither Git nor FUSE.
+/* A node: one file, directory or symlink of the mount, whatever stands behind it. Views and the
+ * staging area implement `node_ops`; the FUSE front calls them. Nodes know neither Git nor FUSE.
  *
  * Identity. Several kinds of id meet here; each has one owner:
- *   - key: bytes that say what a node is, within its `node_ops` (a directory: parent and name; a file of
- *     a revision: object id, kind, revision). node_intern() gives one node for one key at a time.
- *   - node id: what the kernel calls a node. A number that counts up and is never reused while mounted.
- *     It lives from the first reply that names the node until the kernel has forgotten it (table.h).
- *   - inode number (st_ino): 64-bit hash of what the node is, so it is the same again after the kernel
- *     has forgotten the node and asks anew. Directories have one for each path.
+ *   - key: bytes that say what a node is, within its `node_ops` (a directory: parent and name; a
+ *     file of a revision: object id, kind, revision). node_intern() gives one node for one key at a
+ *     time.
+ *   - node id: what the kernel calls a node. A number that counts up and is never reused while
+ *     mounted. It lives from the first reply that names the node until the kernel has forgotten it
+ *     (table.h).
+ *   - inode number (st_ino): 64-bit hash of what the node is, so it is the same again after the
+ *     kernel has forgotten the node and asks anew. Directories have one for each path.
  *   - Git object ids stay inside the implementations. File handles do not exist: there is no open.
  *
- * Lifetime. A node is counted: node_ref/node_unref. The kernel's lookups hold one reference while there
- * are any; a child holds its `parent`. At zero the node leaves the table and ops->free runs.
+ * Lifetime. A node is counted: node_ref/node_unref. The kernel's lookups hold one reference while
+ * there are any; a child holds its `parent`. At zero the node leaves the table and ops->free runs.
  *
- * Caching. The kernel may keep names (`entry`) and attributes with pages (`attr`) for ever or not at all;
- * nothing in between, because a time-out in between shows stale content for that long. Which, is a
- * property of the kind of node: NODE_ENTRY_FOREVER, NODE_ATTR_FOREVER in ops->flags.
+ * Caching. The kernel may keep names (`entry`) and attributes with pages (`attr`) for ever or not
+ * at all; nothing in between, because a time-out in between shows stale content for that long.
+ * Which, is a property of the kind of node: NODE_ENTRY_FOREVER, NODE_ATTR_FOREVER in ops->flags.
  *   - immutable: both.
  *   - a generated file: a new node for each version (same inode number); attributes for ever, entry
  *     never.
@@ -25,9 +27,9 @@
  * A directory whose list changes must give a new, larger mtime with each change: the kernel keeps
  * listings by mtime.
  *
- * Threads. Every op may be called by several threads at once. An op must not block on another request of
- * the kernel, unless its ops have NODE_SLOW (those run in threads apart, so that readers never wait for
- * them).
+ * Threads. Every op may be called by several threads at once. An op must not block on another
+ * request of the kernel, unless its ops have NODE_SLOW (those run in threads apart, so that readers
+ * never wait for them).
  *
  * Errors are -errno and reach the calling process as they are.
  *
