@@ -74,8 +74,7 @@ struct reconcile {
     bool dirty;           /* there is something new to show; true at first */
 };
 
-/* ---- records
- * ------------------------------------------------------------------------------------- */
+/* ---- records --------------------------------------------------------------------------------- */
 
 static char *copy(const char *s)
 {
@@ -133,8 +132,7 @@ static void record_attempt_end(struct reconcile *r, struct roster_site *s, const
     s->facts.attempt = NULL;
 }
 
-/* ---- starting
- * ------------------------------------------------------------------------------------ */
+/* ---- starting -------------------------------------------------------------------------------- */
 
 static void attempt_ended(struct attempt *a, void *reconcile)
 {
@@ -206,8 +204,7 @@ static int keep_pins(struct reconcile *r, struct diag *reterr)
     return err;
 }
 
-/* ---- one transaction
- * ----------------------------------------------------------------------------- */
+/* ---- one transaction ------------------------------------------------------------------------- */
 
 static void take_ended(struct reconcile *r)
 {
@@ -290,8 +287,7 @@ static int settle(struct reconcile *r)
     return 0;
 }
 
-/* ---- deciding
- * ------------------------------------------------------------------------------------ */
+/* ---- deciding -------------------------------------------------------------------------------- */
 
 /* How many attempts each backend runs. */
 static struct plan_backend *plan_backends(const struct reconcile *r)
@@ -373,8 +369,7 @@ static int64_t decide(struct reconcile *r)
     }
 }
 
-/* ---- news
- * ---------------------------------------------------------------------------------------- */
+/* ---- news ------------------------------------------------------------------------------------ */
 
 /* Moves the high-water mark to the mainline's revision, once it is known to be a descendant. */
 static void see(struct reconcile *r, const struct oid *head)
@@ -494,8 +489,7 @@ static int64_t pass(struct reconcile *r, int64_t due)
     return due;
 }
 
-/* ---- ending
- * -------------------------------------------------------------------------------------- */
+/* ---- ending ---------------------------------------------------------------------------------- */
 
 /* Waits until an attempt has ended, or until `until`; takes those that have. */
 static void collect_ended(struct reconcile *r, int64_t until)
@@ -551,8 +545,7 @@ static void *run(void *reconcile)
     return NULL;
 }
 
-/* ---- from other threads
- * -------------------------------------------------------------------------- */
+/* ---- from other threads ---------------------------------------------------------------------- */
 
 static void reconcile_free(struct reconcile *r)
 {

@@ -34,8 +34,7 @@ void roster_done(struct roster *r)
     *r = (struct roster){0};
 }
 
-/* ---- reading the ledger
- * -------------------------------------------------------------------------- */
+/* ---- reading the ledger ---------------------------------------------------------------------- */
 
 static void load_track(struct roster_site *s, struct ledger *ledger)
 {
@@ -74,8 +73,7 @@ void roster_reload(struct roster *r, struct ledger *ledger)
     }
 }
 
-/* ---- following the declaration
- * ------------------------------------------------------------------- */
+/* ---- following the declaration --------------------------------------------------------------- */
 
 static int find_backend(const struct roster_backends *backends, const char *name)
 {
@@ -222,8 +220,7 @@ struct plan_site *roster_plan(const struct roster *r, bool others)
     return out;
 }
 
-/* ---- transactions
- * -------------------------------------------------------------------------------- */
+/* ---- transactions ---------------------------------------------------------------------------- */
 
 void roster_touch(struct roster *r, struct roster_site *s)
 {

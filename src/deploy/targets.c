@@ -94,8 +94,7 @@ static void find_last_good(struct repo *repo, const struct oid *rev, struct oid 
     *ret_declaration = g.declaration;
 }
 
-/* ---- which revision decides
- * ---------------------------------------------------------------------- */
+/* ---- which revision decides ------------------------------------------------------------------ */
 
 /* The mainline's newest revision, or the high-water mark if that is not behind it. */
 static struct oid choose_tip(const struct targets_source *s, struct targets *t)
@@ -141,8 +140,7 @@ static void choose_head(const struct targets_source *s, const struct targets *ol
     t->head = tip;
 }
 
-/* ---- what each site should run
- * ------------------------------------------------------------------- */
+/* ---- what each site should run --------------------------------------------------------------- */
 
 /* What was found before for a site of that name; NULL if it was not declared or had no target. */
 static const struct target *old_target(const struct targets *old, const char *name)

@@ -6,8 +6,7 @@
 
 #define CHECK(holds, invariant) world_check(w, (holds), (invariant), s->name)
 
-/* ---- what the records say
- * ------------------------------------------------------------------------ */
+/* ---- what the records say -------------------------------------------------------------------- */
 
 static const struct record *newest(const struct sim_site *s)
 {
@@ -93,8 +92,7 @@ static double full_backoff(const struct world *w, const struct sim_site *s)
     return wait < retry->longest ? wait : retry->longest;
 }
 
-/* ---- a start
- * ------------------------------------------------------------------------------------- */
+/* ---- a start --------------------------------------------------------------------------------- */
 
 static void check_number(const struct world *w, const struct sim_site *s,
                          const struct plan_action *a)
@@ -140,8 +138,7 @@ static void check_start(const struct world *w, const struct plan_action *a)
         CHECK(failures < w->backends[s->backend].plan.retry.limit, "I7 failures are limited");
 }
 
-/* ---- plans
- * --------------------------------------------------------------------------------------- */
+/* ---- plans ----------------------------------------------------------------------------------- */
 
 /* The actions of one site come in their order, each at most once. */
 static void check_order(const struct world *w, const struct plan *plan, size_t i)

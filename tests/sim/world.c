@@ -41,8 +41,7 @@ void world_check(const struct world *w, bool holds, const char *invariant, const
     exit(1);
 }
 
-/* ---- making it
- * ----------------------------------------------------------------------------------- */
+/* ---- making it ------------------------------------------------------------------------------- */
 
 static void init_backend(struct world *w, struct sim_backend *b)
 {
@@ -96,8 +95,7 @@ void world_done(struct world *w)
     free(w->sites);
 }
 
-/* ---- carrying out
- * -------------------------------------------------------------------------------- */
+/* ---- carrying out ---------------------------------------------------------------------------- */
 
 static void trace(const struct world *w, const struct record *r)
 {
@@ -237,8 +235,7 @@ static void decide(struct world *w)
     }
 }
 
-/* ---- what happens
- * -------------------------------------------------------------------------------- */
+/* ---- what happens ---------------------------------------------------------------------------- */
 
 static void set_target(struct world *w, struct sim_site *s, int revision, int inputs)
 {
@@ -394,8 +391,7 @@ void world_step(struct world *w)
     decide(w);
 }
 
-/* ---- the end
- * ------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void make_calm(struct world *w)
 {
