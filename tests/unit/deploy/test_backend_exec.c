@@ -185,10 +185,10 @@ static void test_a_timeout_is_a_failure_with_its_name(void **state)
     script_init(&s, *state, "#!/bin/sh\ntrap 'exit 0' TERM\necho halfway\nwhile :; do :; done\n");
     struct backend_request request = make_request(s.f, s.site, &s.rev);
     struct backend_result r;
-    request.timeout = 100 * NS_PER_MS;
+    request.timeout = 500 * NS_PER_MS;
     backend_apply(s.backend, &request, &r);
     assert_int_equal(r.end, BACKEND_TIMEOUT);
-    assert_string_equal(r.message, "not done within 100ms, stopped: halfway");
+    assert_string_equal(r.message, "not done within 500ms, stopped: halfway");
     backend_result_done(&r);
     script_done(&s);
 }

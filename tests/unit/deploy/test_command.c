@@ -157,7 +157,7 @@ static void test_who_takes_too_long_gets_term(void **state)
 {
     struct command c = shell(SCRIPT("echo begun; sleep 1000; echo never"));
 
-    c.timeout = SOON;
+    c.timeout = 10 * SOON;
     struct command_end end = run(&c);
     assert_true(end.timed_out);
     assert_false(end.stopped);
@@ -171,11 +171,12 @@ static void test_who_ignores_term_gets_kill(void **state)
     struct command c = shell(SCRIPT("trap '' TERM; while :; do sleep 0.01; done"));
     int64_t begun = clock_mono();
 
-    c.timeout = c.kill_after = SOON;
+    c.timeout = 10 * SOON; /* time enough to get to its trap */
+    c.kill_after = SOON;
     struct command_end end = run(&c);
     assert_true(end.timed_out);
     assert_int_equal(end.status, 128 + SIGKILL);
-    assert_true(clock_mono() - begun >= 2 * SOON);
+    assert_true(clock_mono() - begun >= 11 * SOON);
     buf_done(&end.output);
 }
 
@@ -184,7 +185,7 @@ static void test_a_good_end_after_the_timeout_is_told_as_late(void **state)
 {
     struct command c = shell(SCRIPT("trap 'exit 0' TERM; while :; do sleep 0.01; done"));
 
-    c.timeout = SOON;
+    c.timeout = 10 * SOON;
     struct command_end end = run(&c);
     assert_true(end.timed_out);
     assert_int_equal(end.status, 0);
@@ -203,18 +204,25 @@ static void test_stop_ends_it_at_once(void **state)
     buf_done(&end.output);
 }
 
+/* The script itself asks for the stop, when it is ready to ignore it. */
 static void test_stop_kills_who_ignores_term(void **state)
 {
-    struct command c = shell(SCRIPT("trap '' TERM; while :; do sleep 0.01; done"));
+    char *dir = test_dir_new();
+    struct command c = shell(SCRIPT("trap '' TERM; echo >fifo; while :; do sleep 0.01; done"));
     int64_t begun = clock_mono();
 
-    c.stop_fd = eventfd(1, EFD_CLOEXEC);
+    test_run(dir, "mkfifo fifo");
+    _cleanup_free_ char *fifo = xasprintf("%s/fifo", dir);
+    c.stop_fd = open(fifo, O_RDWR | O_CLOEXEC);
+    c.cwd = dir;
     c.kill_after = SOON;
     struct command_end end = run(&c);
     assert_true(end.stopped);
+    assert_int_equal(end.status, 128 + SIGKILL);
     assert_true(clock_mono() - begun < LONG);
     close(c.stop_fd);
     buf_done(&end.output);
+    test_dir_free(dir);
 }
 
 /* The child keeps the pipe open and would live for ever: it is neither waited for nor left behind.

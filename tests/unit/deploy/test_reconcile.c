@@ -234,10 +234,13 @@ static void test_a_site_is_deployed_recorded_and_shown(void **state)
     struct world *w = *state;
     struct oid one = add_revision(w->f, "one");
 
+    set_script(w, "echo it works");
     start_enabled(w);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one);
     assert_calls(w, "a 1.1");
     assert_records(w, "a", "1.1:deployed=done 1.1:attempt ");
+    test_run(w->f->work, "git ls-tree -r refs/onward/ledger/ops-1 logs/ | cut -c13-52 | "
+                         "git cat-file --batch | grep -qx 'it works'");
     struct fleet *f = fleet_board_get(w->board);
     const struct site_status *s = fleet_site(f, "a");
     assert_memory_equal(&f->head, &one, sizeof(one));
@@ -604,6 +607,19 @@ static void test_who_only_shows_starts_and_records_nothing(void **state)
     mainline_refresh(w->mainline, NULL);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one, "lease");
     assert_calls(w, "");
+    free(r.host);
+    r = (struct record){.site = (char *)"a",
+                        .kind = RECORD_FAILED,
+                        .generation = 2,
+                        .attempt = 1,
+                        .to = oid_number(9),
+                        .outcome = (char *)"retry",
+                        .at = clock_real()};
+    assert_int_equal(ledger_append(other, &r, 1, NULL), 0);
+    mainline_refresh(w->mainline, NULL);
+    WAIT_FOR(w, "a", SITE_PENDING, &one, "lease");
+    stop(w, 0);
+    assert_records(w, "a", "2.1:failed=retry 1.1:deployed ");
     ledger_free(other);
     free(r.host);
 }

@@ -216,6 +216,7 @@ static void test_pins_follow_tags_and_ids(void **state)
                   oid_hex(&one, hex));
     test_write_file(f->work, "onward.yaml", pinned);
     test_write_file(f->work, "stores/a/app", "two\n");
+    test_write_file(f->work, "stores/b/app", "two\n");
     struct oid two = add_revision(f, "two");
 
     assert_int_equal(update(f, &t, &two, NULL), 1);
@@ -233,7 +234,7 @@ static void test_pins_follow_tags_and_ids(void **state)
     test_write_file(f->work, "onward.yaml", DECLARATION); /* let go: as if never pinned */
     struct oid three = add_revision(f, "three");
     assert_int_equal(update(f, &t, &three, &two), 1);
-    assert_desired(&t, "b", &one);
+    assert_desired(&t, "b", &two);
 }
 
 static void test_a_long_walk_can_be_cancelled(void **state)
