@@ -8,7 +8,7 @@ site=$1/$ONWARD_SITE new=$1/$ONWARD_SITE/$ONWARD_GENERATION
 shift
 while [ $# -gt 1 ]; do shared="${shared-} $1" && shift; done
 [ "$1" = apply ] || exit 64 # a verb that this backend does not know
-
+mkdir -p "$site" && exec 9>"$site/lock" && flock 9 # a call may outlive a daemon that was killed
 if [ "$(readlink "$site/current" || true)" != "$ONWARD_GENERATION" ]; then # else: a repeated call
     rm -rf "$new"
     mkdir -p "$new"

@@ -67,7 +67,7 @@ static int explain(const struct mountpoint *m, const char *path, int err, struct
     if (err == -ENOTCONN)
         return diag_fail(
             reterr, err,
-            "the daemon behind %s is gone; `fusermount3 -u %s` clears the mount point, "
+            "the daemon behind %s is gone; `fusermount3 -uz %s` clears the mount point, "
             "then mount again: nothing that was acknowledged is lost",
             m->path, m->path);
     if (err == -EACCES && !*path)

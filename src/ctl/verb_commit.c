@@ -19,13 +19,14 @@ static const struct {
     int err;
     const char *meaning;
 } meanings[] = {
-    {EINVAL, "refused: the checks have findings"},
-    {EBUSY, "refused: the mainline changed the same places meanwhile"},
-    {ENODATA, "nothing to commit: no changes, or no message"},
+    {EINVAL, "refused: the checks have findings, or there is no message"},
+    {EBUSY, "refused: the mainline is in the way (for conflicts, make a new workspace and apply "
+            "this one's .onward/diff there)"},
+    {ENODATA, "nothing to commit"},
     {EACCES, "refused: the workspace belongs to somebody else"},
     {EPERM, "refused: the workspace belongs to somebody else"},
     {EOPNOTSUPP, "refused: the mainline asks for approvals"},
-    {EROFS, "refused: staging is read-only on this mount"},
+    {EROFS, "refused: the mount or the repository is read-only"},
     {ENOSPC, "failed: no space left; the workspace is as it was"},
     {EDQUOT, "failed: the quota is used up; the workspace is as it was"},
     {EIO, "failed: the repository could not be written; the workspace is as it was"},

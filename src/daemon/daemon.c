@@ -96,11 +96,23 @@ static void on_identity(uid_t uid, char **ret_name, char **ret_email, void *arg)
     identity_find(d->config, d->host, uid, ret_name, ret_email);
 }
 
+/* Commits stop where deployments do: on a mainline that has lost what it had. */
+static int on_admit(const struct oid *head, void *arg, struct diag *reterr)
+{
+    struct daemon *d = arg;
+    struct oid seen = {0};
+
+    ledger_seen(d->ledger, &seen);
+    return ledger_seen_holds(d->repo, &seen, head, reterr) < 0 ? -EBUSY : 0;
+}
+
 static int on_command(void *ctx, const struct caller *who, const char *line, struct diag *reterr)
 {
     struct daemon *d = ctx;
     _cleanup_free_ char *name = NULL, *email = NULL;
 
+    if (d->idle_why)
+        return diag_fail(reterr, -EBUSY, "this mount does not reconcile: %s", d->idle_why);
     on_identity(who->uid, &name, &email, d);
     pthread_rwlock_rdlock(&d->steering);
     int r = d->reconcile ? reconcile_command(d->reconcile, name, line, reterr)
@@ -216,6 +228,8 @@ static int open_staging(struct daemon *d, struct diag *reterr)
         .host = d->host,
         .identity = on_identity,
         .identity_arg = d,
+        .admit = on_admit,
+        .admit_arg = d,
         .root_ino = node_ino(VIEW_ROOT_INO, "staging"),
         .shared = d->options->allow_other,
         .most_workspaces = d->config->most_workspaces,

@@ -136,13 +136,13 @@ static int complete_config(const struct options *o, struct config *c, struct dia
             replace(overrides[i].to, xstrdup(overrides[i].from));
     if (!c->repository || !c->mountpoint)
         return diag_fail(
-            reterr, -EINVAL,
+            reterr, -EDESTADDRREQ,
             "usage: onwardfs [-f] [-o OPTION,…] [--config FILE] REPOSITORY MOUNTPOINT");
     int r = make_absolute(&c->repository, "cannot open the repository", reterr);
     if (r == 0 && access(c->mountpoint, F_OK) < 0 && errno == ENOTCONN)
         return diag_fail(reterr, -ENOTCONN,
                          "cannot mount on %s: a daemon that died left its mount there; run "
-                         "`fusermount3 -u %s` and try again",
+                         "`fusermount3 -uz %s` and try again",
                          c->mountpoint, c->mountpoint);
     if (r == 0)
         r = make_absolute(&c->mountpoint, "cannot mount on", reterr);
@@ -224,5 +224,5 @@ int main(int argc, char **argv)
         tell_parent('!', r < 0 ? diag_text(&why, r) : "it was ended before the mount answered");
     else
         fprintf(stderr, "onwardfs: %s\n", diag_text(&why, r));
-    return 1;
+    return r == -EDESTADDRREQ ? 2 : 1; /* nothing was said of what to mount where: usage */
 }

@@ -121,7 +121,8 @@ static int parse_word(struct options *to, const char *word, struct diag *reterr)
         return 0;
     if (!o || *word == '-')
         return diag_fail(reterr, -EINVAL, "unknown option -o %s; see onwardfs --help", word);
-    if (!o->arg != !word[len])
+    bool has_value = word[len] && word[len + 1];
+    if (!o->arg != !has_value)
         return diag_fail(reterr, -EINVAL,
                          o->arg ? "option -o %s needs a value: -o %s=%s"
                                 : "option -o %s takes no value",

@@ -1,14 +1,17 @@
 /* Publishes a site's inputs as directories:
  *
- *     <directory>/<id>/         a version: the inputs at revision <id>, at their paths from the
- * root <directory>/current       symlink to the version that is in force <directory>/.onward who
- * publishes here: one line with the site's name; locked meanwhile <directory>/.new-<id>     a
- * version in the making <directory>/.old-<id>     one on its way out
+ *     <directory>/<id>/         a version: the inputs at revision <id>, at their paths from the root
+ *     <directory>/current       symlink to the version that is in force
+ *     <directory>/.onward       who publishes here: one line with the site's name; locked meanwhile
+ *     <directory>/.new-<id>     a version in the making
+ *     <directory>/.old-<id>     one on its way out
  *
- * Invariants: D1 a directory named by an id was complete, and on disk, when it got that name. D2
- * `current` always names a version, by one rename. D3 what `current` names is never removed nor
- * changed in place. D4 nothing outside <directory> is touched. D5 two sites never publish to one
- * directory. */
+ * Invariants
+ *   D1  A directory named by an id was complete, and on disk, when it got that name.
+ *   D2  `current` always names a version, by one rename.
+ *   D3  What `current` names is never removed nor changed in place.
+ *   D4  Nothing outside <directory> is touched.
+ *   D5  Two sites never publish to one directory. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -43,14 +46,16 @@ struct publishing {
     struct backend_result *result;
     char id[OID_HEX + 1], stage[sizeof(STAGE_PREFIX) + OID_HEX];
     int64_t deadline; /* mono */
-    int dirfd;        /* <directory> */
-    int owner;        /* <directory>/.onward, locked */
+    struct buf where; /* <directory>, for messages */
+    int dirfd;
+    int owner; /* <directory>/.onward, locked */
     struct publication publication;
 };
 
 static void publishing_done(struct publishing *p)
 {
     publication_done(&p->publication);
+    buf_done(&p->where);
     free((void *)p->publication.paths);
     closep(&p->owner);
     closep(&p->dirfd);
@@ -60,9 +65,9 @@ static void publishing_done(struct publishing *p)
 static int end(struct publishing *p, enum backend_end how, const char *what, int err)
 {
     if (err)
-        backend_result_set(p->result, how, "%s: %s", what, strerror(-err));
+        backend_result_set(p->result, how, "%s: %s: %s", buf_str(&p->where), what, strerror(-err));
     else
-        backend_result_set(p->result, how, "%s", what);
+        backend_result_set(p->result, how, "%s: %s", buf_str(&p->where), what);
     return -1;
 }
 
@@ -119,18 +124,17 @@ static int expand(const char *pattern, const struct site *site, struct buf *ret)
 
 static int open_directory(struct publishing *p)
 {
-    _cleanup_(buf_done) struct buf path = {0};
     const struct site *site = p->request->site;
-    int r = expand(p->config->directory, site, &path);
+    int r = expand(p->config->directory, site, &p->where);
 
     if (r < 0)
         return end(p, BACKEND_STALLED, "the site's name or team cannot name a directory", 0);
-    r = io_make_dirs(AT_FDCWD, path.data, 0755);
+    r = io_make_dirs(AT_FDCWD, p->where.data, 0755);
     if (r == 0) {
-        p->dirfd = open(path.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        p->dirfd = open(p->where.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         r = p->dirfd < 0 ? -errno : 0;
     }
-    return r < 0 ? end(p, BACKEND_FAILED, path.data, r) : 0;
+    return r < 0 ? end(p, BACKEND_FAILED, "cannot open the directory", r) : 0;
 }
 
 /* Makes sure that this is the only one who publishes here (D5). */
@@ -151,9 +155,9 @@ static int take_ownership(struct publishing *p)
     if (text.len && strcmp(text.data, name.data) != 0) {
         text.data[strcspn(text.data, "\n")] = 0;
         backend_result_set(p->result, BACKEND_STALLED,
-                           "the directory belongs to site %s: put {site} into the backend's "
-                           "directory, or remove its .onward",
-                           text.data);
+                           "%s belongs to site %s: put {site} into the backend's directory, or "
+                           "remove its .onward",
+                           p->where.data, text.data);
         return -1;
     }
     if (!text.len)

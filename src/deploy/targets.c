@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "ledger/ledger.h"
 #include "repo/history.h"
 #include "repo/revision.h"
 
@@ -99,17 +100,12 @@ static void find_last_good(struct repo *repo, const struct oid *rev, struct oid 
 /* The mainline's newest revision, or the high-water mark if that is not behind it. */
 static struct oid choose_tip(const struct targets_source *s, struct targets *t)
 {
-    if (oid_is_zero(&s->seen) || oid_equal(&s->seen, &s->head))
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = ledger_seen_holds(s->repo, &s->seen, &s->head, &why);
+
+    if (r == 0)
         return s->head;
-    char hex[OID_HEX + 1];
-    int r = oid_is_zero(&s->head) ? 0 : history_is_ancestor(s->repo, &s->seen, &s->head);
-    if (r == 1)
-        return s->head;
-    freeze(t, "rewritten",
-           r < 0 ? xasprintf("cannot tell whether the mainline still holds %s: %s",
-                             oid_hex(&s->seen, hex), strerror(-r))
-                 : xasprintf("the mainline was rewritten: it does not hold %s any more",
-                             oid_hex(&s->seen, hex)));
+    freeze(t, "rewritten", xstrdup(diag_text(&why, r)));
     return s->seen;
 }
 

@@ -373,6 +373,29 @@ int ledger_sites(struct ledger *l, int (*each)(const char *site, void *arg), voi
 /* ---- marks that keep revisions ----------------------------------------------------------------
  */
 
+int ledger_seen_holds(struct repo *repo, const struct oid *seen, const struct oid *head,
+                      struct diag *reterr)
+{
+    char hex[OID_HEX + 1];
+
+    if (oid_is_zero(seen) || oid_equal(seen, head))
+        return 0;
+    oid_hex(seen, hex);
+    if (oid_is_zero(head))
+        return diag_fail(reterr, -ESTALE,
+                         "there is no mainline: its branch does not exist, and it was at %s", hex);
+    int r = history_is_ancestor(repo, seen, head);
+    if (r < 0)
+        return diag_fail(reterr, r, "cannot tell whether the mainline still holds %s: %s", hex,
+                         strerror(-r));
+    if (r == 1)
+        return 0;
+    return diag_fail(reterr, -ESTALE,
+                     "the mainline was rewritten: it does not hold %s any more; put that back, or "
+                     "accept the new history (see REWRITTEN HISTORY in man 8 onwardfs)",
+                     hex);
+}
+
 int ledger_seen(struct ledger *l, struct oid *ret)
 {
     return ref_read(l->repo, l->seen_ref, ret);

@@ -67,7 +67,7 @@ static int check_mountpoint(const char *path, struct diag *reterr)
         if (e == ENOTCONN)
             return diag_fail(reterr, -e,
                              "cannot mount on %s: a daemon that died left its mount there; run "
-                             "`fusermount3 -u %s` and try again",
+                             "`fusermount3 -uz %s` and try again",
                              path, path);
         if (e == ENOENT)
             return diag_fail(reterr, -e, "cannot mount on %s: no such directory; make it first",

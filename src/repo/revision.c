@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <git2.h>
 #include <inttypes.h>
+#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
@@ -43,7 +44,7 @@ static int read_commit(struct repo *repo, const struct oid *oid, git_odb_object 
         return r;
     int code = odb_read(h->odb, oid_git(oid), &raw);
     if (code == GIT_ENOTFOUND)
-        return -ENOENT;
+        return access(repo->objects_dir, F_OK) == 0 ? -ENOENT : -EIO; /* is the repository there? */
     if (code < 0)
         return giterr_errno(code) == -ENOMEM ? -ENOMEM : repo_object_bad(repo, oid, giterr_text());
     if (git_odb_object_type(raw) != GIT_OBJECT_COMMIT) {

@@ -119,6 +119,15 @@ static int merge(struct commit *c)
     return r;
 }
 
+static int admit(struct commit *c)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    const struct staging_config *config = config_of(c);
+    int r = config->admit ? config->admit(&c->head, config->admit_arg, &why) : 0;
+
+    return r < 0 ? refuse_diag(c, r, &why) : 0;
+}
+
 /* What the mainline would be if the commit went through now: `merged`, on top of `head`. */
 static int rebase(struct commit *c)
 {
@@ -134,6 +143,9 @@ static int rebase(struct commit *c)
     if (oid_is_zero(&c->head) && !oid_is_zero(&c->ws->state.base))
         return refuse(c, -EBUSY, "the mainline has no revision any more");
     c->head_tree = brief.tree;
+    r = admit(c);
+    if (r < 0)
+        return r;
     if (check_approvals(config_of(c)->repo, &c->head_tree) > 0)
         return refuse(
             c, -EOPNOTSUPP,

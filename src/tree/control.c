@@ -77,6 +77,24 @@ static int control_setattr(struct node *node, const struct caller *who, const st
     return 0;
 }
 
+/* Is there more to come of a write that ended at `end` without a newline? Writers and the kernel cut
+ * where a page of the file ends; anybody who stops elsewhere has said all (nothing tells us of close). */
+static bool is_cut(off_t end)
+{
+    return end % CONTROL_PIECE == 0;
+}
+
+/* What is behind the last newline: kept if it is a piece, else a command. */
+static int take_rest(struct control_node *c, const struct caller *who, const char *rest, bool cut)
+{
+    if (!cut)
+        return strlen(rest) ? c->config.command(c->config.ctx, who, rest) : -EINVAL;
+    struct buf tail = {0};
+    buf_adds(&tail, rest);
+    keep_tail(c, who->uid, &tail);
+    return 0;
+}
+
 static ssize_t control_write(struct node *node, const struct caller *who, const void *data,
                              size_t size, off_t off)
 {
@@ -99,12 +117,8 @@ static ssize_t control_write(struct node *node, const struct caller *who, const 
     size_t rest = text.data + text.len - line;
     if (rest > CONTROL_LINE_MOST)
         return -EMSGSIZE;
-    if (rest) {
-        struct buf tail = {0};
-        buf_add(&tail, line, rest);
-        keep_tail(c, who->uid, &tail);
-    }
-    return size;
+    int r = rest ? take_rest(c, who, line, is_cut(off + size)) : 0;
+    return r < 0 ? r : (ssize_t)size;
 }
 
 static void control_free(struct node *node)

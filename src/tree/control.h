@@ -1,13 +1,15 @@
 /* A control file: write-only, one command a line. Lines may come in pieces (shells send each line,
- * and each 4 KiB, as a write of its own); an unfinished line is kept for each user until its
- * newline comes or the user opens the file anew to write (`>` truncates). A command that fails
- * fails the write with its errno. */
+ * and each 4 KiB, as a write of its own): a write that ends without a newline at a multiple of
+ * CONTROL_PIECE bytes of the file is a piece, kept for each user until its newline comes or the user
+ * opens the file anew to write (`>` truncates). One that ends elsewhere is a whole command, so that
+ * `printf why > commit` is not lost. A command that fails fails the write with its errno. */
 #ifndef ONWARD_TREE_CONTROL_H
 #define ONWARD_TREE_CONTROL_H
 
 #include "tree/node.h"
 
 #define CONTROL_LINE_MOST 65536 /* longer lines: -EMSGSIZE */
+#define CONTROL_PIECE     4096
 
 /* `command` gets each line that is not empty, without its newline; what it returns (0 or -errno) is
  * what the write returns, and a failure skips the rest of the write. `mode`: 0200 or 0220. Runs in

@@ -291,6 +291,13 @@ def test_without_a_backend_a_site_says_why(dir):
         assert "shell" in s["blocked_by"][0]["detail"], s
 
 
+def test_commands_are_refused_where_nothing_reconciles(dir):
+    repo = make_repo(dir + "/r.git", TREE)
+    with Mount(dir, repo, config=config(dir), options=["-o", "noreconcile"], expect="command-failed") as m:
+        fails(16, say, m / ".onward/ctl", "retry hub")
+        assert "noreconcile" in m.read(".onward/outcome")
+
+
 def test_backends_work_in_the_mount(dir):
     repo = make_repo(dir + "/r.git", TREE)
     script = f'pwd > {dir}/pwd; env | sort > {dir}/env; cat > {dir}/request; ls -l /proc/self/fd > {dir}/fds'

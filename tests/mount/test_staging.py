@@ -256,6 +256,48 @@ def test_a_mainline_that_asks_for_approvals_takes_no_commit(dir):
         assert git(repo, "rev-parse", "main") == before
 
 
+def test_a_message_without_a_newline_commits(dir):
+    repo = make_repo(dir + "/r.git", BASE)
+    with Mount(dir, repo, options=VIEW) as m:
+        ws = m / "staging/w"
+        os.mkdir(ws)
+        write(ws + "/a.txt", "1\n")
+        write(ws + "/.onward/commit", "no newline")
+        assert git(repo, "log", "-1", "--format=%s").strip() == "no newline"
+        write(ws + "/a.txt", "2\n")
+        run("bash", "-c", 'printf "%s\\n" "$0" > .onward/commit', "long " * 1500, cwd=ws)
+        assert len(git(repo, "log", "-1", "--format=%B").strip()) > 7000
+
+
+def test_copies_of_a_whole_directory_into_a_workspace(dir):
+    repo = make_repo(dir + "/r.git", BASE)
+    with Mount(dir, repo, options=VIEW) as m:
+        os.mkdir(m / "staging/w")
+        run("cp", "-a", repo + ".work/d/.", m / "staging/w/")
+        run("sh", "-c", f"tar cf - -C {repo}.work/d . | tar xf - -C {m / 'staging/w'}")
+        assert read(m / "staging/w/b.txt") == "two\n"
+        assert stat.S_IMODE(os.stat(m / "staging/w").st_mode) == 0o700
+
+
+def test_a_rewritten_mainline_takes_no_commit(dir):
+    repo = make_repo(dir + "/r.git", BASE)
+    old = git(repo, "rev-parse", "main").strip()
+    new = commit(repo + ".work", {"a.txt": "2\n"})
+    with Mount(dir, repo, expect="rewritten") as m:
+        ws = m / "staging/w"
+        os.mkdir(ws)
+        write(ws + "/mine", "kept\n")
+        until("the mark moves", lambda: new in git(repo, "for-each-ref", "refs/onward/seen"))
+        git(repo, "update-ref", "refs/heads/main", old)
+        until("head moves", lambda: m.link("head") == old)
+        fails(errno.EBUSY, say, ws + "/.onward/commit", "on what was rewritten")
+        assert "rewritten" in read(ws + "/.onward/outcome") and new in read(ws + "/.onward/outcome")
+        git(repo, "update-ref", "refs/heads/main", new)
+        until("head is back", lambda: m.link("head") == new)
+        say(ws + "/.onward/commit", "now it goes on")
+        assert m.read("head/mine") == "kept\n" and m.read("head/a.txt") == "2\n"
+
+
 def test_five_workspaces_commit_at_once(dir):
     repo = make_repo(dir + "/r.git", BASE)
     rounds, errors = 8, []

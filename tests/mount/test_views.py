@@ -435,6 +435,16 @@ def test_a_second_mount_says_who_has_the_first(dir):
             assert not os.path.exists(n / "staging")
 
 
+def test_a_repository_that_is_moved_away_is_an_error(dir):
+    repo = make_repo(dir + "/r.git", {"a": "1", "b/c": "2"})
+    other = commit(repo + ".work", {"a": "2"})
+    with Mount(dir, repo, options=VIEW, expect="object|refs") as m:
+        os.rename(repo, repo + ".away")
+        fails(errno.EIO, os.lstat, m / f"revisions/{other}")
+        os.rename(repo + ".away", repo)
+        assert m.read(f"revisions/{other}/a") == "2"
+
+
 def test_many_readers_at_once(dir):
     repo = make_repo(dir + "/r.git", {"d%d/f%d" % (i % 7, i): "%d\n" % i * (i * 50) for i in range(150)})
     with Mount(dir, repo, options=VIEW) as m:

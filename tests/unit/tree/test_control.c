@@ -52,11 +52,23 @@ static int tear_down(void **state)
     return 0;
 }
 
+/* A piece: the write ends where a page of the file does. */
 static ssize_t say(struct fixture *f, uid_t uid, const char *text)
 {
     struct caller who = {.uid = uid};
 
-    return f->node->ops->write(f->node, &who, text, strlen(text), 0);
+    return f->node->ops->write(f->node, &who, text, strlen(text), CONTROL_PIECE - strlen(text));
+}
+
+static void a_last_line_needs_no_newline(void **state)
+{
+    struct fixture *f = *state;
+    struct caller who = {.uid = 1};
+
+    assert_int_equal(f->node->ops->write(f->node, &who, "why", 3, 0), 3);
+    assert_int_equal(f->node->ops->write(f->node, &who, "one\ntwo", 7, 0), 7);
+    assert_int_equal(f->node->ops->write(f->node, &who, "bad", 3, 0), -EBUSY);
+    assert_string_equal(buf_str(&f->heard.lines), "1:why;1:one;1:two;");
 }
 
 static void whole_lines(void **state)
@@ -146,6 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(whole_lines, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_last_line_needs_no_newline, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pieces_of_two_users, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_way_to_cut_a_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(opening_anew_drops_what_is_unfinished, set_up, tear_down),
