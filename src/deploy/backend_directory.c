@@ -1,6 +1,6 @@
 /* Publishes a site's inputs as directories:
  *
- *     <directory>/<id>/         a version: the inputs at revision <id>, at their paths from the root
+ *     <directory>/<id>/         a version: the inputs at revision <id>, at their paths
  *     <directory>/current       symlink to the version that is in force
  *     <directory>/.onward       who publishes here: one line with the site's name; locked meanwhile
  *     <directory>/.new-<id>     a version in the making

@@ -50,8 +50,8 @@ int ledger_refresh(struct ledger *l, struct diag *reterr);
  * from the mainline stays in the repository, and a mainline that was rewritten is noticed after a
  * restart. -ENOENT while there is none. */
 int ledger_seen(struct ledger *l, struct oid *ret);
-/* Whether a mainline at `head` (zero: it has no revision) still holds the mark `seen` (zero: there is none
- * yet). 0, or -ESTALE with the reason and what to do. */
+/* Whether a mainline at `head` (zero: it has no revision) still holds the mark `seen` (zero: there
+ * is none yet). 0, or -ESTALE with the reason and what to do. */
 int ledger_seen_holds(struct repo *repo, const struct oid *seen, const struct oid *head,
                       struct diag *reterr);
 /* Moves the mark to `rev`. -ESTALE, and nothing changed: `rev` is not a descendant of it. */

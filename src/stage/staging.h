@@ -27,8 +27,8 @@ struct staging_config {
      */
     void (*identity)(uid_t uid, char **ret_name, char **ret_email, void *arg);
     void *identity_arg;
-    /* May the mainline take a commit on top of `head` (zero: it has none)? 0, or -errno with the reason:
-     * it was rewritten. NULL: always. */
+    /* May the mainline take a commit on top of `head` (zero: it has none)? 0, or -errno with the
+     * reason: it was rewritten. NULL: always. */
     int (*admit)(const struct oid *head, void *arg, struct diag *reterr);
     void *admit_arg;
     uint64_t root_ino;       /* inode number of `staging` */
