@@ -77,8 +77,9 @@ static int control_setattr(struct node *node, const struct caller *who, const st
     return 0;
 }
 
-/* Is there more to come of a write that ended at `end` without a newline? Writers and the kernel cut
- * where a page of the file ends; anybody who stops elsewhere has said all (nothing tells us of close). */
+/* Is there more to come of a write that ended at `end` without a newline? Writers and the kernel
+ * cut where a page of the file ends; who stops elsewhere has said all (nothing tells us of close).
+ * */
 static bool is_cut(off_t end)
 {
     return end % CONTROL_PIECE == 0;

@@ -1,6 +1,6 @@
 /* The reconciler over a real repository, a real ledger and real backends; only the mount is a plain
- * directory. What is decided is tested in test_plan.c and tests/sim; here: that it happens, in which
- * order it is recorded, and what is left after an end or a crash. */
+ * directory. What is decided is tested in test_plan.c and tests/sim; here: that it happens, in
+ * which order it is recorded, and what is left after an end or a crash. */
 #include "fixture.h"
 
 #include <errno.h>
@@ -154,7 +154,7 @@ static struct oid commit(struct world *w, const char *path, const char *content)
     return rev;
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 struct expected {
     struct world *w;
@@ -227,7 +227,7 @@ static void assert_records(struct world *w, const char *site, const char *expect
     assert_string_equal(buf_str(&got), expected);
 }
 
-/* ---- the usual way ------------------------------------------------------------------------------- */
+/* ---- the usual way --------------------------------------------------------------------------- */
 
 static void test_a_site_is_deployed_recorded_and_shown(void **state)
 {
@@ -308,7 +308,7 @@ static void test_a_restart_finds_everything_as_it_was(void **state)
     assert_calls(w, "a 1.1");
 }
 
-/* ---- failures ------------------------------------------------------------------------------------ */
+/* ---- failures -------------------------------------------------------------------------------- */
 
 static void test_a_failure_is_tried_again_then_given_up_then_retried(void **state)
 {
@@ -377,7 +377,8 @@ static void test_commands_that_cannot_be_are_refused(void **state)
     }
 }
 
-/* Fifteen failures, 5: the fix is there at once, not after the hour that the broken one would wait. */
+/* Fifteen failures, 5: the fix is there at once, not after the hour that the broken one would wait.
+ * */
 static void test_a_fix_does_not_wait_for_what_it_fixes(void **state)
 {
     struct world *w = *state;
@@ -493,7 +494,7 @@ static void test_nothing_starts_while_the_ledger_cannot_be_written(void **state)
     fleet_unref(f);
 }
 
-/* ---- declarations -------------------------------------------------------------------------------- */
+/* ---- declarations ---------------------------------------------------------------------------- */
 
 static void test_a_wrong_declaration_stops_everything_and_says_so(void **state)
 {
@@ -579,7 +580,7 @@ static void test_a_branch_that_is_born_later_is_followed(void **state)
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one);
 }
 
-/* ---- others -------------------------------------------------------------------------------------- */
+/* ---- others ---------------------------------------------------------------------------------- */
 
 static void test_who_only_shows_starts_and_records_nothing(void **state)
 {
