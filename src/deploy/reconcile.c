@@ -71,6 +71,7 @@ struct reconcile {
     VEC(struct attempt *) starts;
     char *ledger_problem; /* why records could not be written; NULL: they could */
     char *told;           /* the problem that was last told */
+    bool shown;           /* a fleet was published */
     bool dirty;           /* there is something new to show; true at first */
 };
 
@@ -345,6 +346,7 @@ static void publish(struct reconcile *r, const struct plan *plan)
     fleet_board_publish(r->config.board,
                         status_fleet(&r->roster, &r->targets, plan, r->ledger_problem));
     r->dirty = false;
+    r->shown = true;
 }
 
 /* Decides, records, starts, until there is nothing to do; publishes. Returns when (mono) to decide
@@ -355,6 +357,8 @@ static int64_t decide(struct reconcile *r)
         _cleanup_(plan_done) struct plan plan = {0};
         take_ended(r);
         make_plan(r, &plan);
+        if (!r->shown) /* views wait for the first fleet: it comes before anything is done */
+            publish(r, &plan);
         carry_out(r, &plan);
         if (!r->records.n) {
             publish(r, &plan);
@@ -371,7 +375,8 @@ static int64_t decide(struct reconcile *r)
 
 /* ---- news ------------------------------------------------------------------------------------ */
 
-/* Moves the high-water mark to the mainline's revision, once it is known to be a descendant. */
+/* Moves the high-water mark to the mainline's revision, unless that was found to be no descendant.
+ * Before anything is started, so that all that was ever started lies at or behind the mark. */
 static void see(struct reconcile *r, const struct oid *head)
 {
     _cleanup_(diag_done) struct diag why = {0};

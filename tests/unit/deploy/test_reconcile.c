@@ -472,6 +472,15 @@ static void test_an_attempt_may_finish_within_the_grace(void **state)
     assert_records(w, "a", "1.1:deployed=done 1.1:attempt ");
 }
 
+static bool has_problem(void *world)
+{
+    struct fleet *f = fleet_board_get(((struct world *)world)->board);
+    bool has = f->problem != NULL;
+
+    fleet_unref(f);
+    return has;
+}
+
 /* P8: what cannot be recorded is not started, and not shown. */
 static void test_nothing_starts_while_the_ledger_cannot_be_written(void **state)
 {
@@ -480,8 +489,8 @@ static void test_nothing_starts_while_the_ledger_cannot_be_written(void **state)
 
     test_run(w->f->work, "git pack-refs --all; echo in the way >.git/refs/onward");
     start_enabled(w);
+    assert_true(test_wait(has_problem, w, WAIT));
     struct fleet *f = fleet_board_get(w->board);
-    assert_non_null(f->problem);
     assert_non_null(strstr(f->problem, "ledger"));
     assert_int_not_equal(fleet_site(f, "a")->state, SITE_MIGRATING);
     fleet_unref(f);
