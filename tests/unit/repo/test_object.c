@@ -102,10 +102,11 @@ static void test_blobs_are_read_loose_packed_and_from_an_alternate(void **state)
         test_run(f->path, "git gc -q");
         fixture_reopen(f);
     }
-    test_run(f->dir, "git clone -q --bare -s work second; git clone -q -s second third; "
-                     "mv work first; sed -i s,/work/,/first/, second/objects/info/alternates; "
-                     "mv third work; test -z \"$(find work/.git/objects -type f -size +0 ! -path "
-                     "'*/info/*')\"");
+    test_run(f->dir,
+             "git clone -q --bare -s work second; git clone -q -s second third; "
+             "mv work first; sed -i s,/work/.git,/first/.git, second/objects/info/alternates; "
+             "mv third work; test -z \"$(find work/.git/objects -type f -size +0 ! -path "
+             "'*/info/*')\"");
     fixture_reopen(f);
     check_blob(f->repo, &oid, "a\0b\0\0", 5);
     test_run(f->dir, "rm -rf first");
