@@ -54,13 +54,16 @@ static int load(struct repo *repo, const struct oid *rev, struct declaration **r
 {
     _cleanup_(findings_done) struct findings findings = {0};
     _cleanup_(diag_done) struct diag why = {0};
+    char hex[OID_HEX + 1];
     struct revision_brief brief;
     int r = revision_brief(repo, rev, &brief);
 
     if (r == 0)
         r = declaration_load(repo, &brief.tree, ret, &findings, &why);
     if (r < 0)
-        *ret_why = findings.n ? findings_text(&findings) : xstrdup(diag_text(&why, r));
+        *ret_why = findings.n ? findings_text(&findings)
+                              : xasprintf("cannot read the declaration of revision %s: %s",
+                                          oid_hex(rev, hex), diag_text(&why, r));
     return r;
 }
 

@@ -438,7 +438,7 @@ def test_a_second_mount_says_who_has_the_first(dir):
 def test_a_repository_that_is_moved_away_is_an_error(dir):
     repo = make_repo(dir + "/r.git", {"a": "1", "b/c": "2"})
     other = commit(repo + ".work", {"a": "2"})
-    with Mount(dir, repo, options=VIEW, expect="object|refs") as m:
+    with Mount(dir, repo, options=VIEW, expect="object|refs|problem") as m:
         os.rename(repo, repo + ".away")
         fails(errno.EIO, os.lstat, m / f"revisions/{other}")
         os.rename(repo + ".away", repo)
