@@ -22,7 +22,9 @@ import tempfile
 import threading
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+for place in ("../lib", "../mount"):
+    sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), place))
+from fidelity import Objects
 from onwardtest import Mount, git, make_repo, read, until, write
 
 SITES = ["s%d" % i for i in range(4)]
@@ -130,10 +132,11 @@ def check_ledger(repo):
     ref = git(repo, "for-each-ref", "--format=%(refname)", "refs/onward/ledger").strip()
     if not ref:
         return
+    objects = Objects(repo)
     for line in git(repo, "ls-tree", "-r", ref, "sites").splitlines():
         oid, open_attempt, last = line.split()[2], None, None
-        while oid:
-            r = json.loads(git(repo, "cat-file", "blob", oid))
+        while oid:  # newest first
+            r = json.loads(objects.blob(oid.encode()))
             key = (r["generation"], r["attempt"])
             if r["kind"] in ENDS:
                 open_attempt = key
@@ -141,6 +144,7 @@ def check_ledger(repo):
                 assert open_attempt == key, f"{r['site']}: attempt {key} has no outcome (next is {open_attempt})"
             assert last is None or r["generation"] <= last, "a generation fell"
             last, oid = r["generation"], r.get("previous")
+    objects.close()
 
 
 def one_round(m, client, rng, seconds):

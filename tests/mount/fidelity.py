@@ -54,6 +54,11 @@ class Objects:
         self.p.stdout.read(1)
         return data
 
+    def close(self):
+        self.p.stdin.close()
+        self.p.stdout.close()
+        self.p.wait()
+
 
 def same(path, what, ours, gits):
     if ours != gits:
