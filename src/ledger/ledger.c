@@ -90,14 +90,12 @@ static struct chain *find_chain(struct ledger *l, const char *ref)
 int ledger_refresh(struct ledger *l, struct diag *reterr)
 {
     _cleanup_(refs_unrefp) struct refs *refs = NULL;
-    int r = refs_load(l->repo, &refs, reterr);
+    int r = refs_load_below(l->repo, CHAIN_PREFIX, &refs, reterr);
 
     if (r < 0)
         return r;
     pthread_mutex_lock(&l->lock);
-    for (size_t i = refs_first(refs, CHAIN_PREFIX); i < refs->n && r == 0; i++) {
-        if (strncmp(refs->v[i].name, CHAIN_PREFIX, strlen(CHAIN_PREFIX)))
-            break;
+    for (size_t i = 0; i < refs->n && r == 0; i++) {
         struct chain *c = find_chain(l, refs->v[i].name);
         if (!oid_equal(&c->tip, &refs->v[i].target))
             r = chain_reload(c, l->repo, reterr);

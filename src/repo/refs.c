@@ -56,6 +56,21 @@ static int final_target(const git_reference *ref, git_oid *ret)
     return code;
 }
 
+/* The refs that somebody here looks at. A mirror of a forge has tens of thousands of others
+ * (refs/pull/…), and each one costs the reading of an object. */
+static const char *const spaces[] = {"refs/heads/", "refs/remotes/", "refs/tags/", "refs/onward/"};
+
+/* Is it in one of them (`prefix` NULL), or below the prefix? */
+static bool is_wanted(const char *name, const char *prefix)
+{
+    if (prefix)
+        return !strncmp(name, prefix, strlen(prefix));
+    for (size_t i = 0; i < ARRAY_SIZE(spaces); i++)
+        if (!strncmp(name, spaces[i], strlen(spaces[i])))
+            return true;
+    return false;
+}
+
 static void add_ref(struct handle *h, struct refs_object *o, const git_reference *ref)
 {
     git_oid target;
@@ -77,7 +92,7 @@ static int compare_refs(const void *a, const void *b)
     return strcmp(((const struct ref *)a)->name, ((const struct ref *)b)->name);
 }
 
-static int load_once(struct handle *h, struct refs **ret)
+static int load_once(struct handle *h, const char *prefix, struct refs **ret)
 {
     _cleanup_(refs_unrefp) struct refs *refs = &NEW(struct refs_object)->refs;
     git_reference_iterator *it = NULL;
@@ -86,7 +101,8 @@ static int load_once(struct handle *h, struct refs **ret)
     object_of(refs)->count = 1;
     int code = git_reference_iterator_new(&it, h->git);
     while (code == 0 && (code = git_reference_next(&ref, it)) == 0) {
-        add_ref(h, object_of(refs), ref);
+        if (is_wanted(git_reference_name(ref), prefix))
+            add_ref(h, object_of(refs), ref);
         git_reference_free(ref);
     }
     git_reference_iterator_free(it);
@@ -119,7 +135,7 @@ static bool same_stamp(const struct stat *a, const struct stat *b)
 /* Packing puts a new packed-refs in place and then deletes the loose files. Who has read the old
  * packed-refs and then looks for the loose files finds neither, or an older value. So a list counts
  * only if packed-refs was the same before and after it was made. */
-int refs_load(struct repo *repo, struct refs **ret, struct diag *reterr)
+static int load(struct repo *repo, const char *prefix, struct refs **ret, struct diag *reterr)
 {
     _cleanup_(handle_give_backp) struct handle *h = NULL;
     int64_t until = clock_mono() + LOAD_PATIENCE;
@@ -130,7 +146,7 @@ int refs_load(struct repo *repo, struct refs **ret, struct diag *reterr)
     do {
         _cleanup_(refs_unrefp) struct refs *refs = NULL;
         struct stat before = packed_stamp(repo);
-        code = load_once(h, &refs);
+        code = load_once(h, prefix, &refs);
         struct stat after = packed_stamp(repo);
         if (code == 0 && same_stamp(&before, &after)) {
             *ret = TAKE(refs);
@@ -141,6 +157,16 @@ int refs_load(struct repo *repo, struct refs **ret, struct diag *reterr)
         return diag_fail(reterr, -EAGAIN, "the refs of %s are being packed again and again",
                          repo->path);
     return giterr_fail(code, reterr, "cannot read the refs of %s", repo->path);
+}
+
+int refs_load(struct repo *repo, struct refs **ret, struct diag *reterr)
+{
+    return load(repo, NULL, ret, reterr);
+}
+
+int refs_load_below(struct repo *repo, const char *prefix, struct refs **ret, struct diag *reterr)
+{
+    return load(repo, prefix, ret, reterr);
 }
 
 const struct ref *refs_find(const struct refs *refs, const char *name)

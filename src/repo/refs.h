@@ -15,13 +15,15 @@ struct ref {
     struct oid target; /* the commit that it names after peeling tags; zero if it is not a commit */
 };
 
-/* All refs below refs/ (symbolic ones resolved, broken ones left out), sorted by name (strcmp). An
- * immutable, shared snapshot: refs_unref(). */
+/* All branches, remote branches, tags and refs of our own (refs/onward/); symbolic ones resolved,
+ * broken ones left out; sorted by name (strcmp). An immutable, shared snapshot: refs_unref(). */
 struct refs {
     struct ref *v;
     size_t n;
 };
 int refs_load(struct repo *repo, struct refs **ret, struct diag *reterr);
+/* The same, only those whose names begin with `prefix`. */
+int refs_load_below(struct repo *repo, const char *prefix, struct refs **ret, struct diag *reterr);
 struct refs *refs_ref(struct refs *refs);
 void refs_unref(struct refs *refs);
 DEFINE_CLEANUP(struct refs *, refs_unref)

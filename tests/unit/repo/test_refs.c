@@ -24,6 +24,7 @@ static void test_the_list_is_that_of_git(void **state)
              "git branch feature/x HEAD~; git branch feature-y; git branch z; git tag light;"
              "git tag -a -m x heavy; git tag -a -m x heavier heavy; git tag blob HEAD:a;"
              "git tag -a -m x tagblob HEAD:a; git update-ref refs/onward/ledger/host HEAD~;"
+             "git update-ref refs/pull/7/head HEAD~; git update-ref refs/notes/commits HEAD;"
              "git symbolic-ref refs/remotes/origin/HEAD refs/heads/z;"
              "git symbolic-ref refs/heads/dangling refs/heads/none;"
              "echo nonsense >.git/refs/heads/broken; : >.git/refs/heads/empty;"
@@ -40,7 +41,7 @@ static void test_the_list_is_that_of_git(void **state)
         }
         test_write_bytes(f->dir, "ours", ours.data, ours.len);
         test_run(f->path,
-                 "git for-each-ref --format='%%(refname)' 2>/dev/null | grep -v missing |"
+                 "git for-each-ref --format='%%(refname)' 2>/dev/null | grep -v missing | grep -vE 'pull|notes' |"
                  "while read r; do c=$(git rev-parse -q --verify \"$r^{commit}\" 2>/dev/null) &&"
                  "echo $r $c; done | LC_ALL=C sort | diff - ../ours");
         const struct ref *blob = refs_find(refs, "refs/tags/tagblob");
@@ -48,6 +49,10 @@ static void test_the_list_is_that_of_git(void **state)
         assert_null(refs_find(refs, "refs/heads/broken"));
         assert_null(refs_find(refs, "refs/heads/dangling"));
         assert_null(refs_find(refs, "refs/heads"));
+        _cleanup_(refs_unrefp) struct refs *pulls = NULL;
+        assert_int_equal(refs_load_below(f->repo, "refs/pull/", &pulls, NULL), 0);
+        assert_int_equal(pulls->n, 1);
+        assert_string_equal(pulls->v[0].name, "refs/pull/7/head");
         size_t first = refs_first(refs, "refs/heads/feature/");
         assert_string_equal(refs->v[first].name, "refs/heads/feature/x");
         assert_int_equal(refs_first(refs, "refs/zzz"), refs->n);
