@@ -72,7 +72,7 @@ def daemon_holds(state):
 
 def bench_mount(dir, repeat, repositories):
     for name, repo in [(f"{n} commits", long_history(f"{dir}/h{n}.git", n)) for n in (1, 1000, 50000)] + \
-            [(os.path.basename(os.path.dirname(r + "/")) or r, r) for r in repositories]:
+            [(os.path.basename(r), r) for r in repositories]:
         base = [timed(run, "git", "-C", repo, "rev-parse", "HEAD") for i in range(repeat)]
         row(f"mount, {name}", mount_times(repo, dir, repeat), "< 50", base)
 

@@ -41,7 +41,8 @@ static void test_the_list_is_that_of_git(void **state)
         }
         test_write_bytes(f->dir, "ours", ours.data, ours.len);
         test_run(f->path,
-                 "git for-each-ref --format='%%(refname)' 2>/dev/null | grep -v missing | grep -vE 'pull|notes' |"
+                 "git for-each-ref --format='%%(refname)' 2>/dev/null | grep -v missing | grep -vE "
+                 "'pull|notes' |"
                  "while read r; do c=$(git rev-parse -q --verify \"$r^{commit}\" 2>/dev/null) &&"
                  "echo $r $c; done | LC_ALL=C sort | diff - ../ours");
         const struct ref *blob = refs_find(refs, "refs/tags/tagblob");
