@@ -38,7 +38,7 @@ expect "a tree by ONWARD_MOUNT, without colours into a pipe" 0 "s1    t     in-s
 expect "no tree by ONWARD_MOUNT" 1 "no onwardfs mount" env ONWARD_MOUNT="$dir" "$onward" status
 expect "a full disk is not success" 1 "cannot write" \
     env ONWARD_MOUNT="$dir/tree" sh -c "'$onward' status >/dev/full"
-if command -v script >/dev/null; then
+if script -qec true /dev/null >/dev/null 2>&1; then # a terminal can be had here
     expect "colours on a terminal" 0 "$(printf '\033[32min-sync')" env TERM=xterm \
         ONWARD_MOUNT="$dir/tree" script -qec "'$onward' status" /dev/null
     expect "no colours with NO_COLOR" 0 "t     in-sync" env TERM=xterm NO_COLOR=1 \
