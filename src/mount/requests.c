@@ -39,7 +39,7 @@ static struct caller caller(fuse_req_t req)
 {
     const struct fuse_ctx *c = fuse_req_ctx(req);
 
-    return (struct caller){.uid = c->uid, .gid = c->gid, .umask = c->umask};
+    return (struct caller){.uid = c->uid, .gid = c->gid};
 }
 
 /* The node of a request, referenced; replies ESTALE and gives NULL when there is none. */

@@ -7,7 +7,6 @@
 struct caller {
     uid_t uid;
     gid_t gid;
-    mode_t umask;
 };
 
 /* The caller of the request that this thread is answering. Ops that change something are given

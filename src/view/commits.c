@@ -8,13 +8,6 @@
 
 /* commits/<id>/: about a revision. Not listed (revisions/ lists); found by full id. */
 
-#define PATCH_MOST (64u << 20) /* bytes */
-
-struct commits {
-    struct node node;
-    struct view *view;
-};
-
 struct commit_ctx {
     struct view *view;
     struct revision *rev;
@@ -130,7 +123,7 @@ static int open_patch(void *ctx, struct node *dir, uint64_t ino, struct node **r
     int r = parent_tree(c, &from);
 
     if (r == 0)
-        r = diff_patch(c->view->config.repo, &from, &c->rev->tree, NULL, 0, PATCH_MOST, &text);
+        r = diff_patch(c->view->config.repo, &from, &c->rev->tree, NULL, 0, VIEW_PATCH_MOST, &text);
     return r < 0 ? r : open_text(c, ino, &text, ret);
 }
 
@@ -221,13 +214,13 @@ static const struct menu commit_menu = {
 static int commits_getattr(struct node *node, struct stat *st)
 {
     st->st_mode = S_IFDIR | 0555;
-    st->st_mtim = clock_timespec(view_refs_time(((struct commits *)node)->view));
+    st->st_mtim = clock_timespec(view_refs_time(((struct view_dir *)node)->view));
     return 0;
 }
 
 static int commits_lookup(struct node *dir, const char *name, struct node **ret)
 {
-    struct view *v = ((struct commits *)dir)->view;
+    struct view *v = ((struct view_dir *)dir)->view;
     struct oid oid;
     struct revision *rev;
     int r = oid_parse(name, &oid) < 0 ? -ENOENT : revision_load(v->config.repo, &oid, &rev);
@@ -253,13 +246,7 @@ static const struct node_ops commits_ops = {
     .readdir = commits_readdir,
 };
 
-static void commits_init(struct node *node, const void *arg)
-{
-    memcpy(&((struct commits *)node)->view, arg, sizeof(struct view *));
-}
-
 struct node *commits_node(struct view *v, uint64_t ino)
 {
-    return node_intern(v->config.table, &commits_ops, sizeof(struct commits), "commits", 7, ino,
-                       commits_init, &v);
+    return view_dir_node(v, &commits_ops, ino);
 }

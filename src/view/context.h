@@ -32,6 +32,17 @@ int64_t view_fleet_time(void *view);
  * looks like no time at all), and within what 64 bits hold. */
 int64_t view_time(int64_t seconds);
 
+/* A directory that there is one of, and that needs no more than its view. */
+struct view_dir {
+    struct node node;
+    struct view *view;
+};
+/* The node with these ops, referenced. */
+struct node *view_dir_node(struct view *v, const struct node_ops *ops, uint64_t ino);
+
+/* Bytes of a patch that is shown; a larger one is -EFBIG. */
+#define VIEW_PATCH_MOST (64u << 20)
+
 /* A revision, as much of it as its nodes need. */
 struct snapshot {
     struct oid revision, tree;

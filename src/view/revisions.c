@@ -9,21 +9,16 @@
 /* revisions/: lists the mainline's first parents by full id, and resolves anything that names a
  * revision: a full id is the directory itself, all else a symlink to it. */
 
-struct revisions {
-    struct node node;
-    struct view *view;
-};
-
 static int revisions_getattr(struct node *node, struct stat *st)
 {
     st->st_mode = S_IFDIR | 0555;
-    st->st_mtim = clock_timespec(view_refs_time(((struct revisions *)node)->view));
+    st->st_mtim = clock_timespec(view_refs_time(((struct view_dir *)node)->view));
     return 0;
 }
 
 static int revisions_lookup(struct node *dir, const char *name, struct node **ret)
 {
-    struct view *v = ((struct revisions *)dir)->view;
+    struct view *v = ((struct view_dir *)dir)->view;
     struct snapshot snap;
     struct oid oid;
     uint64_t ino = node_ino(dir->ino, name);
@@ -83,7 +78,7 @@ static int revisions_extend(struct view *v, const struct oid *head)
 
 static int revisions_readdir(struct node *dir, uint64_t cookie, struct dir_sink *sink)
 {
-    struct view *v = ((struct revisions *)dir)->view;
+    struct view *v = ((struct view_dir *)dir)->view;
     struct oid head;
     char hex[OID_HEX + 1];
 
@@ -109,13 +104,7 @@ static const struct node_ops revisions_ops = {
     .readdir = revisions_readdir,
 };
 
-static void revisions_init(struct node *node, const void *arg)
-{
-    memcpy(&((struct revisions *)node)->view, arg, sizeof(struct view *));
-}
-
 struct node *revisions_node(struct view *v, uint64_t ino)
 {
-    return node_intern(v->config.table, &revisions_ops, sizeof(struct revisions), "revisions", 9,
-                       ino, revisions_init, &v);
+    return view_dir_node(v, &revisions_ops, ino);
 }

@@ -139,6 +139,17 @@ static const struct menu root_menu = {
     .mtime = view_refs_time,
 };
 
+static void view_dir_init(struct node *node, const void *arg)
+{
+    ((struct view_dir *)node)->view = *(struct view *const *)arg;
+}
+
+struct node *view_dir_node(struct view *v, const struct node_ops *ops, uint64_t ino)
+{
+    return node_intern(v->config.table, ops, sizeof(struct view_dir), ops->kind, strlen(ops->kind),
+                       ino, view_dir_init, &v);
+}
+
 struct view *view_new(const struct view_config *config)
 {
     struct view *v = NEW(struct view);

@@ -9,8 +9,6 @@
 /* sites/<site>/ and its migrating/: what the fleet on the board says of one site. Every lookup
  * reads the newest fleet, so links and texts are never older than the last decision. */
 
-#define DIFF_MOST (64u << 20) /* bytes of a patch that is shown */
-
 struct site_ctx {
     struct view *view;
     char *site;
@@ -292,7 +290,8 @@ static int open_diff(void *ctx, struct node *dir, uint64_t ino, struct node **re
     vec_foreach (path, &g.site->include)
         *VEC_ADD(&paths) = *path;
     _cleanup_(buf_done) struct buf text = {0};
-    r = diff_patch(c->view->config.repo, &from, &to, paths.v, all ? 0 : paths.n, DIFF_MOST, &text);
+    r = diff_patch(c->view->config.repo, &from, &to, paths.v, all ? 0 : paths.n, VIEW_PATCH_MOST,
+                   &text);
     free(paths.v);
     if (r < 0)
         return r;

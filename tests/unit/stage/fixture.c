@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/log.h"
 
-const struct caller me = {1000, 1000, 022}, stranger = {1001, 1001, 022}, root_user = {0, 0, 022};
+const struct caller me = {1000, 1000}, stranger = {1001, 1001}, root_user = {0, 0};
 
 struct fixture *fixture_new(void)
 {
