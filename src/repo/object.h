@@ -52,7 +52,14 @@ struct blob {
 
 /* Size of a blob from its header, without reading it. */
 int blob_size(struct repo *repo, const struct oid *oid, uint64_t *ret);
-/* The content, verified against its id. Shared: give it back with blob_unref(). -ENOMEM, -EIO. */
+/* Up to `size` bytes of the blob's content from `off` on, verified against its id; the number of
+ * bytes, short only at the end. What files are read with: memory stays bounded, whatever the size
+ * of the blob, because large ones are unpacked once, to a file without a name (repo_spool_in).
+ * -EIO, -ENOMEM, -ENOSPC (no room for that file). */
+ssize_t blob_read(struct repo *repo, const struct oid *oid, void *buf, size_t size, uint64_t off);
+/* The content in one piece, verified against its id. Shared: give it back with blob_unref(). For
+ * blobs that must be in memory anyway (declarations, links, patches); files are read with
+ * blob_read(). -ENOMEM, -EIO. */
 int blob_load(struct repo *repo, const struct oid *oid, struct blob **ret);
 void blob_unref(struct blob *blob);
 DEFINE_CLEANUP(struct blob *, blob_unref)

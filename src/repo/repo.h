@@ -18,6 +18,8 @@
 #ifndef ONWARD_REPO_REPO_H
 #define ONWARD_REPO_REPO_H
 
+#include <stdint.h>
+
 #include "base/cleanup.h"
 #include "base/diag.h"
 
@@ -35,5 +37,13 @@ DEFINE_CLEANUP(struct repo *, repo_free)
  * `common_dir` holds refs and objects; the same unless it is a linked worktree. Borrowed. */
 const char *repo_git_dir(const struct repo *repo);
 const char *repo_common_dir(const struct repo *repo);
+
+/* Bounds the memory of all caches of objects together, in bytes (default REPO_CACHE). Before the
+ * first question. */
+#define REPO_CACHE (UINT64_C(64) << 20)
+void repo_cache_limit(struct repo *repo, uint64_t bytes);
+/* The directory in which large blobs are unpacked to files without names (default: TMPDIR, or
+ * /var/tmp). Before the first question. */
+void repo_spool_in(struct repo *repo, const char *dir);
 
 #endif

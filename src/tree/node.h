@@ -22,6 +22,7 @@
  *   - a generated file: a new node for each version (same inode number); attributes for ever, entry
  *     never.
  *   - a moving symlink, a changing directory, a growing log: neither.
+ *   - a directory that changes seldom (revisions/): both, and node_changed() with each change.
  *   - a control file: neither, size 0.
  *   - staging: see stage/.
  * A directory whose list changes must give a new, larger mtime with each change: the kernel keeps
@@ -52,6 +53,8 @@ enum node_flags {
     NODE_ENTRY_FOREVER = 1 << 0, /* the kernel may keep the name of such a node for ever */
     NODE_ATTR_FOREVER = 1 << 1,  /* …its attributes and content */
     NODE_SLOW = 1 << 2, /* lookup, readdir and write may take long: never in a reader's thread */
+    NODE_PREFETCH = 1 << 3, /* a file that never changes: the kernel may be given its content before
+                             * it asks, when its neighbours are read one after the other */
 };
 
 /* What node_ops.readdir hands its entries to. */
@@ -166,6 +169,11 @@ void *node_intern(struct node_table *table, const struct node_ops *ops, size_t s
 struct node *node_ref(struct node *node);
 void node_unref(struct node *node);
 DEFINE_CLEANUP(struct node *, node_unref)
+
+/* The kernel shall ask again for the attributes of this node and, of a directory, for its list:
+ * they have changed although it was told to keep them for ever. Returns when it knows. Not inside
+ * an op of the same node, nor under a lock that an op needs. */
+void node_changed(struct node *node);
 
 /* The inode number of `name` in a directory whose own is `parent`. Never 0 or 1. */
 uint64_t node_ino(uint64_t parent, const char *name);

@@ -28,4 +28,8 @@ void node_rekey(struct node *node, const void *key, size_t len);
 struct node *node_find(struct node_table *t, const struct node_ops *ops, const void *key,
                        size_t len);
 
+/* Who tells the kernel of node_changed(): once, before there are requests. `changed` gets the id of
+ * the node and returns when the kernel knows. Without a listener nothing happens. */
+void node_table_listen(struct node_table *t, void (*changed)(uint64_t id, void *arg), void *arg);
+
 #endif

@@ -16,15 +16,24 @@
 #define ONWARD_VIEW_VIEW_H
 
 #include "ledger/ledger.h"
+#include "repo/history_index.h"
 #include "repo/mainline.h"
 #include "site/fleet.h"
 #include "tree/node.h"
+
+/* What the modification time of a file of a revision is. */
+enum view_mtime {
+    VIEW_MTIME_REVISION, /* that of the revision */
+    VIEW_MTIME_CHANGE, /* that of the revision that last changed it on the mainline; needs history */
+};
 
 struct view_config {
     struct repo *repo;
     struct mainline *mainline;
     struct fleet_board *board;
     struct ledger *ledger; /* NULL: no history of sites (a repository that cannot be written) */
+    struct history_index *history; /* NULL: none; then there are no history/ and blame */
+    enum view_mtime mtime;
     struct node_table *table;
     struct node *staging; /* the node of staging/; NULL: there is none */
     struct node *events;  /* the node of .onward/events */
@@ -44,6 +53,9 @@ struct view;
 struct view *view_new(const struct view_config *config);
 /* All its nodes must be gone. */
 void view_free(struct view *v);
+/* To be called when refs have changed, before whoever changed them is answered: what the kernel
+ * keeps of directories that list revisions is out of date. */
+void view_refs_changed(struct view *v);
 /* The root directory of the mount, referenced. */
 struct node *view_root(struct view *v);
 

@@ -25,6 +25,9 @@ ALLOWED = {
 OWNERS = {
     r"git2(\.h|/.*)": "repo",
     r"zlib\.h": "repo",
+    r"libdeflate\.h": "repo",
+    r"openssl/.*": "repo",
+    r"lmdb\.h": "repo",
     r"yaml\.h": "base",
     r"jansson\.h": "base",
     r"(fuse3?/)?(fuse|cuse).*\.h": "mount",
