@@ -22,8 +22,7 @@ char *discover_prefix(const char *pattern)
     return xstrndup(pattern, end - pattern);
 }
 
-/* The first component of a pattern (yours), and what follows it (NULL: nothing). */
-static char *component(const char *pattern, const char **ret_rest)
+char *discover_component(const char *pattern, const char **ret_rest)
 {
     size_t n = strcspn(pattern, "/");
 
@@ -31,9 +30,19 @@ static char *component(const char *pattern, const char **ret_rest)
     return xstrndup(pattern, n);
 }
 
+bool discover_is_glob(const char *component)
+{
+    return strpbrk(component, GLOB_CHARACTERS);
+}
+
+bool discover_matches(const char *glob, const char *name)
+{
+    return !fnmatch(glob, name, FNM_PERIOD | FNM_NOESCAPE);
+}
+
 static bool matches(const char *glob, const struct tree_entry *e)
 {
-    return e->kind == ENTRY_DIR && !fnmatch(glob, e->name, FNM_PERIOD | FNM_NOESCAPE);
+    return e->kind == ENTRY_DIR && discover_matches(glob, e->name);
 }
 
 struct visit {
@@ -47,7 +56,7 @@ struct visit {
 static int visit(struct visit *v, const struct oid *dir, const char *pattern)
 {
     const char *rest;
-    _cleanup_free_ char *glob = component(pattern, &rest);
+    _cleanup_free_ char *glob = discover_component(pattern, &rest);
     _cleanup_(tree_unrefp) struct tree *tree = NULL;
     size_t len = v->path.len;
     int r = tree_load(v->repo, dir, &tree);
@@ -96,7 +105,7 @@ int discover_differs(struct repo *repo, const struct oid *a, const struct oid *b
 
     if (oid_equal(a, b))
         return 0;
-    glob = component(pattern, &rest);
+    glob = discover_component(pattern, &rest);
     int r = tree_load(repo, a, &ta);
     if (!r)
         r = tree_load(repo, b, &tb);
