@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "repo/giterr.h"
 #include "repo/handle.h"
 #include "repo/object_write.h"
@@ -175,6 +174,24 @@ int revision_load(struct repo *repo, const struct oid *oid, struct revision **re
         return repo_object_bad(repo, oid, "malformed commit");
     *ret = TAKE(rev);
     return 0;
+}
+
+void revision_trailers(const char *message, struct buf *out)
+{
+    git_message_trailer_array found;
+
+    if (git_message_trailers(&found, message) < 0)
+        return;
+    for (size_t i = 0; i < found.count; i++) {
+        buf_addf(out, "%s: ", found.trailers[i].key);
+        /* A value that goes on in indented lines is one line here. */
+        for (const char *p = found.trailers[i].value; *p;) {
+            buf_addc(out, *p == '\n' ? ' ' : *p);
+            p += *p == '\n' ? 1 + strspn(p + 1, " \t\n") : 1;
+        }
+        buf_addc(out, '\n');
+    }
+    git_message_trailer_array_free(&found);
 }
 
 static int parse_brief(const char *at, const char *end, struct revision_brief *ret)

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "repo/oid.h"
 #include "repo/repo.h"
 
@@ -30,6 +31,10 @@ struct revision {
 int revision_load(struct repo *repo, const struct oid *oid, struct revision **ret);
 void revision_free(struct revision *rev);
 DEFINE_CLEANUP(struct revision *, revision_free)
+
+/* Adds the trailers of a message, as Git finds them, a line "key: value" each,
+ * also where the value goes on in further lines. */
+void revision_trailers(const char *message, struct buf *out);
 
 /* Only tree, first parent (zero if none) and committer time (seconds): the cheap form that walks
  * use. */

@@ -127,6 +127,29 @@ static int open_patch(void *ctx, struct node *dir, uint64_t ino, struct node **r
     return r < 0 ? r : open_text(c, ino, &text, ret);
 }
 
+static int open_trailers(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    struct commit_ctx *c = ctx;
+    struct buf text = {0};
+
+    revision_trailers(c->rev->message, &text);
+    return open_text(c, ino, &text, ret);
+}
+
+/* Which sites run it now: the one thing here that changes. */
+static int open_sites(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    struct commit_ctx *c = ctx;
+    _cleanup_(fleet_unrefp) struct fleet *fleet = fleet_board_get(c->view->config.board);
+    struct buf text = {0};
+
+    vec_foreach (s, &fleet->sites)
+        if (oid_equal(&s->deployed, &c->rev->oid))
+            buf_addf(&text, "%s\n", s->name);
+    *ret = text_node_new(c->view->config.table, ino, &text, fleet->at);
+    return 0;
+}
+
 /* parents/: 1, 2, … as links to the parents' own directories here. */
 struct parents {
     struct node node;
@@ -200,6 +223,8 @@ static const struct menu_item commit_items[] = {
     {"tree", S_IFLNK, false, NULL, open_tree},
     {"changes", S_IFREG, false, NULL, open_changes},
     {"patch", S_IFREG, false, NULL, open_patch},
+    {"trailers", S_IFREG, false, NULL, open_trailers},
+    {"sites", S_IFREG, false, NULL, open_sites},
 };
 
 static const struct menu commit_menu = {

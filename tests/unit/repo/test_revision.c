@@ -183,6 +183,30 @@ static void test_a_written_commit_is_what_git_reads(void **state)
                      -EINVAL);
 }
 
+static void test_trailers_are_those_that_git_finds(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const messages[] = {
+        "subject\n\nbody\n\nSigned-off-by: Ann <ann@example.org>\nReason: because\n  it was\n",
+        "subject\n\nFixes: 1\n\nRestores: no newline",
+        "subject\n\nKey: a: b\nKey: twice\n",
+        "subject: not one\n",
+        "subject\n\nKey: value\nwords\nmore words\nwords again\n",
+        "",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(messages); i++) {
+        struct buf got = {0};
+        test_write_file(f->path, "message", messages[i]);
+        _cleanup_free_ char *want =
+            test_output(f->path, "git interpret-trailers --parse message; echo .");
+        revision_trailers(messages[i], &got);
+        buf_addc(&got, '.');
+        assert_string_equal(buf_str(&got), want);
+        buf_done(&got);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +214,7 @@ int main(void)
         TEST(test_odd_commits_show_what_they_have),
         TEST(test_names_resolve_as_git_resolves_them),
         TEST(test_a_written_commit_is_what_git_reads),
+        TEST(test_trailers_are_those_that_git_finds),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
