@@ -128,6 +128,30 @@ static int open_session(struct mount *m, const struct mount_config *config, stru
     return 0;
 }
 
+static void drop_cached(uint64_t id, void *arg)
+{
+    struct mount *m = arg;
+
+    /* It fails when the kernel does not know the node (any more), or the mount has ended. */
+    fuse_lowlevel_notify_inval_inode(m->front.session, id, 0, 0);
+}
+
+static void on_changed(uint64_t id, void *arg)
+{
+    notifier_tell(((struct mount *)arg)->front.notifier, id);
+}
+
+static int start_threads(struct mount *m, struct diag *reterr)
+{
+    int r = notifier_new(drop_cached, m, &m->front.notifier);
+
+    if (r < 0)
+        return diag_fail(reterr, r, "cannot start a thread: %s", strerror(-r));
+    m->front.slow = pool_new("slow", SLOW_WORKERS);
+    node_table_listen(m->front.table, on_changed, m);
+    return 0;
+}
+
 int mount_new(const struct mount_config *config, struct node_table *table, struct node *root,
               struct mount **ret, struct diag *reterr)
 {
@@ -136,17 +160,14 @@ int mount_new(const struct mount_config *config, struct node_table *table, struc
     if (r < 0)
         return r;
     struct mount *m = NEW(struct mount);
-    m->front = (struct front){
-        .table = table,
-        .uid = getuid(),
-        .gid = getgid(),
-        .slow = pool_new("slow", SLOW_WORKERS),
-    };
+    m->front = (struct front){.table = table, .uid = getuid(), .gid = getgid()};
     node_table_set_root(table, root);
     fuse_set_log_func(on_fuse_log);
     listen_to_fuse(true);
     r = open_session(m, config, reterr);
     listen_to_fuse(false);
+    if (r == 0)
+        r = start_threads(m, reterr);
     if (r < 0) {
         mount_free(m);
         return r;
@@ -180,6 +201,8 @@ int mount_serve(struct mount *m, void (*ready)(void *arg), void *arg)
 
 void mount_end(struct mount *m)
 {
+    /* While requests are answered: see notifier.h. */
+    notifier_stop(m->front.notifier);
     fuse_session_exit(m->front.session);
     int stage;
     /* Again and again: a signal that comes just before the loop begins to wait would be lost. One
@@ -195,10 +218,14 @@ void mount_free(struct mount *m)
 {
     if (!m)
         return;
+    if (m->front.notifier)
+        notifier_stop(m->front.notifier);
+    node_table_listen(m->front.table, NULL, NULL);
     pool_free(m->front.slow);
     if (m->mounted)
         fuse_session_unmount(m->front.session);
     if (m->front.session)
         fuse_session_destroy(m->front.session);
+    notifier_free(m->front.notifier);
     free(m);
 }

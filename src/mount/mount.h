@@ -1,6 +1,6 @@
 /* The FUSE front: one session that serves a tree of nodes at a mount point. The only place that
  * knows FUSE. It replies to each request exactly once, and never notifies the kernel from inside a
- * request.
+ * request (notifier.h).
  *
  * How the kernel is used. OPEN, OPENDIR, FLUSH and CREATE are answered ENOSYS, once each: from then
  * on the kernel opens files by itself, keeps listings and pages, and a walk over what it knows

@@ -8,6 +8,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/metric.h"
+#include "mount/dirents.h"
+#include "mount/entry.h"
 
 /* How each request is answered.
  *
@@ -16,8 +18,6 @@
  * copied into a `struct slow` and answered by the pool.
  *
  * Every request is counted by kind: `COUNT("lookup")`. */
-
-#define FOREVER 1e9 /* seconds */
 
 #define COUNT(op)                                                                                  \
     do {                                                                                           \
@@ -52,81 +52,19 @@ static struct node *node_of(fuse_req_t req, fuse_ino_t id)
     return n;
 }
 
-static int fill_stat(const struct front *f, struct node *node, struct stat *st)
-{
-    *st = (struct stat){
-        .st_ino = node->ino,
-        .st_uid = f->uid,
-        .st_gid = f->gid,
-        .st_nlink = 1,
-        .st_blksize = 4096,
-    };
-    int r = node->ops->getattr(node, st);
-    if (r < 0)
-        return r;
-    if (!st->st_ctim.tv_sec)
-        st->st_ctim = st->st_mtim;
-    if (!st->st_atim.tv_sec)
-        st->st_atim = st->st_mtim;
-    if (!st->st_blocks)
-        st->st_blocks = (st->st_size + 511) / 512;
-    return 0;
-}
-
-static double attr_timeout(const struct node *node)
-{
-    return node->ops->flags & NODE_ATTR_FOREVER ? FOREVER : 0;
-}
-
-/* Fills `e` and counts the kernel's lookup; forget_entry() takes that back when the reply fails. */
-static int fill_entry(struct front *f, struct node *node, struct fuse_entry_param *e)
-{
-    *e = (struct fuse_entry_param){
-        .attr_timeout = attr_timeout(node),
-        .entry_timeout = node->ops->flags & NODE_ENTRY_FOREVER ? FOREVER : 0,
-    };
-    int r = fill_stat(f, node, &e->attr);
-    if (r < 0)
-        return r;
-    e->ino = node_table_lookup(f->table, node);
-    return 0;
-}
-
-static void reply_entry(fuse_req_t req, struct node *node)
-{
-    struct fuse_entry_param e;
-    struct front *f = front(req);
-    int r = fill_entry(f, node, &e);
-
-    if (r < 0)
-        fuse_reply_err(req, -r);
-    else if (fuse_reply_entry(req, &e) < 0)
-        node_table_forget(f->table, e.ino, 1);
-}
-
-static void reply_attr(fuse_req_t req, struct node *node)
-{
-    struct stat st;
-    int r = fill_stat(front(req), node, &st);
-
-    if (r < 0)
-        fuse_reply_err(req, -r);
-    else
-        fuse_reply_attr(req, &st, attr_timeout(node));
-}
-
 struct range {
     size_t size;
     off_t off;
 };
 
-/* A request that is answered by the pool. */
+/* A request on its way to its op. In the pool it owns node and data; else both are the caller's. */
 struct slow {
     fuse_req_t req;
     struct node *node;
     void (*run)(struct slow *s);
     struct range range;
-    char data[]; /* name, or the bytes to be written */
+    const char *data; /* name, or the bytes to be written */
+    char copy[];
 };
 
 static void slow_run(void *arg)
@@ -138,25 +76,27 @@ static void slow_run(void *arg)
     free(s);
 }
 
-/* Runs it now, or in the pool if the node is slow. Takes the reference of `node`. */
-static void dispatch(fuse_req_t req, struct node *node, void (*run)(struct slow *s),
-                     const void *data, size_t len, struct range range)
+/* Runs `s` now, or a copy of it in the pool if the node is slow. Takes the reference of the node.
+ * `len`: bytes of data. */
+static void dispatch(struct slow *s, size_t len)
 {
-    struct slow *s = malloc(sizeof(*s) + len + 1);
-
-    if (!s) {
-        fuse_reply_err(req, ENOMEM);
-        node_unref(node);
+    if (!(s->node->ops->flags & NODE_SLOW)) {
+        s->run(s);
+        node_unref(s->node);
         return;
     }
-    *s = (struct slow){.req = req, .node = node, .run = run, .range = range};
+    struct slow *own = malloc(sizeof(*own) + len + 1);
+    if (!own) {
+        fuse_reply_err(s->req, ENOMEM);
+        node_unref(s->node);
+        return;
+    }
+    *own = *s;
     if (len)
-        memcpy(s->data, data, len);
-    s->data[len] = 0;
-    if (node->ops->flags & NODE_SLOW)
-        pool_submit(front(req)->slow, slow_run, s);
-    else
-        slow_run(s);
+        memcpy(own->copy, s->data, len);
+    own->copy[len] = 0;
+    own->data = own->copy;
+    pool_submit(front(s->req)->slow, slow_run, own);
 }
 
 static void on_init(void *userdata, struct fuse_conn_info *conn)
@@ -184,7 +124,7 @@ static void lookup_run(struct slow *s)
         fuse_reply_err(s->req, -r);
         return;
     }
-    reply_entry(s->req, child);
+    entry_reply(s->req, child);
     node_unref(child);
 }
 
@@ -194,7 +134,7 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     struct node *dir = node_of(req, parent);
 
     if (dir)
-        dispatch(req, dir, lookup_run, name, strlen(name), (struct range){0});
+        dispatch(&(struct slow){req, dir, lookup_run, .data = name}, strlen(name));
 }
 
 static void on_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
@@ -218,7 +158,7 @@ static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     _cleanup_(node_unrefp) struct node *node = node_of(req, ino);
 
     if (node)
-        reply_attr(req, node);
+        entry_reply_attr(req, node);
 }
 
 static struct set_attrs set_attrs_from(const struct stat *st, int to_set)
@@ -264,7 +204,7 @@ static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
     if (r < 0)
         fuse_reply_err(req, -r);
     else
-        reply_attr(req, node);
+        entry_reply_attr(req, node);
 }
 
 static void on_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -289,7 +229,7 @@ static void reply_made(fuse_req_t req, int r, struct node *made)
         fuse_reply_err(req, -r);
         return;
     }
-    reply_entry(req, made);
+    entry_reply(req, made);
     node_unref(made);
 }
 
@@ -429,32 +369,15 @@ static void write_run(struct slow *s)
         fuse_reply_write(s->req, n);
 }
 
-/* Pages that the kernel is to drop. */
-struct drop {
-    struct fuse_session *session;
-    fuse_ino_t ino;
-};
-
-static void drop_run(void *arg)
-{
-    struct drop *d = arg;
-
-    /* It fails when the kernel has dropped them already, or the mount has ended. */
-    fuse_lowlevel_notify_inval_inode(d->session, d->ino, 0, 0);
-    free(d);
-}
-
 /* Nobody asks us before a file is opened for writing, so who may (root) can map one that nothing
  * can change and write to the page that all readers see. That comes here when the kernel writes the
  * page back; then all shall see again what the file holds. */
 static void refuse_write(fuse_req_t req, fuse_ino_t ino)
 {
     struct front *f = front(req);
-    struct drop *d = NEW(struct drop);
 
-    *d = (struct drop){f->session, ino};
     fuse_reply_err(req, EROFS);
-    pool_submit(f->slow, drop_run, d);
+    notifier_post(f->notifier, ino);
 }
 
 static void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
@@ -466,7 +389,7 @@ static void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
     if (!node)
         return;
     if (node->ops->write) {
-        dispatch(req, node, write_run, data, size, (struct range){size, off});
+        dispatch(&(struct slow){req, node, write_run, {size, off}, data}, size);
     } else {
         refuse_write(req, ino);
         node_unref(node);
@@ -493,82 +416,14 @@ static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, of
                                                  : EOPNOTSUPP);
 }
 
-/* One READDIR or READDIRPLUS reply being filled. */
-struct listing {
-    struct dir_sink sink;
-    fuse_req_t req;
-    struct node *dir;
-    bool plus;
-    char *data;
-    size_t len, size;
-};
-
-/* The entry's attributes and lookup for READDIRPLUS; without them (nodeid 0) the kernel asks when
- * it needs them. */
-static void fill_plus(struct listing *l, const char *name, bool plus, struct fuse_entry_param *e)
-{
-    _cleanup_(node_unrefp) struct node *child = NULL;
-
-    if (!plus || l->dir->ops->lookup(l->dir, name, &child) < 0 ||
-        fill_entry(front(l->req), child, e) < 0)
-        e->ino = 0;
-}
-
-static int listing_add(struct dir_sink *sink, const char *name, mode_t type, uint64_t ino,
-                       uint64_t cookie, bool plus)
-{
-    struct listing *l = container_of(sink, struct listing, sink);
-    struct fuse_entry_param e = {.attr = {.st_mode = type, .st_ino = ino}};
-    size_t room = l->size - l->len;
-    size_t need = l->plus ? fuse_add_direntry_plus(l->req, NULL, 0, name, &e, 0)
-                          : fuse_add_direntry(l->req, NULL, 0, name, &e.attr, 0);
-
-    if (need > room)
-        return 1;
-    if (l->plus) {
-        fill_plus(l, name, plus, &e);
-        if (!e.ino)
-            e.attr = (struct stat){.st_mode = type, .st_ino = ino};
-        fuse_add_direntry_plus(l->req, l->data + l->len, room, name, &e, cookie);
-    } else {
-        fuse_add_direntry(l->req, l->data + l->len, room, name, &e.attr, cookie);
-    }
-    l->len += need;
-    return 0;
-}
-
-static void list(struct slow *s, bool plus)
-{
-    _cleanup_free_ char *data = malloc(s->range.size);
-    struct listing l = {
-        .sink = {.add = listing_add},
-        .req = s->req,
-        .dir = s->node,
-        .plus = plus,
-        .data = data,
-        .size = s->range.size,
-    };
-
-    if (!data) {
-        fuse_reply_err(s->req, ENOMEM);
-        return;
-    }
-    int r =
-        s->node->ops->readdir ? s->node->ops->readdir(s->node, s->range.off, &l.sink) : -ENOTDIR;
-    if (r < 0 && !l.len)
-        fuse_reply_err(s->req, -r);
-    else
-        fuse_reply_buf(s->req, data, l.len);
-}
-
 static void readdir_run(struct slow *s)
 {
-    list(s, false);
+    dirents_reply(s->req, s->node, s->range.off, s->range.size, false);
 }
 
 static void readdirplus_run(struct slow *s)
 {
-    list(s, true);
+    dirents_reply(s->req, s->node, s->range.off, s->range.size, true);
 }
 
 static void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -578,7 +433,7 @@ static void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     struct node *dir = node_of(req, ino);
 
     if (dir)
-        dispatch(req, dir, readdir_run, NULL, 0, (struct range){size, off});
+        dispatch(&(struct slow){req, dir, readdir_run, {size, off}}, 0);
 }
 
 static void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -588,7 +443,7 @@ static void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
     struct node *dir = node_of(req, ino);
 
     if (dir)
-        dispatch(req, dir, readdirplus_run, NULL, 0, (struct range){size, off});
+        dispatch(&(struct slow){req, dir, readdirplus_run, {size, off}}, 0);
 }
 
 static void on_statfs(fuse_req_t req, fuse_ino_t ino)
@@ -617,9 +472,21 @@ static void reply_bytes(fuse_req_t req, const char *data, size_t len, size_t siz
         fuse_reply_buf(req, data, len);
 }
 
+/* Is this a name that a node may have? To the others the answer is that this filesystem knows none
+ * of the kind: ls(1) then asks once a run, not three times a file, for labels and access lists. Not
+ * ENOSYS, which the kernel would remember, for every name. */
+static bool is_user_xattr(const char *name)
+{
+    return !strncmp(name, "user.", strlen("user."));
+}
+
 static void on_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
     COUNT("getxattr");
+    if (!is_user_xattr(name)) {
+        fuse_reply_err(req, EOPNOTSUPP);
+        return;
+    }
     _cleanup_(node_unrefp) struct node *node = node_of(req, ino);
     _cleanup_free_ char *value = NULL;
 

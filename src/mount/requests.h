@@ -6,6 +6,7 @@
 #include <fuse_lowlevel.h>
 
 #include "base/pool.h"
+#include "mount/notifier.h"
 #include "tree/table.h"
 
 /* The session's user data. */
@@ -13,7 +14,8 @@ struct front {
     struct fuse_session *session;
     struct node_table *table;
     struct pool *slow; /* for NODE_SLOW */
-    uid_t uid;         /* owner of what has no owner of its own */
+    struct notifier *notifier;
+    uid_t uid; /* owner of what has no owner of its own */
     gid_t gid;
     void (*ready)(void *arg); /* called at INIT */
     void *ready_arg;

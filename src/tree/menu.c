@@ -61,14 +61,17 @@ static void menu_free(struct node *node)
         m->menu->free_ctx(m->ctx);
 }
 
-static const struct node_ops menu_ops = {
-    .kind = "menu",
-    .flags = NODE_SLOW,
-    .getattr = menu_getattr,
-    .lookup = menu_lookup,
-    .readdir = menu_readdir,
-    .free = menu_free,
-};
+#define MENU_OPS(name, keep)                                                                       \
+    static const struct node_ops name = {                                                          \
+        .kind = "menu",                                                                            \
+        .flags = NODE_SLOW | (keep),                                                               \
+        .getattr = menu_getattr,                                                                   \
+        .lookup = menu_lookup,                                                                     \
+        .readdir = menu_readdir,                                                                   \
+        .free = menu_free,                                                                         \
+    }
+MENU_OPS(menu_ops, 0);
+MENU_OPS(kept_menu_ops, NODE_ENTRY_FOREVER | NODE_ATTR_FOREVER);
 
 struct menu_args {
     const struct menu *menu;
@@ -97,8 +100,9 @@ struct node *menu_node_get(struct node_table *table, const struct menu *menu, co
 
     buf_add(&full, &menu, sizeof(menu));
     buf_adds(&full, key);
-    struct node *node = node_intern(table, &menu_ops, sizeof(struct menu_node), full.data, full.len,
-                                    ino, menu_init, &args);
+    struct node *node =
+        node_intern(table, menu->kept ? &kept_menu_ops : &menu_ops, sizeof(struct menu_node),
+                    full.data, full.len, ino, menu_init, &args);
     if (!made && menu->free_ctx)
         menu->free_ctx(ctx);
     return node;

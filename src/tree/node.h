@@ -149,9 +149,10 @@ struct node {
     uint64_t id;      /* node id, 0 until the kernel has been told of it; owned by the table */
     uint64_t lookups; /* the kernel's references; owned by the table */
     unsigned refs;    /* owned by the table */
-    uint32_t key_len; /* 0: not interned */
+    uint32_t key_len : 31;  /* 0: not interned */
+    uint32_t key_apart : 1; /* the key has memory of its own: it is not the one of the beginning */
     struct node *next_by_key, *next_by_id; /* the table's chains */
-    void *key;
+    void *key; /* of node_intern(): right behind the implementation's struct */
 };
 
 /* A node of `size` bytes (the implementation's struct, zeroed behind the head) that no key leads

@@ -19,7 +19,10 @@ struct node_table {
     pthread_mutex_t lock;
     struct chains by_key, by_id;
     uint64_t last_id;
-    int64_t *live; /* METRIC_NODES */
+    int64_t *live;              /* METRIC_NODES */
+    pthread_rwlock_t listening; /* guards the listener; held for reading while it is called */
+    void (*changed)(uint64_t id, void *arg);
+    void *changed_arg;
 };
 
 static uint64_t key_hash(const struct node_ops *ops, const void *key, size_t len)
@@ -104,23 +107,31 @@ static struct node *find(struct node_table *t, const struct node_ops *ops, const
     return n;
 }
 
-static void set_key(struct node *n, const void *key, size_t len)
+static void link_key(struct node *n)
 {
-    n->key = len ? xmemdup(key, len) : NULL;
-    n->key_len = len;
-    if (len) {
-        chains_grow(n->table, &n->table->by_key, true);
-        key_link(n->table, n);
-    }
+    if (!n->key_len)
+        return;
+    chains_grow(n->table, &n->table->by_key, true);
+    key_link(n->table, n);
 }
 
 static void drop_key(struct node *n)
 {
     if (n->key_len)
         key_unlink(n->table, n);
-    free(n->key);
+    if (n->key_apart)
+        free(n->key);
     n->key = NULL;
     n->key_len = 0;
+    n->key_apart = false;
+}
+
+static void set_key(struct node *n, const void *key, size_t len)
+{
+    n->key = len ? xmemdup(key, len) : NULL;
+    n->key_len = len;
+    n->key_apart = len > 0;
+    link_key(n);
 }
 
 struct node_table *node_table_new(void)
@@ -128,6 +139,7 @@ struct node_table *node_table_new(void)
     struct node_table *t = NEW(struct node_table);
 
     pthread_mutex_init(&t->lock, NULL);
+    pthread_rwlock_init(&t->listening, NULL);
     t->by_key = (struct chains){xcalloc(256, sizeof(struct node *)), 0, 256};
     t->by_id = (struct chains){xcalloc(256, sizeof(struct node *)), 0, 256};
     t->last_id = 1;
@@ -149,15 +161,28 @@ void node_table_free(struct node_table *t)
     free(t->by_key.slot);
     free(t->by_id.slot);
     pthread_mutex_destroy(&t->lock);
+    pthread_rwlock_destroy(&t->listening);
     free(t);
+}
+
+/* A node with a copy of its key behind the implementation's struct. */
+static struct node *new_node(struct node_table *table, const struct node_ops *ops, size_t size,
+                             const void *key, size_t len)
+{
+    struct node *n = xcalloc(1, size + len);
+
+    assert(ops->getattr);
+    *n = (struct node){.ops = ops, .table = table, .refs = 1, .key_len = len};
+    if (len)
+        n->key = memcpy((char *)n + size, key, len);
+    return n;
 }
 
 void *node_new(struct node_table *table, const struct node_ops *ops, size_t size, uint64_t ino)
 {
-    struct node *n = xcalloc(1, size);
+    struct node *n = new_node(table, ops, size, NULL, 0);
 
-    assert(ops->getattr);
-    *n = (struct node){.ops = ops, .table = table, .ino = ino, .refs = 1};
+    n->ino = ino;
     return n;
 }
 
@@ -170,8 +195,9 @@ void *node_intern(struct node_table *table, const struct node_ops *ops, size_t s
     if (n) {
         n->refs++;
     } else {
-        n = node_new(table, ops, size, ino);
-        set_key(n, key, len);
+        n = new_node(table, ops, size, key, len);
+        n->ino = ino;
+        link_key(n);
         init(n, arg);
         if (n->parent)
             n->parent->refs++;
@@ -214,32 +240,53 @@ struct node *node_ref(struct node *node)
     return node;
 }
 
-static void unref(struct node *node, unsigned n)
+/* Takes one reference; true if that was the last and the node is nobody's any more. */
+static bool drop_ref(struct node *node)
 {
     struct node_table *t = node->table;
 
     pthread_mutex_lock(&t->lock);
-    assert(node->refs >= n);
-    node->refs -= n;
-    bool last = node->refs == 0;
+    assert(node->refs > 0);
+    bool last = --node->refs == 0;
     if (last) {
         assert(!node->lookups); /* they hold a reference: somebody has given back another's */
         drop_key(node);
     }
     pthread_mutex_unlock(&t->lock);
-    if (!last)
-        return;
-    struct node *parent = node->parent;
-    if (node->ops->free)
-        node->ops->free(node);
-    free(node);
-    node_unref(parent);
+    return last;
 }
 
+/* The last child of a directory takes it along, and so on upwards: trees may be thousands deep. */
 void node_unref(struct node *node)
 {
-    if (node)
-        unref(node, 1);
+    while (node && drop_ref(node)) {
+        struct node *parent = node->parent;
+        if (node->ops->free)
+            node->ops->free(node);
+        free(node);
+        node = parent;
+    }
+}
+
+void node_table_listen(struct node_table *t, void (*changed)(uint64_t id, void *arg), void *arg)
+{
+    pthread_rwlock_wrlock(&t->listening);
+    t->changed = changed;
+    t->changed_arg = arg;
+    pthread_rwlock_unlock(&t->listening);
+}
+
+void node_changed(struct node *node)
+{
+    struct node_table *t = node->table;
+
+    pthread_rwlock_rdlock(&t->listening);
+    pthread_mutex_lock(&t->lock);
+    uint64_t id = node->id;
+    pthread_mutex_unlock(&t->lock);
+    if (id && t->changed)
+        t->changed(id, t->changed_arg);
+    pthread_rwlock_unlock(&t->listening);
 }
 
 uint64_t node_ino(uint64_t parent, const char *name)
@@ -311,5 +358,5 @@ void node_table_forget(struct node_table *t, uint64_t id, uint64_t n)
     }
     pthread_mutex_unlock(&t->lock);
     if (last)
-        unref(node, 1);
+        node_unref(node);
 }

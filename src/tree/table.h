@@ -28,8 +28,10 @@ void node_rekey(struct node *node, const void *key, size_t len);
 struct node *node_find(struct node_table *t, const struct node_ops *ops, const void *key,
                        size_t len);
 
-/* Who tells the kernel of node_changed(): once, before there are requests. `changed` gets the id of
- * the node and returns when the kernel knows. Without a listener nothing happens. */
+/* Who tells the kernel of node_changed(): before there are requests. `changed` gets the id of a
+ * node that the kernel knows, or will know by a reply that is under way, and returns when it
+ * knows. Without a listener (NULL) nothing happens; when this returns, the one before is in no call
+ * any more. */
 void node_table_listen(struct node_table *t, void (*changed)(uint64_t id, void *arg), void *arg);
 
 #endif

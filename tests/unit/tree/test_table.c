@@ -132,6 +132,66 @@ static void keys_move(void **state)
     node_table_free(t);
 }
 
+/* The last one to let go of the bottom lets go of all above it. */
+static void trees_may_be_deep(void **state)
+{
+    struct node_table *t = node_table_new();
+    struct node *at = thing(t, "top", 1);
+    const int depth = 200000; /* more than a stack holds */
+
+    freed = 0;
+    for (int i = 0; i < depth; i++) {
+        struct node *child =
+            node_intern(t, &thing_ops, sizeof(struct thing), &i, sizeof(i), i + 8, child_init, &at);
+        node_unref(at);
+        at = child;
+    }
+    assert_int_equal(freed, 0);
+    node_unref(at);
+    assert_int_equal(freed, depth + 1);
+    node_table_free(t);
+}
+
+static void note_change(uint64_t id, void *arg)
+{
+    *(uint64_t *)arg = id;
+}
+
+static void changes_are_told_of_nodes_that_the_kernel_knows(void **state)
+{
+    struct node_table *t = node_table_new();
+    struct node *a = thing(t, "a", 1);
+    uint64_t told = 0;
+
+    node_table_listen(t, note_change, &told);
+    node_changed(a);
+    assert_int_equal(told, 0);
+    uint64_t id = node_table_lookup(t, a);
+    node_changed(a);
+    assert_int_equal(told, id);
+    told = 0;
+    node_table_listen(t, NULL, NULL);
+    node_changed(a);
+    node_table_listen(t, note_change, &told);
+    node_table_forget(t, id, 1);
+    node_changed(a);
+    assert_int_equal(told, 0);
+    node_unref(a);
+    node_table_free(t);
+}
+
+static void keys_lie_behind_the_struct(void **state)
+{
+    struct node_table *t = node_table_new();
+    struct node *a = thing(t, "key", 5);
+
+    assert_ptr_equal(a->key, (struct thing *)a + 1);
+    assert_memory_equal(a->key, "key", 3);
+    assert_int_equal(((struct thing *)a)->value, 5);
+    node_unref(a);
+    node_table_free(t);
+}
+
 #define MANY 5000
 
 static void *look_up_and_forget(void *arg)
@@ -181,6 +241,9 @@ int main(void)
         cmocka_unit_test(the_kernel_holds_what_it_looked_up),
         cmocka_unit_test(a_child_holds_its_parent),
         cmocka_unit_test(keys_move),
+        cmocka_unit_test(trees_may_be_deep),
+        cmocka_unit_test(changes_are_told_of_nodes_that_the_kernel_knows),
+        cmocka_unit_test(keys_lie_behind_the_struct),
         cmocka_unit_test(many_threads_leave_nothing),
         cmocka_unit_test(inode_numbers_are_stable_and_apart),
     };

@@ -1,0 +1,112 @@
+#include "mount/dirents.h"
+
+#include <errno.h>
+#include <linux/fuse.h>
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "mount/entry.h"
+
+/* One reply being filled. */
+struct dirents {
+    struct dir_sink sink;
+    fuse_req_t req;
+    struct front *front;
+    struct node *dir;
+    bool plus;
+    char *data;
+    size_t len, size;
+};
+
+/* The entries of a READDIRPLUS reply, as the kernel will read them. */
+#define plus_foreach(d, l)                                                                         \
+    for (struct fuse_direntplus *d = (void *)(l)->data; (char *)d < (l)->data + (l)->len;          \
+         d = (void *)((char *)d + FUSE_DIRENTPLUS_SIZE(d)))
+
+/* The entry's attributes and lookup; without them (nodeid 0) the kernel asks when it needs them. */
+static void fill_plus(struct dirents *l, const char *name, bool plus, struct fuse_entry_param *e)
+{
+    _cleanup_(node_unrefp) struct node *child = NULL;
+
+    if (!plus || l->dir->ops->lookup(l->dir, name, &child) < 0 ||
+        entry_fill(l->front, child, e) < 0)
+        e->ino = 0;
+}
+
+static int dirents_add(struct dir_sink *sink, const char *name, mode_t type, uint64_t ino,
+                       uint64_t cookie, bool plus)
+{
+    struct dirents *l = container_of(sink, struct dirents, sink);
+    struct fuse_entry_param e = {.attr = {.st_mode = type, .st_ino = ino}};
+    size_t room = l->size - l->len;
+    size_t need = l->plus ? fuse_add_direntry_plus(l->req, NULL, 0, name, &e, 0)
+                          : fuse_add_direntry(l->req, NULL, 0, name, &e.attr, 0);
+
+    if (need > room)
+        return 1;
+    if (l->plus) {
+        fill_plus(l, name, plus, &e);
+        if (!e.ino)
+            e.attr = (struct stat){.st_mode = type, .st_ino = ino};
+        fuse_add_direntry_plus(l->req, l->data + l->len, room, name, &e, cookie);
+    } else {
+        fuse_add_direntry(l->req, l->data + l->len, room, name, &e.attr, cookie);
+    }
+    l->len += need;
+    return 0;
+}
+
+static void keep_no_attributes(struct dirents *l)
+{
+    plus_foreach(d, l)
+    {
+        d->entry_out.attr_valid = 0;
+        d->entry_out.attr_valid_nsec = 0;
+    }
+}
+
+/* The kernel did not get the reply, so it will not forget what it says. */
+static void take_lookups_back(struct dirents *l)
+{
+    plus_foreach(d, l) if (d->entry_out.nodeid)
+        node_table_forget(l->front->table, d->entry_out.nodeid, 1);
+}
+
+static void send_dirents(struct dirents *l, uint64_t epoch)
+{
+    if (!l->plus) {
+        fuse_reply_buf(l->req, l->data, l->len);
+        return;
+    }
+    if (!notifier_enter(l->front->notifier, epoch))
+        keep_no_attributes(l);
+    int r = fuse_reply_buf(l->req, l->data, l->len);
+    notifier_leave(l->front->notifier);
+    if (r < 0)
+        take_lookups_back(l);
+}
+
+void dirents_reply(fuse_req_t req, struct node *dir, uint64_t cookie, size_t size, bool plus)
+{
+    _cleanup_free_ char *data = malloc(size ? size : 1);
+    struct dirents l = {
+        .sink = {.add = dirents_add},
+        .req = req,
+        .front = fuse_req_userdata(req),
+        .dir = dir,
+        .plus = plus,
+        .data = data,
+        .size = size,
+    };
+
+    if (!data) {
+        fuse_reply_err(req, ENOMEM);
+        return;
+    }
+    uint64_t epoch = notifier_epoch(l.front->notifier);
+    int r = dir->ops->readdir ? dir->ops->readdir(dir, cookie, &l.sink) : -ENOTDIR;
+    if (r < 0 && !l.len)
+        fuse_reply_err(req, -r);
+    else
+        send_dirents(&l, epoch);
+}
