@@ -1,7 +1,6 @@
 #include "repo/cache.h"
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
@@ -9,16 +8,19 @@
 #include "repo/oidset.h"
 
 struct cache {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* held for a few pointers only: never while objects load or are freed */
     pthread_cond_t loaded;
     struct cached **slots;
     size_t nslots, n; /* a power of two; objects */
     struct cached *newest, *oldest;
-    size_t bytes, budget;
+    uint64_t bytes;
+    struct cache_bounds bounds;
+    int64_t *gauge;          /* NULL: not counted */
     VEC(struct oid) loading; /* at most one for each thread */
+    size_t waiting;          /* threads that wait for another's load */
 };
 
-struct cache *cache_new(size_t budget)
+struct cache *cache_new(const struct cache_bounds *bounds)
 {
     struct cache *c = NEW(struct cache);
 
@@ -26,7 +28,8 @@ struct cache *cache_new(size_t budget)
     pthread_cond_init(&c->loaded, NULL);
     c->nslots = 1024;
     c->slots = xcalloc(c->nslots, sizeof(*c->slots));
-    c->budget = budget;
+    c->bounds = *bounds;
+    c->gauge = bounds->in_memory ? metric_counter(METRIC_OBJECT_CACHE, NULL) : NULL;
     return c;
 }
 
@@ -76,16 +79,45 @@ static void age_add(struct cache *c, struct cached *o)
     c->newest = o;
 }
 
-static void drop_oldest(struct cache *c)
+static void count(struct cache *c, int64_t bytes)
 {
-    struct cached *o = c->oldest;
+    c->bytes += bytes;
+    if (c->gauge)
+        metric_bump(c->gauge, bytes);
+}
 
-    *place(c, &o->oid) = o->next_in_slot;
-    age_remove(c, o);
-    c->n--;
-    c->bytes -= o->bytes;
-    metric_add(METRIC_OBJECT_CACHE, NULL, -(int64_t)o->bytes);
-    cached_unref(o);
+/* Takes objects out until at most this much is left. Returns them in a list (by next_in_slot), to be
+ * given back when the lock is not held. */
+static struct cached *shrink(struct cache *c, uint64_t bytes, size_t number)
+{
+    struct cached *out = NULL, *o;
+
+    while ((o = c->oldest) && (c->bytes > bytes || c->n > number)) {
+        *place(c, &o->oid) = o->next_in_slot;
+        age_remove(c, o);
+        c->n--;
+        count(c, -(int64_t)o->bytes);
+        o->next_in_slot = out;
+        out = o;
+    }
+    return out;
+}
+
+/* Room for one more object: before it comes in, so that the bounds hold at any time. */
+static struct cached *make_room(struct cache *c, uint64_t bytes)
+{
+    size_t number = c->bounds.number ? c->bounds.number - 1 : SIZE_MAX;
+
+    return shrink(c, c->bounds.bytes > bytes ? c->bounds.bytes - bytes : 0, number);
+}
+
+static void unref_list(struct cached *list)
+{
+    while (list) {
+        struct cached *next = list->next_in_slot;
+        cached_unref(list);
+        list = next;
+    }
 }
 
 static void insert(struct cache *c, struct cached *o)
@@ -98,10 +130,7 @@ static void insert(struct cache *c, struct cached *o)
     atomic_fetch_add(&o->refs, 1);
     age_add(c, o);
     c->n++;
-    c->bytes += o->bytes;
-    metric_add(METRIC_OBJECT_CACHE, NULL, o->bytes);
-    while (c->bytes > c->budget && c->oldest != c->newest)
-        drop_oldest(c);
+    count(c, o->bytes);
 }
 
 static struct oid *loading_find(struct cache *c, const struct oid *oid)
@@ -112,41 +141,84 @@ static struct oid *loading_find(struct cache *c, const struct oid *oid)
     return NULL;
 }
 
+/* The object, used just now; or NULL. */
+static struct cached *use(struct cache *c, const struct oid *oid)
+{
+    struct cached *o = *place(c, oid);
+
+    if (!o)
+        return NULL;
+    atomic_fetch_add(&o->refs, 1);
+    if (o != c->newest) {
+        age_remove(c, o);
+        age_add(c, o);
+    }
+    return o;
+}
+
+struct cached *cache_get(struct cache *c, const struct oid *oid)
+{
+    pthread_mutex_lock(&c->lock);
+    struct cached *o = use(c, oid);
+    pthread_mutex_unlock(&c->lock);
+    return o;
+}
+
 struct cached *cache_begin(struct cache *c, const struct oid *oid)
 {
     struct cached *o;
 
     pthread_mutex_lock(&c->lock);
-    while (!(o = *place(c, oid)) && loading_find(c, oid))
+    while (!(o = use(c, oid)) && loading_find(c, oid)) {
+        c->waiting++;
         pthread_cond_wait(&c->loaded, &c->lock);
-    if (o) {
-        atomic_fetch_add(&o->refs, 1);
-        age_remove(c, o);
-        age_add(c, o);
-    } else {
-        *VEC_ADD(&c->loading) = *oid;
+        c->waiting--;
     }
+    if (!o)
+        *VEC_ADD(&c->loading) = *oid;
     pthread_mutex_unlock(&c->lock);
     return o;
 }
 
 void cache_finish(struct cache *c, const struct oid *oid, struct cached *loaded)
 {
+    struct cached *out = NULL;
+
     pthread_mutex_lock(&c->lock);
     struct oid *mine = loading_find(c, oid);
     *mine = c->loading.v[--c->loading.n];
-    if (loaded)
+    if (loaded && (c->bounds.newest_stays || loaded->bytes <= c->bounds.bytes)) {
+        out = make_room(c, loaded->bytes);
         insert(c, loaded);
-    pthread_cond_broadcast(&c->loaded);
+    }
+    if (c->waiting)
+        pthread_cond_broadcast(&c->loaded);
     pthread_mutex_unlock(&c->lock);
+    unref_list(out);
+}
+
+void cache_rebound(struct cache *c, const struct cache_bounds *bounds)
+{
+    pthread_mutex_lock(&c->lock);
+    c->bounds = *bounds;
+    struct cached *out = shrink(c, bounds->bytes, bounds->number ? bounds->number : SIZE_MAX);
+    pthread_mutex_unlock(&c->lock);
+    unref_list(out);
+}
+
+void cache_clear(struct cache *c)
+{
+    pthread_mutex_lock(&c->lock);
+    struct cached *out = shrink(c, 0, 0);
+    pthread_mutex_unlock(&c->lock);
+    unref_list(out);
 }
 
 void cache_free(struct cache *c)
 {
     if (!c)
         return;
-    while (c->oldest)
-        drop_oldest(c);
+    cache_clear(c);
     pthread_mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->loaded);
     free(c->slots);

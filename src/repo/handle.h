@@ -23,6 +23,9 @@
 #include "repo/oidset.h"
 #include "repo/repo.h"
 
+struct source;
+struct spill;
+
 struct handle {
     struct repo *repo;
     git_repository *git;
@@ -37,7 +40,10 @@ struct repo {
     pthread_mutex_t idle_lock;
     struct handle *idle;
 
+    struct source *source;
     struct cache *trees, *blobs;
+    uint64_t blob_most; /* larger ones are read by way of `spill` */
+    struct spill *spill;
 
     pthread_mutex_t said_lock;
     struct oidset bad;    /* objects whose failure was logged */

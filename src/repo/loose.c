@@ -102,12 +102,15 @@ static int parse_header(struct loose_file *f, size_t got)
 
 static int loose_open(const char *dir, const git_oid *oid, struct loose_file **ret)
 {
-    _cleanup_(loose_file_freep) struct loose_file *f = NEW(struct loose_file);
     _cleanup_free_ char *path = loose_path(dir, oid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
 
-    f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (f->fd < 0 || fstat(f->fd, &st) < 0)
+    if (fd < 0)
+        return -errno;
+    _cleanup_(loose_file_freep) struct loose_file *f = NEW(struct loose_file);
+    f->fd = fd;
+    if (fstat(f->fd, &st) < 0)
         return -errno;
     if (!S_ISREG(st.st_mode))
         return -EIO;
@@ -368,4 +371,73 @@ int loose_compare_blob(const char *objects_dir, const struct oid *oid, int fd, u
         at += n;
     }
     return loose_at_end(f);
+}
+
+/* -ENOENT also when there is no such directory: what is wanted may be elsewhere. */
+static int open_loose(const char *dir, const struct oid *oid, struct loose_file **ret)
+{
+    int r = loose_open(dir, oid_git(oid), ret);
+
+    return r == -ENOTDIR ? -ENOENT : r;
+}
+
+int loose_header(const char *objects_dir, const struct oid *oid, git_object_t *ret_type,
+                 uint64_t *ret_size)
+{
+    _cleanup_(loose_file_freep) struct loose_file *f = NULL;
+    int r = open_loose(objects_dir, oid, &f);
+
+    if (r < 0)
+        return r;
+    *ret_type = f->type;
+    *ret_size = f->size;
+    return 0;
+}
+
+int loose_load(const char *objects_dir, const struct oid *oid, uint64_t most,
+               git_object_t *ret_type, void **ret, size_t *ret_size)
+{
+    _cleanup_(loose_file_freep) struct loose_file *f = NULL;
+    int r = open_loose(objects_dir, oid, &f);
+
+    if (r < 0)
+        return r;
+    if (f->size > most)
+        return -EFBIG;
+    _cleanup_free_ char *data = f->size < SIZE_MAX / 2 ? malloc(f->size + 1) : NULL;
+    if (!data)
+        return -ENOMEM;
+    r = loose_read(f, data, f->size);
+    if (r == 0)
+        r = loose_at_end(f);
+    if (r < 0)
+        return r;
+    data[f->size] = 0;
+    *ret_type = f->type;
+    *ret_size = f->size;
+    *ret = TAKE(data);
+    return 0;
+}
+
+int loose_spill(const char *objects_dir, const struct oid *oid, int fd, git_object_t *ret_type,
+                uint64_t *ret_size)
+{
+    _cleanup_(loose_file_freep) struct loose_file *f = NULL;
+    _cleanup_free_ char *piece = xmalloc(CHUNK);
+    int r = open_loose(objects_dir, oid, &f);
+
+    for (uint64_t at = 0; r == 0 && at < f->size;) {
+        size_t n = f->size - at < CHUNK ? f->size - at : CHUNK;
+        r = loose_read(f, piece, n);
+        if (r == 0)
+            r = io_pwrite_full(fd, piece, n, at);
+        at += n;
+    }
+    if (r == 0)
+        r = loose_at_end(f);
+    if (r < 0)
+        return r;
+    *ret_type = f->type;
+    *ret_size = f->size;
+    return 0;
 }

@@ -22,4 +22,19 @@ int loose_backend_new(const char *objects_dir, git_odb *odb, git_odb_backend **r
  * -ENOENT: not a loose object; -EIO: broken or different. */
 int loose_compare_blob(const char *objects_dir, const struct oid *oid, int fd, uint64_t size);
 
+/* Reading without libgit2, which is what source.h does. None of these compares the content with the
+ * id. -ENOENT: not a loose object; -EIO: broken. */
+
+/* Type and size of an object, from its header. */
+int loose_header(const char *objects_dir, const struct oid *oid, git_object_t *ret_type,
+                 uint64_t *ret_size);
+/* The object; `*ret` is malloc'ed, with a NUL behind `*ret_size` bytes. -EFBIG: larger than `most`;
+ * -ENOMEM. */
+int loose_load(const char *objects_dir, const struct oid *oid, uint64_t most,
+               git_object_t *ret_type, void **ret, size_t *ret_size);
+/* Writes the object's content to the file `fd`, from 0, in pieces. Errors of writing as they come.
+ */
+int loose_spill(const char *objects_dir, const struct oid *oid, int fd, git_object_t *ret_type,
+                uint64_t *ret_size);
+
 #endif

@@ -9,43 +9,44 @@
 #include "base/buf.h"
 #include "base/log.h"
 #include "base/metric.h"
-#include "repo/giterr.h"
 #include "repo/handle.h"
-#include "repo/odb.h"
+#include "repo/source.h"
+#include "repo/spill.h"
 
 #define NAME_MOST 255
 
 struct tree_object {
     struct cached cached;
     struct tree tree;
-    git_odb_object *raw; /* the names are in it */
-    struct tree_entry *entries;
+    struct tree_entry entries[]; /* and behind the last of them, their names */
 };
 
 struct blob_object {
     struct cached cached;
     struct blob blob;
-    git_odb_object *raw;
+    struct raw raw;
 };
 
-/* Reads an object of the wanted type; whatever goes wrong with it is -EIO and told of. */
-static int read_object(struct repo *repo, const struct oid *oid, git_object_t type,
-                       git_odb_object **ret)
+static const char *not_a(git_object_t type)
 {
-    _cleanup_(handle_give_backp) struct handle *h = NULL;
-    git_odb_object *raw;
-    int r = handle_borrow(repo, &h, NULL);
+    return type == GIT_OBJECT_TREE ? "not a tree" : "not a blob";
+}
 
+/* Reads an object of the wanted type; whatever is wrong with it is -EIO and told of, but for
+ * -EFBIG: it is larger than `most`. */
+static int read_object(struct repo *repo, const struct oid *oid, git_object_t type, uint64_t most,
+                       struct raw *ret)
+{
+    struct raw raw;
+    int r = source_read(repo->source, oid, most, &raw);
+
+    if (r == -ENOENT)
+        return repo_object_bad(repo, oid, "missing");
     if (r < 0)
         return r;
-    int code = odb_read(h->odb, oid_git(oid), &raw);
-    if (code < 0 && giterr_errno(code) == -ENOMEM)
-        return -ENOMEM;
-    if (code < 0)
-        return repo_object_bad(repo, oid, giterr_text());
-    if (git_odb_object_type(raw) != type) {
-        git_odb_object_free(raw);
-        return repo_object_bad(repo, oid, type == GIT_OBJECT_TREE ? "not a tree" : "not a blob");
+    if (raw.type != type) {
+        raw_done(&raw);
+        return repo_object_bad(repo, oid, not_a(type));
     }
     *ret = raw;
     return 0;
@@ -144,68 +145,101 @@ static size_t drop_repeated(struct tree_entry *e, size_t n, struct hidden *hidde
     return kept;
 }
 
-/* Fills `o->entries` from the raw object. */
-static int parse_tree(struct tree_object *o, struct hidden *hidden)
+/* Trees come in Git's order, in which "a.b" stands before the directory "a". */
+static bool is_sorted(const struct tree_entry *e, size_t n)
 {
-    const char *at = git_odb_object_data(o->raw), *end = at + git_odb_object_size(o->raw);
-    VEC(struct tree_entry) all = {0};
-    struct tree_entry e = {0};
+    for (size_t i = 1; i < n; i++)
+        if (strcmp(e[i - 1].name, e[i].name) >= 0)
+            return false;
+    return true;
+}
+
+static size_t sort_entries(struct tree_entry *e, size_t n, struct hidden *hidden)
+{
+    if (is_sorted(e, n))
+        return n;
+    qsort(e, n, sizeof(*e), compare_entries);
+    return drop_repeated(e, n, hidden);
+}
+
+/* Counts the entries of a raw tree, and the bytes of their names. -EIO if it is malformed. */
+static int measure_tree(const struct raw *raw, size_t *ret_n, size_t *ret_names)
+{
+    const char *at = raw->data, *end = at + raw->size;
+    struct tree_entry e;
     unsigned mode;
 
-    while (at < end) {
+    for (*ret_n = *ret_names = 0; at < end; ++*ret_n) {
         int r = parse_entry(&at, end, &e, &mode);
-        if (r < 0) {
-            free(all.v);
+        if (r < 0)
             return r;
-        }
-        int kind = kind_of_mode(mode);
-        e.kind = kind < 0 ? ENTRY_FILE : (enum entry_kind)kind;
-        if (kind < 0 || !is_name_shown(e.name, strlen(e.name)))
-            hide(hidden, e.name);
-        else
-            *VEC_ADD(&all) = e;
+        *ret_names += strlen(e.name) + 1;
     }
-    if (all.n)
-        qsort(all.v, all.n, sizeof(*all.v), compare_entries);
-    o->entries = all.v;
-    o->tree.n = drop_repeated(all.v, all.n, hidden);
-    o->tree.entries = o->entries;
     return 0;
+}
+
+/* Takes the entries of a raw tree, which was measured, and copies their names to `names`. */
+static size_t take_entries(const struct raw *raw, struct tree_entry *entries, char *names,
+                           struct hidden *hidden)
+{
+    const char *at = raw->data, *end = at + raw->size;
+    struct tree_entry e;
+    unsigned mode;
+    size_t n = 0;
+
+    while (at < end && parse_entry(&at, end, &e, &mode) == 0) {
+        int kind = kind_of_mode(mode);
+        size_t len = strlen(e.name);
+        if (kind < 0 || !is_name_shown(e.name, len)) {
+            hide(hidden, e.name);
+            continue;
+        }
+        e.kind = kind;
+        e.name = memcpy(names, e.name, len + 1);
+        names += len + 1;
+        entries[n++] = e;
+    }
+    return n;
 }
 
 static void tree_destroy(struct cached *c)
 {
-    struct tree_object *o = container_of(c, struct tree_object, cached);
+    free(container_of(c, struct tree_object, cached));
+}
 
-    git_odb_object_free(o->raw);
-    free(o->entries);
-    free(o);
+/* NULL: no memory. */
+static struct tree_object *tree_parse(struct repo *repo, const struct oid *oid,
+                                      const struct raw *raw, size_t n, size_t names)
+{
+    _cleanup_(buf_done) struct buf text = {0};
+    struct hidden hidden = {0};
+    size_t bytes = sizeof(struct tree_object) + n * sizeof(struct tree_entry) + names;
+    struct tree_object *o = malloc(bytes);
+
+    if (!o)
+        return NULL;
+    o->cached = (struct cached){*oid, bytes, tree_destroy, 1};
+    o->tree.oid = *oid;
+    o->tree.entries = o->entries;
+    o->tree.n = take_entries(raw, o->entries, (char *)&o->entries[n], &hidden);
+    o->tree.n = sort_entries(o->entries, o->tree.n, &hidden);
+    text = hidden.names;
+    tell_hidden(repo, &o->tree, &hidden);
+    return o;
 }
 
 static int tree_read(struct repo *repo, const struct oid *oid, struct tree_object **ret)
 {
-    git_odb_object *raw;
-    int r = read_object(repo, oid, GIT_OBJECT_TREE, &raw);
+    _cleanup_(raw_done) struct raw raw = {0};
+    size_t n, names;
+    int r = read_object(repo, oid, GIT_OBJECT_TREE, UINT64_MAX, &raw);
 
     if (r < 0)
         return r;
-    _cleanup_(buf_done) struct buf names = {0};
-    struct hidden hidden = {0};
-    struct tree_object *o = NEW(struct tree_object);
-    o->raw = raw;
-    o->tree.oid = o->cached.oid = *oid;
-    o->cached.destroy = tree_destroy;
-    o->cached.refs = 1;
-    r = parse_tree(o, &hidden);
-    names = hidden.names;
-    if (r < 0) {
-        tree_destroy(&o->cached);
+    if (measure_tree(&raw, &n, &names) < 0)
         return repo_object_bad(repo, oid, "malformed tree");
-    }
-    tell_hidden(repo, &o->tree, &hidden);
-    o->cached.bytes = sizeof(*o) + git_odb_object_size(raw) + o->tree.n * sizeof(struct tree_entry);
-    *ret = o;
-    return 0;
+    *ret = tree_parse(repo, oid, &raw, n, names);
+    return *ret ? 0 : -ENOMEM;
 }
 
 int tree_load(struct repo *repo, const struct oid *oid, struct tree **ret)
@@ -282,20 +316,16 @@ int tree_walk_path(struct repo *repo, const struct oid *root, const char *path,
 
 int blob_size(struct repo *repo, const struct oid *oid, uint64_t *ret)
 {
-    _cleanup_(handle_give_backp) struct handle *h = NULL;
     git_object_t type;
-    size_t size;
-    int r = handle_borrow(repo, &h, NULL);
+    uint64_t size;
+    int r = source_header(repo->source, oid, &type, &size);
 
+    if (r == -ENOENT)
+        return repo_object_bad(repo, oid, "missing");
     if (r < 0)
         return r;
-    int code = git_odb_read_header(&size, &type, h->odb, oid_git(oid));
-    if (code < 0 && giterr_errno(code) == -ENOMEM)
-        return -ENOMEM;
-    if (code < 0)
-        return repo_object_bad(repo, oid, giterr_text());
     if (type != GIT_OBJECT_BLOB)
-        return repo_object_bad(repo, oid, "not a blob");
+        return repo_object_bad(repo, oid, not_a(GIT_OBJECT_BLOB));
     *ret = size;
     return 0;
 }
@@ -304,34 +334,66 @@ static void blob_destroy(struct cached *c)
 {
     struct blob_object *o = container_of(c, struct blob_object, cached);
 
-    git_odb_object_free(o->raw);
+    raw_done(&o->raw);
     free(o);
 }
 
-int blob_load(struct repo *repo, const struct oid *oid, struct blob **ret)
+/* The blob, from the cache or read anew; -EFBIG if it would have to be read and is larger than
+ * `most`. */
+static int blob_get(struct repo *repo, const struct oid *oid, uint64_t most,
+                    struct blob_object **ret)
 {
     struct cached *hit = cache_begin(repo->blobs, oid);
+    struct raw raw;
 
     if (hit) {
-        *ret = &container_of(hit, struct blob_object, cached)->blob;
+        *ret = container_of(hit, struct blob_object, cached);
         return 0;
     }
-    git_odb_object *raw;
-    int r = read_object(repo, oid, GIT_OBJECT_BLOB, &raw);
+    int r = read_object(repo, oid, GIT_OBJECT_BLOB, most, &raw);
     if (r < 0) {
         cache_finish(repo->blobs, oid, NULL);
         return r;
     }
     struct blob_object *o = NEW(struct blob_object);
+    o->cached = (struct cached){*oid, sizeof(*o) + raw.size, blob_destroy, 1};
+    o->blob = (struct blob){raw.data, raw.size};
     o->raw = raw;
-    o->blob = (struct blob){git_odb_object_data(raw), git_odb_object_size(raw)};
-    o->cached.oid = *oid;
-    o->cached.bytes = sizeof(*o) + o->blob.size;
-    o->cached.destroy = blob_destroy;
-    o->cached.refs = 1;
     cache_finish(repo->blobs, oid, &o->cached);
-    *ret = &o->blob;
+    *ret = o;
     return 0;
+}
+
+int blob_load(struct repo *repo, const struct oid *oid, struct blob **ret)
+{
+    struct blob_object *o;
+    int r = blob_get(repo, oid, UINT64_MAX, &o);
+
+    if (r == 0)
+        *ret = &o->blob;
+    return r;
+}
+
+ssize_t blob_read(struct repo *repo, const struct oid *oid, void *buf, size_t size, uint64_t off)
+{
+    struct blob_object *o;
+    ssize_t n = spill_peek(repo->spill, oid, buf, size, off);
+
+    if (n != -ENOENT)
+        return n;
+    int r = blob_get(repo, oid, repo->blob_most, &o);
+    if (r == -EFBIG) {
+        n = spill_read(repo->spill, oid, buf, size, off);
+        return n == -ENOENT ? repo_object_bad(repo, oid, "missing") : n;
+    }
+    if (r < 0)
+        return r;
+    size_t left = off < o->blob.size ? o->blob.size - off : 0;
+    n = size < left ? size : left;
+    if (n)
+        memcpy(buf, (const char *)o->blob.data + off, n);
+    cached_unref(&o->cached);
+    return n;
 }
 
 void blob_unref(struct blob *blob)

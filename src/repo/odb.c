@@ -17,92 +17,103 @@
 #define PRIORITY_LOOSE     1  /* packs are asked first: what is in both is whole there */
 #define PRIORITY_PACK      2
 
-struct opening {
-    git_odb *odb;
-    VEC(struct stat) seen; /* directories that have been added, so that cycles end */
+/* Directories that have been found, and which they are, so that cycles end. */
+struct search {
+    struct odb_dirs *dirs;
+    VEC(struct stat) seen;
 };
 
-static bool seen_before(struct opening *o, const struct stat *st)
+static bool seen_before(struct search *s, const struct stat *st)
 {
-    vec_foreach (s, &o->seen)
-        if (s->st_dev == st->st_dev && s->st_ino == st->st_ino)
+    vec_foreach (seen, &s->seen)
+        if (seen->st_dev == st->st_dev && seen->st_ino == st->st_ino)
             return true;
-    *VEC_ADD(&o->seen) = *st;
+    *VEC_ADD(&s->seen) = *st;
     return false;
 }
 
-static int add_backends(struct opening *o, const char *dir, bool alternate)
-{
-    int (*add)(git_odb *, git_odb_backend *, int) =
-        alternate ? git_odb_add_alternate : git_odb_add_backend;
-    git_odb_backend *loose = NULL, *pack = NULL;
-    int code = loose_backend_new(dir, o->odb, &loose);
+static void search_dir(struct search *s, const char *dir, int depth);
 
-    if (code == 0 && (code = add(o->odb, loose, PRIORITY_LOOSE)) < 0)
-        loose->free(loose);
-    if (code == 0)
-        code = git_odb_backend_pack(&pack, dir);
-    if (code == 0 && (code = add(o->odb, pack, PRIORITY_PACK)) < 0)
-        pack->free(pack);
-    return code;
-}
-
-static int add_directory(struct opening *o, const char *dir, int depth);
-
-/* One line of `info/alternates` in `dir`. */
-static int add_alternate(struct opening *o, const char *dir, const char *line, int depth)
-{
-    if (!*line || *line == '#')
-        return 0;
-    _cleanup_free_ char *path = *line == '/' ? xstrdup(line) : xasprintf("%s/%s", dir, line);
-    return add_directory(o, path, depth + 1);
-}
-
-static int add_alternates(struct opening *o, const char *dir, int depth)
+static void search_alternates(struct search *s, const char *dir, int depth)
 {
     _cleanup_free_ char *path = xasprintf("%s/info/alternates", dir);
     _cleanup_(buf_done) struct buf text = {0};
     char *rest, *line;
-    int code = 0;
 
     if (depth >= ALTERNATES_DEEPEST || io_read_file(AT_FDCWD, path, ALTERNATES_SIZE, &text) < 0)
-        return 0;
+        return;
     rest = text.data;
-    while (code == 0 && (line = strsep(&rest, "\r\n")))
-        code = add_alternate(o, dir, line, depth);
-    return code;
+    while ((line = strsep(&rest, "\r\n"))) {
+        if (!*line || *line == '#')
+            continue;
+        _cleanup_free_ char *alternate =
+            *line == '/' ? xstrdup(line) : xasprintf("%s/%s", dir, line);
+        search_dir(s, alternate, depth + 1);
+    }
 }
 
-static int add_directory(struct opening *o, const char *dir, int depth)
+/* An alternate that is gone costs the objects in it, not the repository. */
+static void search_dir(struct search *s, const char *dir, int depth)
 {
     struct stat st;
 
-    if (stat(dir, &st) < 0) {
-        /* An alternate that is gone costs the objects in it, not the repository. */
-        if (depth > 0)
-            return 0;
-        git_error_set_str(GIT_ERROR_ODB, "no directory of objects");
-        return GIT_ENOTFOUND;
-    }
-    if (seen_before(o, &st))
-        return 0;
-    int code = add_backends(o, dir, depth > 0);
-    return code < 0 ? code : add_alternates(o, dir, depth);
+    if (stat(dir, &st) < 0 || seen_before(s, &st))
+        return;
+    *VEC_ADD(s->dirs) = xstrdup(dir);
+    search_alternates(s, dir, depth);
+}
+
+void odb_dirs_find(const char *objects_dir, struct odb_dirs *ret)
+{
+    struct search s = {.dirs = ret};
+
+    *ret = (struct odb_dirs){0};
+    search_dir(&s, objects_dir, 0);
+    free(s.seen.v);
+}
+
+void odb_dirs_done(struct odb_dirs *dirs)
+{
+    vec_foreach (dir, dirs)
+        free(*dir);
+    free(dirs->v);
+    *dirs = (struct odb_dirs){0};
+}
+
+static int add_backends(git_odb *odb, const char *dir, bool alternate)
+{
+    int (*add)(git_odb *, git_odb_backend *, int) =
+        alternate ? git_odb_add_alternate : git_odb_add_backend;
+    git_odb_backend *loose = NULL, *pack = NULL;
+    int code = loose_backend_new(dir, odb, &loose);
+
+    if (code == 0 && (code = add(odb, loose, PRIORITY_LOOSE)) < 0)
+        loose->free(loose);
+    if (code == 0)
+        code = git_odb_backend_pack(&pack, dir);
+    if (code == 0 && (code = add(odb, pack, PRIORITY_PACK)) < 0)
+        pack->free(pack);
+    return code;
 }
 
 int odb_open(const char *objects_dir, git_odb **ret)
 {
-    struct opening o = {0};
-    int code = git_odb_new(&o.odb);
+    _cleanup_(odb_dirs_done) struct odb_dirs dirs;
+    git_odb *odb = NULL;
 
-    if (code == 0)
-        code = add_directory(&o, objects_dir, 0);
-    free(o.seen.v);
+    odb_dirs_find(objects_dir, &dirs);
+    if (!dirs.n) {
+        git_error_set_str(GIT_ERROR_ODB, "no directory of objects");
+        return GIT_ENOTFOUND;
+    }
+    int code = git_odb_new(&odb);
+    for (size_t i = 0; code == 0 && i < dirs.n; i++)
+        code = add_backends(odb, dirs.v[i], i > 0);
     if (code < 0) {
-        git_odb_free(o.odb);
+        git_odb_free(odb);
         return code;
     }
-    *ret = o.odb;
+    *ret = odb;
     return 0;
 }
 

@@ -4,8 +4,19 @@
 #define ONWARD_REPO_ODB_H
 
 #include <git2.h>
+#include <stddef.h>
 
 #include "repo/oid.h"
+
+/* The directories that hold a repository's objects: its own first (none if that is not there), then
+ * its alternates, each once. */
+struct odb_dirs {
+    char **v;
+    size_t n, cap;
+};
+
+void odb_dirs_find(const char *objects_dir, struct odb_dirs *ret);
+void odb_dirs_done(struct odb_dirs *dirs);
 
 /* Opens the objects in `objects_dir`. Returns libgit2's code; the result is the caller's. */
 int odb_open(const char *objects_dir, git_odb **ret);

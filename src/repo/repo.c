@@ -10,10 +10,14 @@
 #include "base/io.h"
 #include "repo/giterr.h"
 #include "repo/handle.h"
+#include "repo/source.h"
+#include "repo/spill.h"
 
-#define EXTENSIONS   "extensions."
-#define TREES_BUDGET (32u << 20)
-#define BLOBS_BUDGET (64u << 20)
+#define EXTENSIONS "extensions."
+/* Blobs up to this size are read from memory: so small that as many of them fit as there may be
+ * readers, each in the midst of one. */
+#define BLOB_SHARE 16
+#define BLOB_MOST  (UINT64_C(8) << 20)
 
 /* Options of libgit2 that are global to the process. Its own object cache is off: trees and blobs
  * have ours, which is bounded and shared by all handles. */
@@ -190,8 +194,8 @@ int repo_open(const char *path, struct repo **ret, struct diag *reterr)
     if (r < 0)
         return r;
     handle_give_back(first);
-    repo->trees = cache_new(TREES_BUDGET);
-    repo->blobs = cache_new(BLOBS_BUDGET);
+    repo_cache_limit(repo, REPO_CACHE);
+    repo->spill = spill_new(repo);
     *ret = TAKE(repo);
     return 0;
 }
@@ -200,6 +204,8 @@ void repo_free(struct repo *repo)
 {
     if (!repo)
         return;
+    source_free(repo->source);
+    spill_free(repo->spill);
     handle_close_all(repo);
     cache_free(repo->trees);
     cache_free(repo->blobs);
@@ -222,4 +228,30 @@ const char *repo_git_dir(const struct repo *repo)
 const char *repo_common_dir(const struct repo *repo)
 {
     return repo->common_dir;
+}
+
+static void bound(struct cache **cache, uint64_t bytes, bool newest_stays)
+{
+    struct cache_bounds bounds = {bytes, .newest_stays = newest_stays, .in_memory = true};
+
+    if (*cache)
+        cache_rebound(*cache, &bounds);
+    else
+        *cache = cache_new(&bounds);
+}
+
+void repo_cache_limit(struct repo *repo, uint64_t bytes)
+{
+    uint64_t most = bytes / 4 / BLOB_SHARE;
+
+    bound(&repo->trees, bytes / 4, true);
+    bound(&repo->blobs, bytes / 4, false);
+    repo->blob_most = most < BLOB_MOST ? most : BLOB_MOST;
+    source_free(repo->source);
+    repo->source = source_new(repo, bytes / 2);
+}
+
+void repo_spool_in(struct repo *repo, const char *dir)
+{
+    spill_in(repo->spill, dir);
 }

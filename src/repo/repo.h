@@ -38,8 +38,12 @@ DEFINE_CLEANUP(struct repo *, repo_free)
 const char *repo_git_dir(const struct repo *repo);
 const char *repo_common_dir(const struct repo *repo);
 
-/* Bounds the memory of all caches of objects together, in bytes (default REPO_CACHE). Before the
- * first question. */
+/* Bounds the memory of all caches of objects together, in bytes (default REPO_CACHE): a quarter is
+ * for trees, a quarter for blobs, and half for the bases of deltas in packs. Blobs larger than a
+ * 64th (but at most 8 MiB) are never in memory as a whole to be read by blob_read(), see object.h.
+ * What may come on top: what readers have in hand at the moment, and one tree that is larger than
+ * its quarter (a directory of half a million files), for it would otherwise be parsed anew for each
+ * name. Before the first question. */
 #define REPO_CACHE (UINT64_C(64) << 20)
 void repo_cache_limit(struct repo *repo, uint64_t bytes);
 /* The directory in which large blobs are unpacked to files without names (default: TMPDIR, or

@@ -11,6 +11,7 @@
 #include "repo/handle.h"
 #include "repo/object_write.h"
 #include "repo/odb.h"
+#include "repo/source.h"
 
 #define EXPR_MOST    1024
 #define PREFIX_LEAST 4 /* as Git */
@@ -33,21 +34,17 @@ void revision_free(struct revision *rev)
 }
 
 /* Reads the commit object. -ENOENT if there is none of this id, or it is something else. */
-static int read_commit(struct repo *repo, const struct oid *oid, git_odb_object **ret)
+static int read_commit(struct repo *repo, const struct oid *oid, struct raw *ret)
 {
-    _cleanup_(handle_give_backp) struct handle *h = NULL;
-    git_odb_object *raw;
-    int r = handle_borrow(repo, &h, NULL);
+    struct raw raw;
+    int r = source_read(repo->source, oid, UINT64_MAX, &raw);
 
+    if (r == -ENOENT)
+        return access(repo->objects_dir, F_OK) == 0 ? -ENOENT : -EIO; /* is the repository there? */
     if (r < 0)
         return r;
-    int code = odb_read(h->odb, oid_git(oid), &raw);
-    if (code == GIT_ENOTFOUND)
-        return access(repo->objects_dir, F_OK) == 0 ? -ENOENT : -EIO; /* is the repository there? */
-    if (code < 0)
-        return giterr_errno(code) == -ENOMEM ? -ENOMEM : repo_object_bad(repo, oid, giterr_text());
-    if (git_odb_object_type(raw) != GIT_OBJECT_COMMIT) {
-        git_odb_object_free(raw);
+    if (raw.type != GIT_OBJECT_COMMIT) {
+        raw_done(&raw);
         return -ENOENT;
     }
     *ret = raw;
@@ -160,16 +157,14 @@ static int parse_revision(const char *at, const char *end, struct revision *rev)
 int revision_load(struct repo *repo, const struct oid *oid, struct revision **ret)
 {
     _cleanup_(revision_freep) struct revision *rev = NULL;
-    git_odb_object *raw;
+    _cleanup_(raw_done) struct raw raw = {0};
     int r = read_commit(repo, oid, &raw);
 
     if (r < 0)
         return r;
     rev = NEW(struct revision);
     rev->oid = *oid;
-    const char *data = git_odb_object_data(raw);
-    r = parse_revision(data, data + git_odb_object_size(raw), rev);
-    git_odb_object_free(raw);
+    r = parse_revision(raw.data, (char *)raw.data + raw.size, rev);
     if (r < 0)
         return repo_object_bad(repo, oid, "malformed commit");
     *ret = TAKE(rev);
@@ -216,14 +211,12 @@ static int parse_brief(const char *at, const char *end, struct revision_brief *r
 int revision_brief(struct repo *repo, const struct oid *oid, struct revision_brief *ret)
 {
     struct revision_brief brief = {0};
-    git_odb_object *raw;
+    _cleanup_(raw_done) struct raw raw = {0};
     int r = read_commit(repo, oid, &raw);
 
     if (r < 0)
         return r;
-    const char *data = git_odb_object_data(raw);
-    r = parse_brief(data, data + git_odb_object_size(raw), &brief);
-    git_odb_object_free(raw);
+    r = parse_brief(raw.data, (char *)raw.data + raw.size, &brief);
     if (r < 0)
         return repo_object_bad(repo, oid, "malformed commit");
     *ret = brief;

@@ -83,17 +83,8 @@ static int file_getattr(struct node *node, struct stat *st)
 static ssize_t file_read(struct node *node, void *buf, size_t size, off_t off)
 {
     struct snap_file *f = (struct snap_file *)node;
-    _cleanup_(blob_unrefp) struct blob *blob = NULL;
-    int r = blob_load(f->view->config.repo, &f->oid, &blob);
 
-    if (r < 0)
-        return r == -ENOENT ? -EIO : r;
-    if (off < 0 || (uint64_t)off >= blob->size)
-        return 0;
-    if (size > blob->size - off)
-        size = blob->size - off;
-    memcpy(buf, (const char *)blob->data + off, size);
-    return size;
+    return off < 0 ? 0 : blob_read(f->view->config.repo, &f->oid, buf, size, off);
 }
 
 /* Targets that the kernel would cut short or refuse are an error of that link. */

@@ -26,6 +26,11 @@ static struct oid number(unsigned n)
     return oid;
 }
 
+static struct cache *cache_of(uint64_t bytes)
+{
+    return cache_new(&(struct cache_bounds){bytes, .newest_stays = true, .in_memory = true});
+}
+
 /* Loads object `n` of `bytes`; the caller's reference goes at once. */
 static void load(struct cache *c, unsigned n, size_t bytes)
 {
@@ -52,7 +57,7 @@ static bool has(struct cache *c, unsigned n)
 
 static void test_the_least_recently_used_goes_first(void **state)
 {
-    struct cache *c = cache_new(100);
+    struct cache *c = cache_of(100);
 
     for (unsigned i = 0; i < 10; i++)
         load(c, i, 10);
@@ -70,7 +75,7 @@ static void test_the_least_recently_used_goes_first(void **state)
 
 static void test_the_newest_stays_whatever_its_size(void **state)
 {
-    struct cache *c = cache_new(100);
+    struct cache *c = cache_of(100);
 
     load(c, 1, 50);
     load(c, 2, 1000);
@@ -82,9 +87,39 @@ static void test_the_newest_stays_whatever_its_size(void **state)
     cache_free(c);
 }
 
+static void test_the_newest_need_not_stay(void **state)
+{
+    struct cache *c = cache_new(&(struct cache_bounds){100});
+    int64_t before = metric_value("onward_object_cache_bytes");
+
+    load(c, 1, 100);
+    load(c, 2, 101);
+    assert_false(has(c, 2));
+    assert_true(has(c, 1));
+    assert_int_equal(metric_value("onward_object_cache_bytes"), before);
+    cache_free(c);
+    assert_int_equal(alive, 0);
+}
+
+static void test_objects_are_bounded_in_number(void **state)
+{
+    struct cache *c = cache_new(&(struct cache_bounds){100, .number = 3});
+
+    for (unsigned i = 0; i < 4; i++)
+        load(c, i, i);
+    assert_false(has(c, 0));
+    assert_int_equal(alive, 3);
+    cache_rebound(c, &(struct cache_bounds){3});
+    assert_int_equal(alive, 1);
+    assert_true(has(c, 3));
+    cache_clear(c);
+    assert_int_equal(alive, 0);
+    cache_free(c);
+}
+
 static void test_what_is_in_use_outlives_its_place(void **state)
 {
-    struct cache *c = cache_new(100);
+    struct cache *c = cache_of(100);
     struct oid oid = number(1);
 
     load(c, 1, 60);
@@ -101,7 +136,7 @@ static void test_what_is_in_use_outlives_its_place(void **state)
 
 static void test_it_grows_with_its_objects(void **state)
 {
-    struct cache *c = cache_new(100000);
+    struct cache *c = cache_of(100000);
     int64_t before = metric_value("onward_object_cache_bytes");
 
     for (unsigned i = 0; i < 20000; i++)
@@ -158,7 +193,7 @@ static void start(struct loader *l, struct cache *c, pthread_t *ret)
 /* A second miss waits for the first, and takes over when that fails. */
 static void test_misses_at_the_same_time_are_one_load(void **state)
 {
-    struct cache *c = cache_new(100);
+    struct cache *c = cache_of(100);
     struct oid oid = number(1);
     struct loader other;
     pthread_t thread;
@@ -189,6 +224,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_least_recently_used_goes_first),
         cmocka_unit_test(test_the_newest_stays_whatever_its_size),
+        cmocka_unit_test(test_the_newest_need_not_stay),
+        cmocka_unit_test(test_objects_are_bounded_in_number),
         cmocka_unit_test(test_what_is_in_use_outlives_its_place),
         cmocka_unit_test(test_it_grows_with_its_objects),
         cmocka_unit_test(test_misses_at_the_same_time_are_one_load),

@@ -1,0 +1,19 @@
+/* The id of an object, from its content: SHA-1 by OpenSSL, which uses the CPU's instructions for it
+ * (three times as fast as libgit2's, which also looks for known attacks on SHA-1; what comes by
+ * libgit2 is still checked by that one). Thread-safe. Inside src/repo only. */
+#ifndef ONWARD_REPO_HASH_H
+#define ONWARD_REPO_HASH_H
+
+#include <git2.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "repo/oid.h"
+
+/* Whether these bytes, as an object of this type, have the id `oid`. 0; -EBADMSG: they have
+ * another; -ENOMEM: OpenSSL cannot say. */
+int hash_verify(const struct oid *oid, git_object_t type, const void *data, size_t size);
+/* The same of the first `size` bytes of a file. -EBADMSG also when it is shorter. */
+int hash_verify_fd(const struct oid *oid, git_object_t type, int fd, uint64_t size);
+
+#endif

@@ -1,0 +1,153 @@
+#include "repo/spill.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "repo/cache.h"
+#include "repo/handle.h"
+#include "repo/source.h"
+
+struct spilled {
+    struct cached cached; /* its bytes are those of the file */
+    int fd;
+};
+
+struct spill {
+    struct repo *repo;
+    char *dir;
+    struct cache *files;
+    atomic_bool told; /* that there is no room, until there is again */
+};
+
+struct spill *spill_new(struct repo *repo)
+{
+    static const struct cache_bounds bounds = {SPILL_BYTES, SPILL_NUMBER, .newest_stays = true};
+    const char *tmpdir = getenv("TMPDIR");
+    struct spill *s = NEW(struct spill);
+
+    s->repo = repo;
+    s->dir = xstrdup(tmpdir && *tmpdir ? tmpdir : "/var/tmp");
+    s->files = cache_new(&bounds);
+    return s;
+}
+
+void spill_free(struct spill *s)
+{
+    if (!s)
+        return;
+    cache_free(s->files);
+    free(s->dir);
+    free(s);
+}
+
+void spill_in(struct spill *s, const char *dir)
+{
+    free(s->dir);
+    s->dir = xstrdup(dir);
+}
+
+/* A new file in `dir` that has no name, or has it no more. */
+static int open_nameless(const char *dir)
+{
+    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
+        return fd < 0 ? -errno : fd;
+    _cleanup_free_ char *path = xasprintf("%s/onward-XXXXXX", dir);
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    unlink(path);
+    return fd;
+}
+
+static void spilled_destroy(struct cached *c)
+{
+    struct spilled *file = container_of(c, struct spilled, cached);
+
+    closep(&file->fd);
+    free(file);
+}
+
+static int unpack_once(struct spill *s, const struct oid *oid, struct spilled **ret)
+{
+    _cleanup_close_ int fd = open_nameless(s->dir);
+    git_object_t type;
+    uint64_t size;
+    int r = fd < 0 ? fd : source_spill(s->repo->source, oid, s->dir, fd, &type, &size);
+
+    if (fd < 0 && r == -ENOENT)
+        return -ENOTDIR; /* the directory is not there: not "no such blob" */
+    if (r < 0)
+        return r;
+    if (type != GIT_OBJECT_BLOB)
+        return repo_object_bad(s->repo, oid, "not a blob");
+    struct spilled *file = NEW(struct spilled);
+    *file = (struct spilled){{*oid, size, spilled_destroy, 1}, TAKE_FD(fd)};
+    *ret = file;
+    return 0;
+}
+
+static bool is_full(int r)
+{
+    return r == -ENOSPC || r == -EDQUOT || r == -EFBIG;
+}
+
+/* Says why a file cannot be written, once until one can. */
+static void tell(struct spill *s, int err)
+{
+    if (!atomic_exchange(&s->told, true))
+        log_error("cannot-unpack", "directory=\"%s\" reason=\"%s\"", s->dir, strerrordesc_np(-err));
+}
+
+static int unpack(struct spill *s, const struct oid *oid, struct spilled **ret)
+{
+    int r = unpack_once(s, oid, ret);
+
+    if (is_full(r)) {
+        cache_clear(s->files);
+        r = unpack_once(s, oid, ret);
+    }
+    if (r == 0)
+        atomic_store(&s->told, false);
+    if (r == 0 || r == -ENOENT || r == -EIO || r == -ENOMEM)
+        return r;
+    tell(s, r);
+    return is_full(r) ? -ENOSPC : -EIO;
+}
+
+/* Gives back the reader's reference. */
+static ssize_t read_file(struct cached *c, void *buf, size_t size, uint64_t off)
+{
+    int fd = container_of(c, struct spilled, cached)->fd;
+    ssize_t n = off < c->bytes ? pread(fd, buf, size, off) : 0;
+    int err = errno;
+
+    cached_unref(c);
+    return n < 0 ? -err : n;
+}
+
+ssize_t spill_peek(struct spill *s, const struct oid *oid, void *buf, size_t size, uint64_t off)
+{
+    struct cached *c = cache_get(s->files, oid);
+
+    return c ? read_file(c, buf, size, off) : -ENOENT;
+}
+
+ssize_t spill_read(struct spill *s, const struct oid *oid, void *buf, size_t size, uint64_t off)
+{
+    struct cached *c = cache_begin(s->files, oid);
+    struct spilled *file = NULL;
+
+    if (!c) {
+        int r = unpack(s, oid, &file);
+        cache_finish(s->files, oid, file ? &file->cached : NULL);
+        if (r < 0)
+            return r;
+        c = &file->cached;
+    }
+    return read_file(c, buf, size, off);
+}
