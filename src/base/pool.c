@@ -18,14 +18,19 @@ struct pool {
     pthread_cond_t work;
     struct job *first, **last;
     const char *name;
-    pthread_t *threads;
-    int most, started, idle;
+    VEC(pthread_t) threads;
+    size_t most;    /* threads that do not wait */
+    size_t waiting; /* threads between pool_wait_begin() and pool_wait_end() */
+    int idle;
     bool ending;
 };
 
+/* The pool that this thread belongs to. */
+static _Thread_local struct pool *own;
+
 static void *worker(void *arg)
 {
-    struct pool *p = arg;
+    struct pool *p = own = arg;
 
     pthread_setname_np(pthread_self(), p->name);
     pthread_mutex_lock(&p->lock);
@@ -58,8 +63,16 @@ struct pool *pool_new(const char *name, int threads)
     p->last = &p->first;
     p->name = name;
     p->most = threads;
-    p->threads = xcalloc(threads, sizeof(*p->threads));
     return p;
+}
+
+/* One more thread, if there may be one. With the lock held. */
+static void grow(struct pool *p)
+{
+    pthread_t thread;
+
+    if (p->threads.n < p->most + p->waiting && !pthread_create(&thread, NULL, worker, p))
+        *VEC_ADD(&p->threads) = thread;
 }
 
 void pool_submit(struct pool *p, void (*fn)(void *), void *arg)
@@ -71,9 +84,33 @@ void pool_submit(struct pool *p, void (*fn)(void *), void *arg)
     bool busy = p->first || !p->idle;
     *p->last = j;
     p->last = &j->next;
-    if (busy && p->started < p->most && !pthread_create(&p->threads[p->started], NULL, worker, p))
-        p->started++;
+    if (busy)
+        grow(p);
     pthread_cond_signal(&p->work);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pool_wait_begin(void)
+{
+    struct pool *p = own;
+
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->waiting++;
+    if (p->first)
+        grow(p);
+    pthread_mutex_unlock(&p->lock);
+}
+
+void pool_wait_end(void)
+{
+    struct pool *p = own;
+
+    if (!p)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->waiting--;
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -84,11 +121,15 @@ void pool_free(struct pool *p)
     pthread_mutex_lock(&p->lock);
     p->ending = true;
     pthread_cond_broadcast(&p->work);
+    while (p->threads.n) { /* one that still runs may start another */
+        pthread_t thread = p->threads.v[--p->threads.n];
+        pthread_mutex_unlock(&p->lock);
+        pthread_join(thread, NULL);
+        pthread_mutex_lock(&p->lock);
+    }
     pthread_mutex_unlock(&p->lock);
-    for (int i = 0; i < p->started; i++)
-        pthread_join(p->threads[i], NULL);
     pthread_mutex_destroy(&p->lock);
     pthread_cond_destroy(&p->work);
-    free(p->threads);
+    free(p->threads.v);
     free(p);
 }

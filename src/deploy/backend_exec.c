@@ -1,19 +1,14 @@
 #include <errno.h>
-#include <pwd.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/command.h"
 #include "base/json.h"
 #include "deploy/backend.h"
-#include "deploy/command.h"
 #include "onward/backend.h"
 #include "onward/version.h"
-
-#define PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 /* Most of the command's last line that goes into the record. */
 #define MESSAGE_MOST 300
@@ -127,7 +122,7 @@ static void add_request(struct strings *env, json_t *request)
 
 static void make_environment(const struct backend_exec *b, json_t *request, struct strings *ret)
 {
-    *VEC_ADD(ret) = xstrdup("PATH=" PATH);
+    *VEC_ADD(ret) = xstrdup("PATH=" COMMAND_PATH);
     *VEC_ADD(ret) = xasprintf("HOME=%s", b->home);
     *VEC_ADD(ret) = xstrdup("LANG=C.UTF-8");
     add_request(ret, request);
@@ -140,23 +135,6 @@ static void make_arguments(const struct backend_exec *b, const char *verb, struc
         *VEC_ADD(ret) = xstrdup(*word);
     *VEC_ADD(ret) = xstrdup(verb);
     VEC_ADD(ret);
-}
-
-/* Where the command is: as given, or found in our PATH (not in the caller's, nor in the revision).
- */
-static char *find_program(const char *name)
-{
-    if (*name == '/')
-        return xstrdup(name);
-    for (const char *dir = PATH; *dir;) {
-        int len = strcspn(dir, ":");
-        char *path = xasprintf("%.*s/%s", len, dir, name);
-        if (access(path, X_OK) == 0)
-            return path;
-        free(path);
-        dir += len + (dir[len] == ':');
-    }
-    return NULL;
 }
 
 /* ---- what came of it --------------------------------------------------------------------------
@@ -178,13 +156,6 @@ static char *last_line(const struct buf *output)
     _cleanup_free_ char *line = xstrndup(data + begin, end - begin);
     buf_add_escaped(&out, line);
     return buf_take(&out);
-}
-
-static char *status_text(int status)
-{
-    const char *signal = status > 128 ? sigabbrev_np(status - 128) : NULL;
-
-    return signal ? xasprintf("killed by SIG%s", signal) : xasprintf("exit status %d", status);
 }
 
 static enum backend_end end_of(const struct command_end *end)
@@ -209,7 +180,7 @@ static enum backend_end end_of(const struct command_end *end)
 static void judge(const struct backend_request *request, const struct command_end *end,
                   struct backend_result *ret)
 {
-    _cleanup_free_ char *line = last_line(&end->output), *status = status_text(end->status);
+    _cleanup_free_ char *line = last_line(&end->output), *status = command_status(end->status);
     const char *colon = *line ? ": " : "";
     char limit[CLOCK_TEXT];
 
@@ -269,12 +240,12 @@ static void backend_exec_apply(struct backend *backend, const struct backend_req
 {
     struct backend_exec *b = container_of(backend, struct backend_exec, backend);
     const char *name = backend->config->command.v[0];
-    _cleanup_free_ char *program = find_program(name);
+    _cleanup_free_ char *program = command_find(name);
 
     if (program)
         run(b, request, program, ret);
     else
-        backend_result_set(ret, BACKEND_FAILED, "there is no command %s in %s", name, PATH);
+        backend_result_set(ret, BACKEND_FAILED, "there is no command %s in %s", name, COMMAND_PATH);
 }
 
 static void backend_exec_free(struct backend *backend)
@@ -286,16 +257,6 @@ static void backend_exec_free(struct backend *backend)
 }
 
 static const struct backend_ops ops = {.apply = backend_exec_apply, .free = backend_exec_free};
-
-static char *home_directory(void)
-{
-    struct passwd entry, *found = NULL;
-    char text[4096];
-
-    if (getpwuid_r(geteuid(), &entry, text, sizeof(text), &found) || !found || !*entry.pw_dir)
-        return xstrdup("/");
-    return xstrdup(entry.pw_dir);
-}
 
 int backend_exec_new(const struct backend_config *config, struct backend **ret, struct diag *reterr)
 {
@@ -309,7 +270,7 @@ int backend_exec_new(const struct backend_config *config, struct backend **ret, 
                          config->name, name);
     struct backend_exec *b = NEW(struct backend_exec);
     b->backend.ops = &ops;
-    b->home = home_directory();
+    b->home = command_home();
     *ret = &b->backend;
     return 0;
 }

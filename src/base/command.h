@@ -1,13 +1,13 @@
 /* Runs one command to its end, whatever it does: hang, flood, fork away, close its input, ignore
- * TERM. Knows nothing of sites: backend_exec.c says what is run and what its end means.
+ * TERM. What is run and what its end means is its caller's business.
  *
  * The command gets a process group of its own, the given environment and working directory, its
  * input as a file that can be read in any way or not at all, and no descriptor of ours. Its
  * standard output and standard error are kept together, in the order in which they came, the last
  * `keep` bytes of them. When the command itself has ended, what is left of its process group is
  * killed. */
-#ifndef ONWARD_DEPLOY_COMMAND_H
-#define ONWARD_DEPLOY_COMMAND_H
+#ifndef ONWARD_BASE_COMMAND_H
+#define ONWARD_BASE_COMMAND_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -39,5 +39,17 @@ struct command_end {
 /* -errno: it could not be started (-ENOENT: the program or the working directory is not there);
  * nothing is returned. Else 0, however it ended; `ret->output` is yours. */
 int command_run(const struct command *c, struct command_end *ret, struct diag *reterr);
+
+/* What every command of ours finds in PATH, and where names without a slash are looked up: never in
+ * the caller's PATH, nor in what is deployed or checked. */
+#define COMMAND_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Where the program is: an absolute path as given, a name found in COMMAND_PATH; NULL if it is not
+ * there. Yours. */
+char *command_find(const char *name);
+/* The home directory of the daemon's user; "/" if there is none. Yours. */
+char *command_home(void);
+/* "exit status 1", "killed by SIGTERM": a command_end's status in words. Yours. */
+char *command_status(int status);
 
 #endif

@@ -13,7 +13,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "deploy/command.h"
+#include "base/command.h"
 
 #define SOON (50 * NS_PER_MS)
 #define LONG (60 * NS_PER_SEC)
@@ -306,6 +306,20 @@ static void test_no_descriptor_is_left_open(void **state)
     assert_int_equal(before, after);
 }
 
+static void a_program_is_looked_up_where_an_operator_expects_it(void **state)
+{
+    _cleanup_free_ char *sh = command_find("sh"), *given = command_find("/no/where"),
+                        *none = command_find("no-such-program"), *home = command_home(),
+                        *failed = command_status(3), *killed = command_status(128 + SIGTERM);
+
+    assert_int_equal(access(sh, X_OK), 0);
+    assert_string_equal(given, "/no/where");
+    assert_null(none);
+    assert_int_equal(*home, '/');
+    assert_string_equal(failed, "exit status 3");
+    assert_string_equal(killed, "killed by SIGTERM");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_a_child_that_got_away_in_silence_does_not_hold_us_up),
         cmocka_unit_test(test_what_cannot_be_started_says_why),
         cmocka_unit_test(test_no_descriptor_is_left_open),
+        cmocka_unit_test(a_program_is_looked_up_where_an_operator_expects_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

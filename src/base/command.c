@@ -1,21 +1,24 @@
-#include "deploy/command.h"
+#include "base/command.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
-#include "deploy/tail.h"
+#include "base/tail.h"
 
 /* Bytes taken from the pipe before looking at anything else. */
 #define PIPE_MOST (1 << 18)
@@ -222,4 +225,36 @@ int command_run(const struct command *c, struct command_end *ret, struct diag *r
     closep(&run.pidfd);
     closep(&run.out);
     return r;
+}
+
+char *command_find(const char *name)
+{
+    if (*name == '/')
+        return xstrdup(name);
+    for (const char *dir = COMMAND_PATH; *dir;) {
+        int len = strcspn(dir, ":");
+        char *path = xasprintf("%.*s/%s", len, dir, name);
+        if (access(path, X_OK) == 0)
+            return path;
+        free(path);
+        dir += len + (dir[len] == ':');
+    }
+    return NULL;
+}
+
+char *command_home(void)
+{
+    struct passwd entry, *found = NULL;
+    char text[4096];
+
+    if (getpwuid_r(geteuid(), &entry, text, sizeof(text), &found) || !found || !*entry.pw_dir)
+        return xstrdup("/");
+    return xstrdup(entry.pw_dir);
+}
+
+char *command_status(int status)
+{
+    const char *signal = status > 128 ? sigabbrev_np(status - 128) : NULL;
+
+    return signal ? xasprintf("killed by SIG%s", signal) : xasprintf("exit status %d", status);
 }

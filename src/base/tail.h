@@ -1,6 +1,6 @@
 /* The last bytes of a stream: a ring that grows up to a limit and then forgets its beginning. */
-#ifndef ONWARD_DEPLOY_TAIL_H
-#define ONWARD_DEPLOY_TAIL_H
+#ifndef ONWARD_BASE_TAIL_H
+#define ONWARD_BASE_TAIL_H
 
 #include <stddef.h>
 

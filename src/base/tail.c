@@ -1,4 +1,4 @@
-#include "deploy/tail.h"
+#include "base/tail.h"
 
 #include <string.h>
 

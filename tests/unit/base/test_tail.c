@@ -4,7 +4,7 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
-#include "deploy/tail.h"
+#include "base/tail.h"
 
 static void test_everything_is_kept_below_the_limit(void **state)
 {
