@@ -202,7 +202,9 @@ static bool decode_number(struct decode *d, const struct decode_key *k, const st
                             : xstrdup("a duration such as 500ms, 10s, 5m, 2h");
         r = v->kind == YAML_SCALAR ? clock_parse_duration(v->text, &n) : -EINVAL;
     } else if (k->type == DECODE_SIZE) {
-        expected = xstrdup("a size such as 64K, 100M, 10G");
+        char least[SIZE_TEXT];
+        expected = k->least > 1 ? xasprintf("a size of at least %s", size_format(k->least, least))
+                                : xstrdup("a size such as 64K, 100M, 10G");
         r = v->kind == YAML_SCALAR ? size_parse(v->text, &size) : -EINVAL;
         n = r ? 0 : (int64_t)size;
     } else {

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/size.h"
+#include "repo/repo.h"
 #include "site/syntax.h"
 
 void config_init(struct config *c)
@@ -19,6 +20,7 @@ void config_init(struct config *c)
         .most_workspaces = 64,
         .most_file_size = UINT64_C(100) << 20,
         .most_workspace_size = UINT64_C(10) << 30,
+        .cache = REPO_CACHE,
     };
 }
 
@@ -227,7 +229,11 @@ static void read_identities(struct decode *d, const struct yaml_node *v, void *f
 #undef AT
 #define AT(member) offsetof(struct config, member)
 
+/* With less, files of less than 64 KiB would be read by way of the disk. */
+#define CACHE_LEAST (4 << 20)
+
 static const struct decode_key limit_keys[] = {
+    {"cache", DECODE_SIZE, AT(cache), .least = CACHE_LEAST},
     {"file_size", DECODE_SIZE, AT(most_file_size), .least = 1},
     {"workspace_size", DECODE_SIZE, AT(most_workspace_size), .least = 1},
     {"workspaces", DECODE_INT, AT(most_workspaces), .least = 1, .most = 100000},
@@ -360,7 +366,7 @@ static void add_backend(struct buf *out, const struct backend_config *b)
 
 void config_render(const struct config *c, struct buf *out)
 {
-    char file_size[SIZE_TEXT], workspace_size[SIZE_TEXT];
+    char cache[SIZE_TEXT], file_size[SIZE_TEXT], workspace_size[SIZE_TEXT];
 
     add_line(out, "repository", c->repository);
     add_line(out, "mountpoint", c->mountpoint);
@@ -378,7 +384,7 @@ void config_render(const struct config *c, struct buf *out)
         add_string(out, who);
         buf_addc(out, '\n');
     }
-    buf_addf(out, "limits:\n  file_size: %s\n  workspaces: %d\n  workspace_size: %s\n",
-             size_format(c->most_file_size, file_size), c->most_workspaces,
-             size_format(c->most_workspace_size, workspace_size));
+    buf_addf(out, "limits:\n  cache: %s\n  file_size: %s\n  workspaces: %d\n  workspace_size: %s\n",
+             size_format(c->cache, cache), size_format(c->most_file_size, file_size),
+             c->most_workspaces, size_format(c->most_workspace_size, workspace_size));
 }

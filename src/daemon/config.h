@@ -30,6 +30,7 @@ struct config {
     VEC(struct identity) identities;
     int most_workspaces;
     uint64_t most_file_size, most_workspace_size;
+    uint64_t cache; /* bytes of memory for objects of the repository: repo_cache_limit() */
 };
 
 /* The defaults. */

@@ -56,7 +56,7 @@ static const char full[] =
     "    retry: {limit: 2, first: 500ms, factor: 1.5, longest: 2h}\n"
     "    observe_every: 5m\n"
     "identities: {1000: \"Ann Lee <ann@example.org>\", 0: \"root <root@h>\"}\n"
-    "limits: {file_size: 1M, workspaces: 2, workspace_size: 1500}\n";
+    "limits: {cache: 4M, file_size: 1M, workspaces: 2, workspace_size: 1500}\n";
 
 static void assert_is_full(const struct config *c)
 {
@@ -87,6 +87,7 @@ static void assert_is_full(const struct config *c)
     assert_int_equal(c->identities.v[0].uid, 1000);
     assert_string_equal(c->identities.v[0].name, "Ann Lee");
     assert_string_equal(c->identities.v[0].email, "ann@example.org");
+    assert_int_equal(c->cache, 4 << 20);
     assert_int_equal(c->most_file_size, 1 << 20);
     assert_int_equal(c->most_workspaces, 2);
     assert_int_equal(c->most_workspace_size, 1500);
@@ -117,6 +118,7 @@ static void an_empty_file_gives_the_defaults(void **state)
     load_text("# nothing\n", &c);
     config_init(&defaults);
     assert_memory_equal(&c, &defaults, sizeof(c));
+    assert_int_equal(c.cache, 64 << 20);
     assert_int_equal(c.most_file_size, 100 << 20);
     assert_int_equal(c.most_workspaces, 64);
     config_done(&c);
