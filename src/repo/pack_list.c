@@ -1,0 +1,179 @@
+#include "repo/pack_list.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/io.h"
+
+#define ALTERNATES_DEEPEST 5 /* as Git */
+#define ALTERNATES_SIZE    (1 << 20)
+/* Each pack is an open file or two. Who has more has forgotten to repack, and libgit2 finds them. */
+#define PACKS_MOST 200
+/* Coarser than the time stamps of any filesystem. */
+#define TICK (2 * NS_PER_SEC)
+
+struct scan {
+    struct pack_list *list;
+    const struct pack_list *before;
+    VEC(struct stat) seen; /* directories that have been looked through, so that cycles end */
+};
+
+static bool seen_before(struct scan *s, const struct stat *st)
+{
+    vec_foreach (seen, &s->seen)
+        if (seen->st_dev == st->st_dev && seen->st_ino == st->st_ino)
+            return true;
+    *VEC_ADD(&s->seen) = *st;
+    return false;
+}
+
+/* The pack whose index is the file `path`, if it was open before. */
+static struct pack *find_open(const struct scan *s, const char *path)
+{
+    struct stat st;
+
+    if (!s->before || stat(path, &st) < 0)
+        return NULL;
+    vec_foreach (p, &s->before->packs)
+        if (!strcmp((*p)->path, path) && pack_index_is(&(*p)->index, &st))
+            return pack_ref(*p);
+    return NULL;
+}
+
+static void add_pack(struct scan *s, const char *path)
+{
+    if (s->list->packs.n == PACKS_MOST)
+        return;
+    struct pack *p = find_open(s, path);
+    if (p || pack_open(path, &p) == 0)
+        *VEC_ADD(&s->list->packs) = p;
+}
+
+static void note_dir(struct scan *s, const char *path)
+{
+    struct pack_dir *d = VEC_ADD(&s->list->dirs);
+    struct stat st;
+
+    d->path = xstrdup(path);
+    d->seen = clock_real();
+    if (stat(path, &st) == 0) {
+        d->dev = st.st_dev;
+        d->ino = st.st_ino;
+        d->mtime = clock_ns(st.st_mtim);
+    }
+}
+
+static void add_packs(struct scan *s, const char *objects)
+{
+    _cleanup_free_ char *path = xasprintf("%s/pack", objects);
+
+    /* First the time, then the names: what comes between is seen as a change. */
+    note_dir(s, path);
+    _cleanup_(closedirp) DIR *dir = opendir(path);
+    struct dirent *e;
+    while (dir && (e = readdir(dir))) {
+        size_t len = strlen(e->d_name);
+        if (len < 5 || strcmp(e->d_name + len - 4, ".idx"))
+            continue;
+        _cleanup_free_ char *index = xasprintf("%s/%s", path, e->d_name);
+        add_pack(s, index);
+    }
+}
+
+static void add_objects(struct scan *s, const char *objects, int depth);
+
+static void add_alternates(struct scan *s, const char *objects, int depth)
+{
+    _cleanup_free_ char *path = xasprintf("%s/info/alternates", objects);
+    _cleanup_(buf_done) struct buf text = {0};
+    char *rest, *line;
+
+    if (depth >= ALTERNATES_DEEPEST || io_read_file(AT_FDCWD, path, ALTERNATES_SIZE, &text) < 0)
+        return;
+    rest = text.data;
+    while ((line = strsep(&rest, "\r\n"))) {
+        if (!*line || *line == '#')
+            continue;
+        _cleanup_free_ char *other =
+            *line == '/' ? xstrdup(line) : xasprintf("%s/%s", objects, line);
+        add_objects(s, other, depth + 1);
+    }
+}
+
+static void add_objects(struct scan *s, const char *objects, int depth)
+{
+    struct stat st;
+
+    if (stat(objects, &st) < 0 || seen_before(s, &st))
+        return;
+    add_packs(s, objects);
+    add_alternates(s, objects, depth);
+}
+
+struct pack_list *pack_list_new(const char *objects_dir, const struct pack_list *before)
+{
+    struct scan s = {.list = NEW(struct pack_list), .before = before};
+
+    s.list->refs = 1;
+    add_objects(&s, objects_dir, 0);
+    free(s.seen.v);
+    return s.list;
+}
+
+struct pack_list *pack_list_ref(struct pack_list *l)
+{
+    atomic_fetch_add(&l->refs, 1);
+    return l;
+}
+
+void pack_list_unref(struct pack_list *l)
+{
+    if (!l || atomic_fetch_sub(&l->refs, 1) > 1)
+        return;
+    vec_foreach (d, &l->dirs)
+        free(d->path);
+    free(l->dirs.v);
+    vec_foreach (p, &l->packs)
+        pack_unref(*p);
+    free(l->packs.v);
+    free(l);
+}
+
+static bool has_changed(const struct pack_dir *d)
+{
+    struct stat st;
+
+    if (stat(d->path, &st) < 0)
+        return d->ino != 0;
+    return st.st_dev != d->dev || st.st_ino != d->ino || clock_ns(st.st_mtim) != d->mtime ||
+           d->seen - d->mtime < TICK;
+}
+
+bool pack_list_is_stale(const struct pack_list *l)
+{
+    vec_foreach (d, &l->dirs)
+        if (has_changed(d))
+            return true;
+    return false;
+}
+
+int pack_list_find(struct pack_list *l, const struct oid *oid, struct pack **ret, uint64_t *ret_at)
+{
+    size_t first = atomic_load_explicit(&l->recent, memory_order_relaxed);
+
+    for (size_t i = 0; i < l->packs.n; i++) {
+        size_t n = (first + i) % l->packs.n;
+        if (pack_index_find(&l->packs.v[n]->index, oid, ret_at) < 0)
+            continue;
+        if (i)
+            atomic_store_explicit(&l->recent, n, memory_order_relaxed);
+        *ret = l->packs.v[n];
+        return 0;
+    }
+    return -ENOENT;
+}
