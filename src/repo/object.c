@@ -242,6 +242,15 @@ static int tree_read(struct repo *repo, const struct oid *oid, struct tree_objec
     return *ret ? 0 : -ENOMEM;
 }
 
+int tree_exists(struct repo *repo, const struct oid *oid)
+{
+    git_object_t type;
+    uint64_t size;
+    int r = source_header(repo->source, oid, &type, &size);
+
+    return r == 0 ? type == GIT_OBJECT_TREE : r == -ENOENT ? 0 : r;
+}
+
 int tree_load(struct repo *repo, const struct oid *oid, struct tree **ret)
 {
     struct cached *hit = cache_begin(repo->trees, oid);

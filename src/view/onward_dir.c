@@ -7,6 +7,7 @@
 #include "onward/version.h"
 #include "tree/control.h"
 #include "view/context.h"
+#include "view/trees.h"
 
 /* .onward/: the daemon's own files. Found by name, not listed in the root, so that walks over the
  * mount do not enter it. */
@@ -110,6 +111,12 @@ static int open_outcome(void *ctx, struct node *dir, uint64_t ino, struct node *
     return open_text(v, ino, &text, ret);
 }
 
+static int open_trees(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    *ret = trees_node(ctx, ino);
+    return 0;
+}
+
 static const struct menu_item onward_items[] = {
     {"status.json", S_IFREG, false, NULL, open_status},
     {"metrics", S_IFREG, false, NULL, open_metrics},
@@ -118,6 +125,7 @@ static const struct menu_item onward_items[] = {
     {"version", S_IFREG, false, NULL, open_version},
     {"ctl", S_IFREG, false, NULL, open_ctl},
     {"outcome", S_IFREG, false, NULL, open_outcome},
+    {"trees", S_IFDIR, true, NULL, open_trees},
 };
 
 static const struct menu onward_menu = {
