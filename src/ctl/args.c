@@ -1,4 +1,7 @@
+#include <ctype.h>
+#include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +17,8 @@ static const struct {
     {OPTION_FROM, 0, "from", "REV", "base it on REV instead of head"},
     {OPTION_MESSAGE, 'm', "message", "MESSAGE", "the message, of one line or several"},
     {OPTION_FORCE, 'f', "force", NULL, "even if changes are lost by it"},
+    {OPTION_LIMIT, 'n', "limit", "N", "only the newest N"},
+    {OPTION_NO_WAIT, 0, "no-wait", NULL, "only say how far it is"},
 };
 
 /* What getopt_long() answers for --help; option i is answered as i. */
@@ -60,7 +65,17 @@ static void tables_fill(unsigned wanted, struct tables *t)
     t->longs[n] = (struct option){"help", no_argument, NULL, HELP_ANSWER};
 }
 
-static void apply(enum verb_option bit, const char *value, struct call *call)
+/* A number from 1 on; 0 if it is none. */
+static unsigned number(const char *value)
+{
+    char *end;
+
+    errno = 0;
+    unsigned long n = strtoul(value, &end, 10);
+    return isdigit((unsigned char)*value) && !*end && !errno && n <= UINT_MAX ? n : 0;
+}
+
+static int apply(enum verb_option bit, const char *value, struct call *call, struct diag *reterr)
 {
     switch (bit) {
     case OPTION_JSON:
@@ -78,7 +93,16 @@ static void apply(enum verb_option bit, const char *value, struct call *call)
     case OPTION_FORCE:
         call->force = true;
         break;
+    case OPTION_LIMIT:
+        call->limit = number(value);
+        if (!call->limit)
+            return diag_fail(reterr, VERB_USAGE, "\"%s\" is no number from 1 on", value);
+        break;
+    case OPTION_NO_WAIT:
+        call->no_wait = true;
+        break;
     }
+    return VERB_YES;
 }
 
 /* The option that getopt answered with `c` (its index, or its letter). */
@@ -91,11 +115,31 @@ static size_t option_index(int c)
     return i;
 }
 
+/* Takes `-- PATH` off the end: options stand before it. getopt would drop the `--` and let the path
+ * pass for an operand. */
+static int take_path(const struct verb *v, int *argc, char **argv, struct call *call,
+                     struct diag *reterr)
+{
+    int n = 0;
+
+    while (n < *argc && strcmp(argv[n], "--"))
+        n++;
+    if (n == *argc)
+        return VERB_YES;
+    if (*argc - n != 2)
+        return diag_fail(reterr, VERB_USAGE, "%s needs one path behind --", v->name);
+    call->path = argv[n + 1];
+    *argc = n;
+    return VERB_YES;
+}
+
 static int count_operands(const struct verb *v, int argc, char **argv, struct call *call,
                           struct diag *reterr)
 {
     call->operands = (const char *const *)argv + optind;
     call->n = argc - optind;
+    if (call->path && call->n)
+        return diag_fail(reterr, VERB_USAGE, "%s takes %s, not both", v->name, v->operands);
     if (call->n < v->least)
         return diag_fail(reterr, VERB_USAGE, "%s needs %s", v->name, v->operands);
     if (v->most >= 0 && call->n > v->most)
@@ -111,6 +155,8 @@ int args_parse(const struct verb *v, int argc, char **argv, struct call *call, s
 {
     struct tables t = {0};
 
+    if (v->path && take_path(v, &argc, argv, call, reterr) != VERB_YES)
+        return VERB_USAGE;
     tables_fill(v->options, &t);
     optind = 0; /* glibc: start over, also its hidden state */
     for (int c; (c = getopt_long(argc, argv, t.shorts, t.longs, NULL)) != -1;) {
@@ -121,7 +167,9 @@ int args_parse(const struct verb *v, int argc, char **argv, struct call *call, s
         size_t i = option_index(c);
         if (i == ARRAY_SIZE(options))
             return diag_fail(reterr, VERB_USAGE, "%s has no option %s", v->name, argv[optind - 1]);
-        apply(options[i].bit, optarg, call);
+        int r = apply(options[i].bit, optarg, call, reterr);
+        if (r != VERB_YES)
+            return r;
     }
     return count_operands(v, argc, argv, call, reterr);
 }

@@ -25,6 +25,8 @@ enum verb_option {
     OPTION_FROM = 1 << 2,
     OPTION_MESSAGE = 1 << 3,
     OPTION_FORCE = 1 << 4,
+    OPTION_LIMIT = 1 << 5,
+    OPTION_NO_WAIT = 1 << 6,
 };
 
 /* One invocation. Everything is borrowed. */
@@ -32,8 +34,10 @@ struct call {
     const struct mountpoint *mount;
     FILE *out;
     struct paint paint;
-    bool json, watch, force;
+    bool json, watch, force, no_wait;
+    unsigned limit;             /* how many to show; 0: all */
     const char *from, *message; /* NULL when not given */
+    const char *path;           /* what follows `--`, for a verb that takes a path; NULL: nothing */
     const char *const *operands;
     int n;
 };
@@ -45,6 +49,7 @@ struct verb {
     const char *help;     /* paragraphs, without a final newline */
     unsigned options;
     int least, most; /* operands; most < 0: any number */
+    bool path;       /* takes `-- PATH` in their place */
     int (*run)(const struct call *call, struct diag *reterr);
 };
 
@@ -76,5 +81,6 @@ int verb_check(const struct call *call, struct diag *reterr);
 int verb_commit(const struct call *call, struct diag *reterr);
 int verb_drop(const struct call *call, struct diag *reterr);
 int verb_retry(const struct call *call, struct diag *reterr);
+int verb_index(const struct call *call, struct diag *reterr);
 
 #endif

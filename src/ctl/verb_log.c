@@ -1,9 +1,11 @@
-/* onward log: what the ledger says, newest first, of one site or of all. */
+/* onward log: what the ledger says, newest first, of one site or of all. The history of a path is
+ * log_path.c. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "ctl/log_path.h"
 #include "ctl/rev.h"
 #include "ctl/verb.h"
 
@@ -131,6 +133,9 @@ int verb_log(const struct call *call, struct diag *reterr)
 {
     _cleanup_(records_done) struct records all = {0};
     const char *site = call->n ? call->operands[0] : NULL;
+
+    if (call->path)
+        return log_path(call, reterr);
     int r = !site               ? read_all(call->mount, &all, reterr)
             : strchr(site, '/') ? -ENOENT
                                 : read_site(call->mount, site, &all, reterr);
@@ -141,6 +146,8 @@ int verb_log(const struct call *call, struct diag *reterr)
         return r;
     if (all.n)
         qsort(all.v, all.n, sizeof(*all.v), by_time);
+    for (; call->limit && all.n > call->limit; all.n--)
+        json_decref(all.v[all.n - 1]);
     if (call->json)
         print_json(call, &all);
     else if (all.n)

@@ -14,10 +14,15 @@ const struct verb verbs[] = {
     },
     {
         .name = "log",
-        .operands = "[SITE]",
-        .summary = "deployments from the ledger, newest first",
-        .options = OPTION_JSON,
+        .operands = "[SITE | -- PATH]",
+        .summary = "deployments from the ledger, or the history of a path, newest first",
+        .help =
+            "PATH: a file or directory that is or was on the mainline, relative to the working\n"
+            "directory in a revision, a site's link or a workspace, else to the repository's "
+            "root.",
+        .options = OPTION_JSON | OPTION_LIMIT,
         .most = 1,
+        .path = true,
         .run = verb_log,
     },
     {
@@ -99,6 +104,14 @@ const struct verb verbs[] = {
         .least = 1,
         .most = -1,
         .run = verb_retry,
+    },
+    {
+        .name = "index",
+        .operands = "",
+        .summary = "wait until the index of the history is complete, and show how far it is",
+        .help = "Exit status 1 when it cannot be made, or with --no-wait when it is not complete.",
+        .options = OPTION_JSON | OPTION_NO_WAIT,
+        .run = verb_index,
     },
 };
 const size_t nverbs = ARRAY_SIZE(verbs);

@@ -45,13 +45,37 @@ static void test_options_stand_anywhere(void **state)
     assert_int_equal(result("retry -- -x", &call, words), VERB_YES);
     assert_string_equal(call.operands[0], "-x");
     assert_int_equal(result("drop -h", &call, words), ARGS_HELP);
+    assert_int_equal(result("log -n 20", &call, words), VERB_YES);
+    assert_int_equal(call.limit, 20);
+    assert_int_equal(result("index --no-wait", &call, words), VERB_YES);
+    assert_true(call.no_wait);
+}
+
+/* Behind `--` stands a path, even one that looks like an option; before it, a site. */
+static void test_a_path_stands_behind_two_dashes(void **state)
+{
+    struct call call;
+    char *words[9];
+
+    assert_int_equal(result("log --json -- -n", &call, words), VERB_YES);
+    assert_string_equal(call.path, "-n");
+    assert_true(call.json && call.n == 0);
+    assert_int_equal(result("log -- --", &call, words), VERB_YES);
+    assert_string_equal(call.path, "--");
+    assert_int_equal(result("log a", &call, words), VERB_YES);
+    assert_null(call.path);
+    assert_int_equal(result("status -- -s", &call, words), VERB_YES);
+    assert_null(call.path);
+    assert_string_equal(call.operands[0], "-s");
 }
 
 static void test_usage(void **state)
 {
     static const char *const wrong[] = {
-        "drop",      "drop a b",         "diff a b c",     "new a --json", "retry",
-        "commit -m", "status --message", "log --nonsense", "list a",       "show -q HEAD",
+        "drop",      "drop a b",         "diff a b c",         "new a --json", "retry",
+        "commit -m", "status --message", "log --nonsense",     "list a",       "show -q HEAD",
+        "log --",    "log -- a b",       "log a -- b",         "log -n -- b",  "log -n 0",
+        "log -n -1", "log -n 3x",        "log -n 99999999999", "index a",
     };
     struct call call;
     char *words[9];
@@ -81,6 +105,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_options_stand_anywhere),
+        cmocka_unit_test(test_a_path_stands_behind_two_dashes),
         cmocka_unit_test(test_usage),
         cmocka_unit_test(test_help_comes_from_the_table),
     };

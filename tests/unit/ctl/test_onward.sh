@@ -36,11 +36,21 @@ expect "a directory that is not there" 1 "No such file" "$onward" -C nowhere sta
 expect "a directory outside of any mount" 1 "not inside an onwardfs mount" "$onward" -C "$dir" status
 expect "a tree by ONWARD_MOUNT, without colours into a pipe" 0 "s1    t     in-sync" env ONWARD_MOUNT="$dir/tree" "$onward" status
 expect "no tree by ONWARD_MOUNT" 1 "no onwardfs mount" env ONWARD_MOUNT="$dir" "$onward" status
+mkdir "$dir/tree/.onward"
+echo '{"history":{"state":"building","revisions":1,"of":2}}' >"$dir/tree/.onward/status.json"
+expect "the index is not complete" 1 "building: 1 of 2" env ONWARD_MOUNT="$dir/tree" "$onward" index --no-wait
+mkdir -p "$dir/tree/history" "$dir/tree/revisions/x/stores"
+expect "a path is relative to the working directory in a revision" 1 "stores/pos never was" env ONWARD_MOUNT="$dir/tree" \
+    sh -c "cd tree/revisions/x/stores && '$onward' log -- pos"
 expect "a full disk is not success" 1 "cannot write" \
     env ONWARD_MOUNT="$dir/tree" sh -c "'$onward' status >/dev/full"
 if script -qec true /dev/null >/dev/null 2>&1; then # a terminal can be had here
     expect "colours on a terminal" 0 "$(printf '\033[32min-sync')" env TERM=xterm \
         ONWARD_MOUNT="$dir/tree" script -qec "'$onward' status" /dev/null
+    expect "a bar on a terminal" 0 "$(printf '[####################....................]  50%%  building: 1 of 2')" \
+        env TERM=xterm ONWARD_MOUNT="$dir/tree" script -qec "cd tree/.onward; mv status.json building
+            mkfifo status.json; (cat building >status.json # until it is read
+            echo '{\"history\":{\"state\":\"current\"}}' >next; mv next status.json) & '$onward' index; wait" /dev/null
     expect "no colours with NO_COLOR" 0 "t     in-sync" env TERM=xterm NO_COLOR=1 \
         ONWARD_MOUNT="$dir/tree" script -qec "'$onward' status" /dev/null
 else

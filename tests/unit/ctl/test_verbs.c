@@ -4,6 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
 
 #include "testlib.h"
 
@@ -150,6 +152,123 @@ static void test_log_is_newest_first(void **state)
     json_t *j = json_of(f);
     assert_int_equal(json_int(json_array_get(j, 0), "generation", 0), 2);
     json_decref(j);
+}
+
+/* The history of stores/s1/pos.yaml: came, changed, vanished, is a symlink now. */
+static const char versions[] =
+    "mkdir -p history/stores/s1/pos.yaml history/stores/0001-2026-11-20-aaaaaaaaaaaa && "
+    "n=1; for c in a b c d; do\n"
+    "id=$(printf '%40s' | tr ' ' $c); mkdir -p revisions/$id/stores/s1 commits/$id\n"
+    "ln -s ../../../../revisions/$id/stores/s1/pos.yaml history/stores/s1/pos.yaml/"
+    "$(printf %04d $n)-2026-11-2$n-$(printf '%12s' | tr ' ' $c)\n"
+    "echo \"$c Lee <$c@example.org>\" >commits/$id/author\n"
+    "echo 2026-11-2${n}T04:40:00Z >commits/$id/date\n"
+    "printf \"Version $n\\n\\nBecause.\\n\" >commits/$id/message\n"
+    "n=$((n + 1)); done\n"
+    "ln -s nowhere revisions/$id/stores/s1/pos.yaml\n"
+    "ln -s ../../../revisions/" A "/stores history/stores/0002-2026-11-21-aaaaaaaaaaaa\n";
+
+static void test_log_of_a_path(void **state)
+{
+    struct fixture *f = *state;
+
+    test_run(f->dir, "%s", versions);
+    assert_int_equal(run(f, "log -- stores/s1/pos.yaml"), 0);
+    assert_string_equal(f->out, "AT                    REVISION      CHANGE  AUTHOR  SUBJECT\n"
+                                "2026-11-24T04:40:00Z  dddddddddddd  A       d Lee   Version 4\n"
+                                "2026-11-23T04:40:00Z  cccccccccccc  D       c Lee   Version 3\n"
+                                "2026-11-22T04:40:00Z  bbbbbbbbbbbb  M       b Lee   Version 2\n"
+                                "2026-11-21T04:40:00Z  aaaaaaaaaaaa  A       a Lee   Version 1\n");
+    assert_int_equal(run(f, "log -n 1 --json -- stores/../stores/s1/./pos.yaml"), 0);
+    json_t *j = json_of(f), *one = json_array_get(j, 0);
+    assert_int_equal(json_array_size(j), 1);
+    assert_int_equal(json_int(one, "version", 0), 4);
+    assert_string_equal(json_str(one, "author", ""), "d Lee <d@example.org>");
+    assert_string_equal(json_str(one, "message", ""), "Version 4\n\nBecause.");
+    assert_string_equal(json_str(one, "change", ""), "A");
+    json_decref(j);
+    /* The version before one that is left out still tells what the last one is. */
+    test_run(f->dir, "cd revisions; cp -P d*/stores/s1/pos.yaml c*/stores/s1/");
+    assert_int_equal(run(f, "log -n 2 -- stores/s1/pos.yaml"), 0);
+    assert_has(f->out, "dddddddddddd  M ");
+    assert_has(f->out, "cccccccccccc  T ");
+    assert_null(strstr(f->out, "bbbbbbbbbbbb"));
+    /* A name in the directory that looks like a version is none. */
+    assert_int_equal(run(f, "log --json -- stores"), 0);
+    j = json_of(f);
+    assert_int_equal(json_array_size(j), 1);
+    json_decref(j);
+}
+
+static void test_log_of_a_path_that_there_is_not(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(run(f, "log -- stores"), -ENOENT);
+    assert_has(f->why, "no history/");
+    test_run(f->dir, "%s", versions);
+    assert_int_equal(run(f, "log -- stores/s9"), -ENOENT);
+    assert_has(f->why, "stores/s9 never was on the mainline");
+    assert_int_equal(run(f, "log -- stores/.."), -EINVAL);
+    assert_has(f->why, "every revision");
+    assert_int_equal(run(f, "log -- ../x"), -EINVAL);
+    assert_has(f->why, "outside");
+}
+
+static void history_state(struct fixture *f, const char *json)
+{
+    _cleanup_free_ char *text =
+        xasprintf("{\"host\":\"h\"%s%s}", *json ? ",\"history\":" : "", json);
+
+    test_write_file(f->dir, ".onward/status.json", text);
+}
+
+static void test_index(void **state)
+{
+    struct fixture *f = *state;
+
+    history_state(f, "{\"state\":\"current\",\"revisions\":81,\"of\":81}");
+    assert_int_equal(run(f, "index"), VERB_YES);
+    assert_string_equal(f->out, "current: 81 revisions\n");
+    history_state(f, "{\"state\":\"building\",\"revisions\":20,\"of\":81}");
+    assert_int_equal(run(f, "index --no-wait"), VERB_NO);
+    assert_string_equal(f->out, "building: 20 of 81 revisions\n");
+    assert_int_equal(run(f, "index --no-wait --json"), VERB_NO);
+    json_t *j = json_of(f);
+    assert_string_equal(json_str(j, "state", ""), "building");
+    assert_int_equal(json_int(j, "of", 0), 81);
+    assert_true(json_is_null(json_object_get(j, "problem")));
+    json_decref(j);
+    history_state(f, "{\"state\":\"failed\",\"problem\":\"the disk is full\"}");
+    assert_int_equal(run(f, "index"), -EIO);
+    assert_has(f->why, "the disk is full");
+    history_state(f, "");
+    assert_int_equal(run(f, "index"), -ENOENT);
+    assert_has(f->why, "no index");
+}
+
+static void *finish_index(void *arg)
+{
+    struct fixture *f = arg;
+
+    /* Read by the verb, which opens the fifo: it has seen what was there before. */
+    test_write_file(f->dir, ".onward/status.json",
+                    "{\"history\":{\"state\":\"building\",\"revisions\":40,\"of\":81}}");
+    test_run(f->dir, "cd .onward; echo '{\"history\":{\"state\":\"current\",\"revisions\":81,"
+                     "\"of\":81}}' >next; mv next status.json");
+    return NULL;
+}
+
+static void test_index_waits(void **state)
+{
+    struct fixture *f = *state;
+    pthread_t thread;
+
+    test_run(f->dir, "mkfifo .onward/status.json");
+    assert_int_equal(pthread_create(&thread, NULL, finish_index, f), 0);
+    assert_int_equal(run(f, "index"), VERB_YES);
+    pthread_join(thread, NULL);
+    assert_string_equal(f->out, "building: 40 of 81 revisions\ncurrent: 81 revisions\n");
 }
 
 static void test_diff_of_a_site_covers_all_that_it_takes(void **state)
@@ -344,6 +463,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_TREE(test_status_verb),
         WITH_TREE(test_log_is_newest_first),
+        WITH_TREE(test_log_of_a_path),
+        WITH_TREE(test_log_of_a_path_that_there_is_not),
+        WITH_TREE(test_index),
+        WITH_TREE(test_index_waits),
         WITH_TREE(test_diff_of_a_site_covers_all_that_it_takes),
         WITH_TREE(test_diff_of_what_is_shared_alone),
         WITH_TREE(test_diff_of_a_site_in_sync),
