@@ -22,6 +22,13 @@ int64_t clock_mono(void)
     return clock_ns(t);
 }
 
+int64_t clock_from_seconds(int64_t seconds)
+{
+    int64_t most = INT64_MAX / NS_PER_SEC;
+
+    return (seconds < 1 ? 1 : seconds > most ? most : seconds) * NS_PER_SEC;
+}
+
 char *clock_format(int64_t real, char out[CLOCK_TEXT])
 {
     struct tm tm;

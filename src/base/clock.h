@@ -23,6 +23,10 @@ static inline int64_t clock_ns(struct timespec t)
     return t.tv_sec * NS_PER_SEC + t.tv_nsec;
 }
 
+/* Nanoseconds of a time in seconds that comes from outside and may be anything: at least a second
+ * after 1970 (0 looks like no time at all), and within what 64 bits hold. */
+int64_t clock_from_seconds(int64_t seconds);
+
 #define CLOCK_TEXT 32 /* room for what the formatters write */
 
 /* "2026-11-23T04:40:00Z"; returns `out`. */

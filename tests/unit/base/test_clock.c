@@ -61,6 +61,14 @@ static void negative_times_keep_their_nanoseconds_positive(void **state)
     assert_int_equal(clock_ns(t), -1);
 }
 
+static void any_number_of_seconds_becomes_a_time(void **state)
+{
+    assert_int_equal(clock_from_seconds(TEST_TIME), TEST_TIME * NS_PER_SEC);
+    assert_int_equal(clock_from_seconds(0), NS_PER_SEC);
+    assert_int_equal(clock_from_seconds(INT64_MIN), NS_PER_SEC);
+    assert_true(clock_from_seconds(INT64_MAX) > INT64_MAX - NS_PER_SEC);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -68,6 +76,7 @@ int main(void)
         cmocka_unit_test(durations_read_and_are_refused),
         cmocka_unit_test(durations_are_written_for_people),
         cmocka_unit_test(negative_times_keep_their_nanoseconds_positive),
+        cmocka_unit_test(any_number_of_seconds_becomes_a_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
