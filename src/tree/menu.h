@@ -21,11 +21,11 @@ struct menu {
     const struct menu_item *items;
     size_t n;
     mode_t mode; /* permission bits of the directory, e.g. 0555 */
-    bool kept;   /* name and list are kept by the kernel until node_changed() */
     /* Real ns; must grow when items come or go. */
     int64_t (*mtime)(void *ctx);
     /* When the node goes; may be NULL. */
     void (*free_ctx)(void *ctx);
+    bool kept; /* name and list are kept by the kernel until node_changed() */
 };
 
 /* The node of (menu, key): found again as long as it lives. `ctx` belongs to a new node; when the
