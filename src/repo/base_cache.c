@@ -1,9 +1,11 @@
 #include "repo/base_cache.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/metric.h"
 
 #define SLOTS 8192
 /* One object never takes more of the budget than this part of it. */
@@ -12,6 +14,7 @@
 struct base_cache {
     pthread_mutex_t lock;
     size_t budget, bytes;
+    int64_t *gauge; /* METRIC_OBJECT_CACHE, which other caches count in, too */
     struct base *newest, *oldest;
     struct base *slots[SLOTS];
 };
@@ -21,6 +24,7 @@ struct base_cache *base_cache_new(size_t budget)
     struct base_cache *c = NEW(struct base_cache);
 
     c->budget = budget;
+    c->gauge = metric_counter(METRIC_OBJECT_CACHE, NULL);
     pthread_mutex_init(&c->lock, NULL);
     return c;
 }
@@ -82,6 +86,12 @@ static size_t cost(const struct base *b)
     return sizeof(*b) + b->size;
 }
 
+static void count(struct base_cache *c, int64_t bytes)
+{
+    c->bytes += bytes;
+    metric_bump(c->gauge, bytes);
+}
+
 /* Takes out the one that was used longest ago. The cache's reference is the caller's. */
 static struct base *take_oldest(struct base_cache *c)
 {
@@ -90,7 +100,7 @@ static struct base *take_oldest(struct base_cache *c)
     *place(c, b->serial, b->at) = b->next_in_slot;
     b->next_in_slot = NULL;
     age_remove(c, b);
-    c->bytes -= cost(b);
+    count(c, -(int64_t)cost(b));
     return b;
 }
 
@@ -100,7 +110,7 @@ static void add(struct base_cache *c, struct base **slot, struct base *b)
     b->next_in_slot = NULL;
     *slot = b;
     age_add(c, b);
-    c->bytes += cost(b);
+    count(c, cost(b));
 }
 
 void base_cache_put(struct base_cache *c, uint64_t serial, uint64_t at, struct base *b)
@@ -112,14 +122,14 @@ void base_cache_put(struct base_cache *c, uint64_t serial, uint64_t at, struct b
     b->serial = serial;
     b->at = at;
     pthread_mutex_lock(&c->lock);
-    struct base **slot = place(c, serial, at);
-    if (!*slot)
-        add(c, slot, b);
-    while (c->bytes > c->budget) {
+    bool known = *place(c, serial, at);
+    while (!known && c->bytes + cost(b) > c->budget) {
         struct base *oldest = take_oldest(c);
         oldest->next_in_slot = dropped;
         dropped = oldest;
     }
+    if (!known)
+        add(c, place(c, serial, at), b);
     pthread_mutex_unlock(&c->lock);
     for (struct base *next; dropped; dropped = next) {
         next = dropped->next_in_slot;

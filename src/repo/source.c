@@ -11,11 +11,13 @@
 #include "repo/loose.h"
 #include "repo/missing.h"
 #include "repo/odb.h"
+#include "repo/packs.h"
 
 #define WRONG_CONTENT "its content does not match its id"
 
 struct source {
     struct repo *repo;
+    struct packs *packs;
     struct odb_dirs dirs;
     struct missing *missing;
 };
@@ -34,6 +36,7 @@ struct source *source_new(struct repo *repo, size_t bases)
     struct source *s = NEW(struct source);
 
     s->repo = repo;
+    s->packs = packs_new(repo->objects_dir, bases);
     odb_dirs_find(repo->objects_dir, &s->dirs);
     s->missing = missing_new(&s->dirs);
     return s;
@@ -43,6 +46,7 @@ void source_free(struct source *s)
 {
     if (!s)
         return;
+    packs_free(s->packs);
     missing_free(s->missing);
     odb_dirs_done(&s->dirs);
     free(s);
@@ -125,10 +129,11 @@ int source_header(struct source *s, const struct oid *oid, git_object_t *ret_typ
 {
     struct question q = {s, oid};
     struct header header;
-    int r = -ENOENT;
+    int r;
 
     if (oid_is_zero(oid))
         return -ENOENT;
+    r = packs_header(s->packs, oid, ret_type, ret_size);
     for (size_t i = 0; r < 0 && i < s->dirs.n; i++)
         r = loose_header(s->dirs.v[i], oid, ret_type, ret_size);
     if (r == 0)
@@ -162,17 +167,15 @@ static int verified(const struct oid *oid, struct raw *raw, int r)
 /* -ENOENT: nobody but libgit2 can have it; other codes but the final ones: a copy is broken. */
 static int read_fast(struct source *s, const struct oid *oid, uint64_t most, struct raw *ret)
 {
-    int broken = -ENOENT;
+    int r = packs_read(s->packs, oid, most, &ret->type, &ret->data, &ret->size), broken = -ENOENT;
 
-    for (size_t i = 0; i < s->dirs.n; i++) {
-        int r = loose_load(s->dirs.v[i], oid, most, &ret->type, &ret->data, &ret->size);
+    r = verified(oid, ret, r);
+    for (size_t i = 0; !is_final(r) && i < s->dirs.n; i++) {
+        broken = r == -ENOENT ? broken : r;
+        r = loose_load(s->dirs.v[i], oid, most, &ret->type, &ret->data, &ret->size);
         r = verified(oid, ret, r);
-        if (is_final(r))
-            return r;
-        if (r != -ENOENT)
-            broken = r;
     }
-    return broken;
+    return r == -ENOENT ? broken : r;
 }
 
 static int read_libgit2(struct question *q, uint64_t most, struct raw *ret)
@@ -221,19 +224,19 @@ static bool is_of_object(int r)
     return r == -ENOENT || r == -EIO || r == -EBADMSG;
 }
 
-static int spill_fast(struct source *s, const struct oid *oid, int fd, struct header *ret)
+/* As read_fast(). */
+static int spill_fast(struct source *s, const struct oid *oid, const char *dir, int fd,
+                      struct header *ret)
 {
-    int broken = -ENOENT;
+    int r = packs_spill(s->packs, oid, dir, fd, &ret->type, &ret->size), broken = -ENOENT;
 
-    for (size_t i = 0; i < s->dirs.n; i++) {
-        int r = loose_spill(s->dirs.v[i], oid, fd, &ret->type, &ret->size);
+    r = verified_fd(oid, fd, ret, r);
+    for (size_t i = 0; is_of_object(r) && i < s->dirs.n; i++) {
+        broken = r == -ENOENT ? broken : r;
+        r = loose_spill(s->dirs.v[i], oid, fd, &ret->type, &ret->size);
         r = verified_fd(oid, fd, ret, r);
-        if (!is_of_object(r))
-            return r;
-        if (r != -ENOENT)
-            broken = r;
     }
-    return broken;
+    return r == -ENOENT ? broken : r;
 }
 
 static int spill_libgit2(struct question *q, int fd, struct header *ret)
@@ -256,7 +259,7 @@ int source_spill(struct source *s, const struct oid *oid, const char *dir, int f
 
     if (oid_is_zero(oid))
         return -ENOENT;
-    r = spill_fast(s, oid, fd, &header);
+    r = spill_fast(s, oid, dir, fd, &header);
     if (is_of_object(r)) {
         struct question q = {s, oid, r != -ENOENT};
         r = spill_libgit2(&q, fd, &header);

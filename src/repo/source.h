@@ -47,8 +47,8 @@ DEFINE_CLEANUP(struct source *, source_free)
 /* Type and size of an object, from its header, as cheaply as can be. -ENOENT -EIO -ENOMEM. */
 int source_header(struct source *s, const struct oid *oid, git_object_t *ret_type,
                   uint64_t *ret_size);
-/* The object, of any type; the caller gives it back with raw_done(). -EFBIG: larger than `most`;
- * -ENOENT -EIO -ENOMEM. */
+/* The object, of any type; the caller gives it back with raw_done(). -EFBIG: it is larger than
+ * `most`, or a delta to something larger; -ENOENT -EIO -ENOMEM. */
 int source_read(struct source *s, const struct oid *oid, uint64_t most, struct raw *ret);
 /* Writes the object's content to the empty file `fd` in bounded memory (unless only libgit2 can
  * read it: in as much as it is large); `dir` is for what else must be unpacked meanwhile. The file
