@@ -61,6 +61,9 @@ struct history_progress {
     char problem[256];    /* why it cannot be made; "" */
 };
 void history_index_progress(struct history_index *ix, struct history_progress *ret);
+/* Another number whenever positions and path_ids may have come to mean something else: whoever
+ * remembers one asks for both. */
+uint64_t history_index_epoch(struct history_index *ix);
 
 /* ---- revisions ---- */
 

@@ -1,0 +1,26 @@
+/* Brings a history store to a revision: finds where the line of its first parents leaves the one
+ * that the store holds, takes off what is not on it, and adds what is new, oldest first, in batches
+ * of about a second. So what was interrupted goes on where it was, and a mainline whose last
+ * revisions were replaced costs those. Inside src/repo only. */
+#ifndef ONWARD_REPO_HISTORY_BUILD_H
+#define ONWARD_REPO_HISTORY_BUILD_H
+
+#include "repo/history_index.h"
+#include "repo/history_store.h"
+
+struct history_build {
+    struct repo *repo;
+    struct history_store *store;
+    /* Asked often. True ends the work; what is complete is kept. */
+    bool (*stop)(void *arg);
+    /* After each batch; `total` is the length of the line. */
+    void (*progress)(void *arg, uint32_t done, uint32_t total);
+    /* Revisions are about to be taken off: positions get another meaning. */
+    void (*cut)(void *arg);
+    void *arg;
+};
+
+/* -ECANCELED: stopped; -EUCLEAN and -ESTALE: see history_store.h; others with the reason. */
+int history_build(const struct history_build *b, const struct oid *head, struct diag *reterr);
+
+#endif
