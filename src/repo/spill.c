@@ -72,51 +72,47 @@ static void spilled_destroy(struct cached *c)
     free(file);
 }
 
-static int unpack_once(struct spill *s, const struct oid *oid, struct spilled **ret)
-{
-    _cleanup_close_ int fd = open_nameless(s->dir);
-    git_object_t type;
-    uint64_t size;
-    int r = fd < 0 ? fd : source_spill(s->repo->source, oid, s->dir, fd, &type, &size);
-
-    if (fd < 0 && r == -ENOENT)
-        return -ENOTDIR; /* the directory is not there: not "no such blob" */
-    if (r < 0)
-        return r;
-    if (type != GIT_OBJECT_BLOB)
-        return repo_object_bad(s->repo, oid, "not a blob");
-    struct spilled *file = NEW(struct spilled);
-    *file = (struct spilled){{*oid, size, spilled_destroy, 1}, TAKE_FD(fd)};
-    *ret = file;
-    return 0;
-}
-
 static bool is_full(int r)
 {
     return r == -ENOSPC || r == -EDQUOT || r == -EFBIG;
 }
 
-/* Says why a file cannot be written, once until one can. */
-static void tell(struct spill *s, int err)
+/* A failure that is one of the directory and not of the blob: says so, once until it is over. */
+static int dir_bad(struct spill *s, int err)
 {
     if (!atomic_exchange(&s->told, true))
         log_error("cannot-unpack", "directory=\"%s\" reason=\"%s\"", s->dir, strerrordesc_np(-err));
+    return is_full(err) ? -ENOSPC : -EIO;
+}
+
+static int unpack_to(struct spill *s, const struct oid *oid, int fd, uint64_t *ret_size)
+{
+    git_object_t type;
+    int r = source_spill(s->repo->source, oid, s->dir, fd, &type, ret_size);
+
+    if (is_full(r) && ftruncate(fd, 0) == 0) {
+        cache_clear(s->files);
+        r = source_spill(s->repo->source, oid, s->dir, fd, &type, ret_size);
+    }
+    if (r == -ENOENT || r == -EIO || r == -ENOMEM)
+        return r;
+    if (r < 0)
+        return dir_bad(s, r);
+    atomic_store(&s->told, false);
+    return type == GIT_OBJECT_BLOB ? 0 : repo_object_bad(s->repo, oid, "not a blob");
 }
 
 static int unpack(struct spill *s, const struct oid *oid, struct spilled **ret)
 {
-    int r = unpack_once(s, oid, ret);
+    _cleanup_close_ int fd = open_nameless(s->dir);
+    uint64_t size;
+    int r = fd < 0 ? dir_bad(s, fd) : unpack_to(s, oid, fd, &size);
 
-    if (is_full(r)) {
-        cache_clear(s->files);
-        r = unpack_once(s, oid, ret);
-    }
-    if (r == 0)
-        atomic_store(&s->told, false);
-    if (r == 0 || r == -ENOENT || r == -EIO || r == -ENOMEM)
+    if (r < 0)
         return r;
-    tell(s, r);
-    return is_full(r) ? -ENOSPC : -EIO;
+    *ret = NEW(struct spilled);
+    **ret = (struct spilled){{*oid, size, spilled_destroy, 1}, TAKE_FD(fd)};
+    return 0;
 }
 
 /* Gives back the reader's reference. */

@@ -1,13 +1,17 @@
 #include "fixture.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <pwd.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/metric.h"
 #include "repo/refs.h"
 #include "repo/revision.h"
 
@@ -186,6 +190,89 @@ static void test_an_empty_repository_has_no_refs(void **state)
     assert_int_equal(revision_resolve(f->repo, "HEAD", &oid), -ENOENT);
 }
 
+/* ---- memory ---- */
+
+#define LIMIT (4 << 20)
+
+struct walker {
+    struct repo *repo;
+    struct oid root;
+    size_t bytes; /* of content that was read */
+    atomic_bool done;
+    pthread_t thread;
+};
+
+static void walk(struct walker *w, const struct oid *oid)
+{
+    _cleanup_(tree_unrefp) struct tree *tree = NULL;
+    char piece[4096];
+    ssize_t n;
+
+    assert_int_equal(tree_load(w->repo, oid, &tree), 0);
+    for (size_t i = 0; i < tree->n; i++) {
+        if (tree->entries[i].kind == ENTRY_DIR) {
+            walk(w, &tree->entries[i].oid);
+            continue;
+        }
+        for (uint64_t at = 0;; at += n) {
+            n = blob_read(w->repo, &tree->entries[i].oid, piece, sizeof(piece), at);
+            assert_true(n >= 0);
+            if (!n)
+                break;
+            w->bytes += n;
+        }
+    }
+}
+
+static void *walk_in_thread(void *arg)
+{
+    struct walker *w = arg;
+
+    for (int i = 0; i < 2; i++)
+        walk(w, &w->root);
+    atomic_store(&w->done, true);
+    return NULL;
+}
+
+/* 400 files of 32 KiB in 10 directories, in four revisions that change a line of each. */
+static void commit_much(struct fixture *f)
+{
+    test_run(f->path, "seq 6400 >lines; for d in $(seq 10); do mkdir $d; for i in $(seq 40); do"
+                      " sed s/^/$d.$i./ lines | head -c 32768 >$d/$i; done; done; rm lines;"
+                      "for r in 1 2 3 4; do sed -i 100s/.*/$r/ */*; git add -A;"
+                      "git commit -qm $r; done; git repack -adfq --depth=10; git prune-packed");
+}
+
+static void test_caches_stay_within_their_limit(void **state)
+{
+    struct fixture *f = *state;
+    int64_t *held = metric_counter(METRIC_OBJECT_CACHE, NULL), most = 0;
+    struct walker walkers[4];
+
+    commit_much(f);
+    fixture_reopen(f);
+    assert_int_equal(*held, 0);
+    repo_cache_limit(f->repo, LIMIT);
+    for (int i = 0; i < 4; i++) {
+        walkers[i] = (struct walker){.repo = f->repo};
+        walkers[i].root = oid_from(f->path, "git rev-parse HEAD~%d^{tree}", i);
+        pthread_create(&walkers[i].thread, NULL, walk_in_thread, &walkers[i]);
+    }
+    for (int i = 0; i < 4;) {
+        int64_t now = __atomic_load_n(held, __ATOMIC_RELAXED);
+        most = most < now ? now : most;
+        i += atomic_load(&walkers[i].done);
+        sched_yield();
+    }
+    for (int i = 0; i < 4; i++) {
+        pthread_join(walkers[i].thread, NULL);
+        assert_in_range(walkers[i].bytes, 2 * 400 * 32000, 2 * 400 * 32768);
+    }
+    assert_in_range(most, LIMIT / 2, LIMIT);
+    repo_free(TAKE(f->repo));
+    assert_int_equal(*held, 0);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -194,6 +281,7 @@ int main(int argc, char **argv)
         TEST(test_formats_that_are_not_supported_are_named),
         TEST(test_repositories_of_others_need_safe_directory),
         TEST(test_an_empty_repository_has_no_refs),
+        TEST(test_caches_stay_within_their_limit),
     };
 
     if (argc == 4)
