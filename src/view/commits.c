@@ -15,7 +15,7 @@ struct commit_ctx {
 
 static int64_t commit_mtime(void *ctx)
 {
-    return view_time(((struct commit_ctx *)ctx)->rev->committer.time);
+    return clock_from_seconds(((struct commit_ctx *)ctx)->rev->committer.time);
 }
 
 static void commit_free(void *ctx)
@@ -236,13 +236,6 @@ static const struct menu commit_menu = {
     .free_ctx = commit_free,
 };
 
-static int commits_getattr(struct node *node, struct stat *st)
-{
-    st->st_mode = S_IFDIR | 0555;
-    st->st_mtim = clock_timespec(view_refs_time(((struct view_dir *)node)->view));
-    return 0;
-}
-
 static int commits_lookup(struct node *dir, const char *name, struct node **ret)
 {
     struct view *v = ((struct view_dir *)dir)->view;
@@ -265,8 +258,8 @@ static int commits_readdir(struct node *dir, uint64_t cookie, struct dir_sink *s
 
 static const struct node_ops commits_ops = {
     .kind = "commits",
-    .flags = NODE_SLOW,
-    .getattr = commits_getattr,
+    .flags = NODE_SLOW | NODE_ENTRY_FOREVER,
+    .getattr = view_dir_getattr,
     .lookup = commits_lookup,
     .readdir = commits_readdir,
 };

@@ -133,13 +133,17 @@ static void refs_dir_free(struct node *node)
     free(((struct refs_dir *)node)->path);
 }
 
-static const struct node_ops refs_dir_ops = {
-    .kind = "refs",
-    .getattr = refs_dir_getattr,
-    .lookup = refs_dir_lookup,
-    .readdir = refs_dir_readdir,
-    .free = refs_dir_free,
-};
+#define REFS_DIR_OPS(name, flags_)                                                                 \
+    static const struct node_ops name##_ops = {                                                    \
+        .kind = "refs",                                                                            \
+        .flags = flags_,                                                                           \
+        .getattr = refs_dir_getattr,                                                               \
+        .lookup = refs_dir_lookup,                                                                 \
+        .readdir = refs_dir_readdir,                                                               \
+        .free = refs_dir_free,                                                                     \
+    }
+REFS_DIR_OPS(refs_dir, 0);
+REFS_DIR_OPS(refs_root, NODE_ENTRY_FOREVER); /* branches/ and tags/ themselves are always there */
 
 struct refs_dir_args {
     struct view *view;
@@ -165,8 +169,8 @@ static struct node *refs_dir_node(struct view *v, const struct ref_space *space,
     struct refs_dir_args args = {v, space, path, parent};
     _cleanup_free_ char *key = xasprintf("%s/%s", space->kind, path);
 
-    return node_intern(v->config.table, &refs_dir_ops, sizeof(struct refs_dir), key, strlen(key),
-                       ino, refs_dir_init, &args);
+    return node_intern(v->config.table, *path ? &refs_dir_ops : &refs_root_ops,
+                       sizeof(struct refs_dir), key, strlen(key), ino, refs_dir_init, &args);
 }
 
 struct node *branches_node(struct view *v, uint64_t ino)

@@ -7,14 +7,10 @@
 #include "view/context.h"
 
 /* revisions/: lists the mainline's first parents by full id, and resolves anything that names a
- * revision: a full id is the directory itself, all else a symlink to it. */
-
-static int revisions_getattr(struct node *node, struct stat *st)
-{
-    st->st_mode = S_IFDIR | 0555;
-    st->st_mtim = clock_timespec(view_refs_time(((struct view_dir *)node)->view));
-    return 0;
-}
+ * revision: a full id is the directory itself, all else a symlink to it.
+ *
+ * The list is the index's. While that is not there, history is walked and the list kept in memory.
+ * Both have the same cookies: the place on the mainline + 1. */
 
 static int revisions_lookup(struct node *dir, const char *name, struct node **ret)
 {
@@ -76,30 +72,55 @@ static int revisions_extend(struct view *v, const struct oid *head)
     return r < 0 ? r : 0;
 }
 
-static int revisions_readdir(struct node *dir, uint64_t cookie, struct dir_sink *sink)
+struct revisions_list {
+    const struct node *dir;
+    struct dir_sink *sink;
+};
+
+static int list_revision(const struct history_revision *rev, void *arg)
 {
-    struct view *v = ((struct view_dir *)dir)->view;
-    struct oid head;
+    struct revisions_list *l = arg;
     char hex[OID_HEX + 1];
+
+    oid_hex(&rev->oid, hex);
+    /* Not with attributes: a list of a long history must not read every revision. */
+    return l->sink->add(l->sink, hex, S_IFDIR, node_ino(l->dir->ino, hex), (uint64_t)rev->pos + 1,
+                        false)
+               ? 1
+               : 0;
+}
+
+static int list_walked(struct view *v, uint64_t cookie, struct revisions_list *l)
+{
+    struct oid head;
 
     if (mainline_head(v->config.mainline, &head) < 0)
         return 0;
     pthread_mutex_lock(&v->lock);
     int r = revisions_extend(v, &head);
-    for (size_t i = cookie; r == 0 && i < v->revisions.n; i++) {
-        oid_hex(&v->revisions.v[i], hex);
-        /* Not with attributes: a list of a long history must not read every revision. */
-        if (sink->add(sink, hex, S_IFDIR, node_ino(dir->ino, hex), i + 1, false))
-            break;
-    }
+    for (size_t i = cookie; r == 0 && i < v->revisions.n; i++)
+        r = list_revision(&(struct history_revision){.pos = i, .oid = v->revisions.v[i]}, l);
     pthread_mutex_unlock(&v->lock);
     return r;
 }
 
+static int revisions_readdir(struct node *dir, uint64_t cookie, struct dir_sink *sink)
+{
+    struct view *v = ((struct view_dir *)dir)->view;
+    struct revisions_list l = {dir, sink};
+    int r = view_index_wait(v, VIEW_INDEX_SOON);
+
+    if (r == 0)
+        r = history_index_revisions(v->config.history, cookie, list_revision, &l);
+    else
+        r = list_walked(v, cookie, &l);
+    return r < 0 ? r : 0;
+}
+
 static const struct node_ops revisions_ops = {
     .kind = "revisions",
-    .flags = NODE_SLOW,
-    .getattr = revisions_getattr,
+    .flags = NODE_SLOW | NODE_ENTRY_FOREVER | NODE_ATTR_FOREVER, /* view_refs_changed() */
+    .getattr = view_dir_getattr,
     .lookup = revisions_lookup,
     .readdir = revisions_readdir,
 };

@@ -13,8 +13,12 @@ static const char readme[] =
     "  revisions/<id>/          the tree of a revision; read-only, never changes.\n"
     "                           Any name works: revisions/v1.4, revisions/HEAD~3\n"
     "  branches/ tags/          -> revisions\n"
-    "  commits/<id>/            message, author, date, changes, patch of a revision\n"
-    "  sites/<site>/            desired, deployed, previous -> revisions; status; history/\n"
+    "  at/<time>                -> the mainline as it was: at/2026-11-01, at/2026-11-01T12:30Z\n"
+    "  history/<path>/          every version of a file or directory -> revisions\n"
+    "  commits/<id>/            message, author, date, changes, patch of a revision; sites\n"
+    "                           that run it\n"
+    "  sites/<site>/            desired, deployed, previous -> revisions; status; history/;\n"
+    "                           blame: each deployed line with the revision that changed it\n"
     "  teams/<team>/            the same sites by team\n"
     "  staging/                 mkdir staging/my-change, edit there, then\n"
     "                           echo 'why' > staging/my-change/.onward/commit\n"
@@ -36,13 +40,6 @@ int64_t view_fleet_time(void *view)
         fleet_board_get(((struct view *)view)->config.board);
 
     return fleet->at;
-}
-
-int64_t view_time(int64_t seconds)
-{
-    int64_t most = INT64_MAX / NS_PER_SEC;
-
-    return (seconds < 1 ? 1 : seconds > most ? most : seconds) * NS_PER_SEC;
 }
 
 char *view_target(const char *up, const struct oid *revision, const char *source)
@@ -92,6 +89,11 @@ static int open_head(void *ctx, struct node *dir, uint64_t ino, struct node **re
     return r;
 }
 
+static bool has_history(void *ctx)
+{
+    return ((struct view *)ctx)->config.history;
+}
+
 static bool has_staging(void *ctx)
 {
     return ((struct view *)ctx)->config.staging;
@@ -112,7 +114,9 @@ static int open_staging(void *ctx, struct node *dir, uint64_t ino, struct node *
 OPEN_DIR(revisions)
 OPEN_DIR(branches)
 OPEN_DIR(tags)
+OPEN_DIR(at)
 OPEN_DIR(commits)
+OPEN_DIR(history)
 OPEN_DIR(sites)
 OPEN_DIR(teams)
 OPEN_DIR(onward)
@@ -124,7 +128,9 @@ static const struct menu_item root_items[] = {
     {"revisions", S_IFDIR, false, NULL, open_revisions},
     {"branches", S_IFDIR, false, NULL, open_branches},
     {"tags", S_IFDIR, false, NULL, open_tags},
+    {"at", S_IFDIR, false, NULL, open_at},
     {"commits", S_IFDIR, false, NULL, open_commits},
+    {"history", S_IFDIR, false, has_history, open_history},
     {"sites", S_IFDIR, false, NULL, open_sites},
     {"teams", S_IFDIR, false, NULL, open_teams},
     {"staging", S_IFDIR, false, has_staging, open_staging},
@@ -137,7 +143,15 @@ static const struct menu root_menu = {
     .n = ARRAY_SIZE(root_items),
     .mode = 0555,
     .mtime = view_refs_time,
+    .kept = true, /* view_refs_changed() */
 };
+
+int view_dir_getattr(struct node *node, struct stat *st)
+{
+    st->st_mode = S_IFDIR | 0555;
+    st->st_mtim = clock_timespec(view_refs_time(((struct view_dir *)node)->view));
+    return 0;
+}
 
 static void view_dir_init(struct node *node, const void *arg)
 {
@@ -156,6 +170,7 @@ struct view *view_new(const struct view_config *config)
 
     v->config = *config;
     pthread_mutex_init(&v->lock, NULL);
+    pthread_mutex_init(&v->places, NULL);
     return v;
 }
 
@@ -166,10 +181,21 @@ void view_free(struct view *v)
     map_done(&v->outcomes, free);
     free(v->revisions.v);
     pthread_mutex_destroy(&v->lock);
+    pthread_mutex_destroy(&v->places);
     free(v);
 }
 
 struct node *view_root(struct view *v)
 {
     return menu_node_get(v->config.table, &root_menu, "", VIEW_ROOT_INO, v, NULL);
+}
+
+void view_refs_changed(struct view *v)
+{
+    _cleanup_(node_unrefp) struct node *root = view_root(v);
+    _cleanup_(node_unrefp) struct node *revisions =
+        revisions_node(v, node_ino(VIEW_ROOT_INO, "revisions"));
+
+    node_changed(root);
+    node_changed(revisions);
 }

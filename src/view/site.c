@@ -165,6 +165,21 @@ static bool has_ledger(void *ctx)
     return ((struct site_ctx *)ctx)->view->config.ledger;
 }
 
+static bool has_blame(void *ctx)
+{
+    return ((struct site_ctx *)ctx)->view->config.history && has_deployed(ctx);
+}
+
+static int open_blame(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    struct site_ctx *c = ctx;
+    _cleanup_(glance_done) struct glance g = glance(c);
+
+    if (!g.site)
+        return -ENOENT;
+    return blame_node(c->view, &g.site->deployed, g.site->deployed_source, ino, ret);
+}
+
 static const struct menu_item site_items[] = {
     {"desired", S_IFLNK, false, has_desired, open_desired},
     {"deployed", S_IFLNK, false, has_deployed, open_deployed},
@@ -172,6 +187,7 @@ static const struct menu_item site_items[] = {
     {"migrating", S_IFDIR, false, is_migrating, open_migrating},
     {"status", S_IFREG, false, NULL, open_status},
     {"status.json", S_IFREG, false, NULL, open_status_json},
+    {"blame", S_IFREG, false, has_blame, open_blame},
     {"history", S_IFDIR, false, has_ledger, open_history},
 };
 

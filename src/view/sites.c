@@ -101,18 +101,19 @@ static void fleet_dir_free(struct node *node)
     free(((struct fleet_dir *)node)->team);
 }
 
-#define FLEET_DIR_OPS(name, what)                                                                  \
+/* Slow, because the first one waits for the first decision. */
+#define FLEET_DIR_OPS(name, what, entry)                                                           \
     static const struct node_ops what##_ops = {                                                    \
         .kind = name,                                                                              \
-        .flags = NODE_SLOW, /* the first one waits for the first decision */                       \
+        .flags = NODE_SLOW | (entry),                                                              \
         .getattr = fleet_dir_getattr,                                                              \
         .lookup = what##_lookup,                                                                   \
         .readdir = what##_readdir,                                                                 \
         .free = fleet_dir_free,                                                                    \
     }
-FLEET_DIR_OPS("sites", sites);
-FLEET_DIR_OPS("teams", teams);
-FLEET_DIR_OPS("team", team);
+FLEET_DIR_OPS("sites", sites, NODE_ENTRY_FOREVER);
+FLEET_DIR_OPS("teams", teams, NODE_ENTRY_FOREVER);
+FLEET_DIR_OPS("team", team, 0); /* comes and goes */
 
 struct fleet_dir_args {
     struct view *view;

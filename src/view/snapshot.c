@@ -4,29 +4,60 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
+#include "tree/table.h"
 #include "view/context.h"
 
 /* The tree of one revision: directories, files, symlinks and submodules that never change.
  *
  * A directory has one node for each path (key: its parent and its name). Files and symlinks are
- * keyed by what they are, (object, kind, revision), so that equal files of a revision are one inode
+ * keyed by what they are, (object, revision, kind), so that equal files of a revision are one inode
  * and are cached once; the revision is in the key because mtime and `user.git.revision` come from
- * it. */
+ * it.
+ *
+ * Which revision that is: the one that is looked at; or, with mtime=change, the one that last
+ * changed the path on the mainline, so that what did not change between two revisions is one file.
+ * A revision has a place there, its own or that of its newest first-parent ancestor on the
+ * mainline; an entry that is there as it was at that place has the revision of its last change, any
+ * other that of its tree.
+ *
+ * There are many of these nodes, so they hold no byte twice: what a key says is read from the key.
+ */
+
+/* Since the first look at a revision: how long for all of them together the index is waited for. */
+#define INDEX_PATIENCE (60 * NS_PER_SEC)
+
+#define PATH_NEVER UINT32_MAX /* a path that never was on the mainline, or nobody wants to know */
 
 struct snap_dir {
-    struct node node;
+    struct node node; /* key: its parent, its name (of a root: NULL, the revision) */
     struct view *view;
-    struct snapshot snap;
-    struct oid tree;
+    struct oid revision, tree;
+    int64_t time, mtime; /* seconds, of the revision and of the directory */
+    bool by_change;
+    struct place {
+        path_id path;
+        uint32_t pos;
+        uint32_t epoch; /* of the index when this was found; another one's say nothing */
+    } place;            /* guarded by view->places; not used unless by_change */
 };
 
 struct snap_file {
-    struct node node;
+    struct node node; /* key: struct file_key */
     struct view *view;
+    int64_t time; /* seconds */
+    int64_t size; /* -1: not known yet */
+};
+
+struct file_key {
+    struct oid oid, revision;
+    unsigned char kind; /* enum entry_kind */
+};
+
+struct snap_module {
+    struct node node;
     struct oid revision, oid;
     int64_t time;
-    int64_t size; /* -1: not known yet */
-    enum entry_kind kind;
 };
 
 static const char *const snap_xattrs[] = {"user.git.revision", "user.git.oid", NULL};
@@ -50,13 +81,18 @@ static const mode_t kind_mode[] = {
     [ENTRY_DIR] = S_IFDIR | 0555,  [ENTRY_MODULE] = S_IFDIR | 0555,
 };
 
+static const struct file_key *key_of(const struct node *file)
+{
+    return file->key;
+}
+
 static int file_size(struct snap_file *f, int64_t *ret)
 {
     int64_t size = __atomic_load_n(&f->size, __ATOMIC_RELAXED);
 
     if (size < 0) {
         uint64_t n;
-        int r = blob_size(f->view->config.repo, &f->oid, &n);
+        int r = blob_size(f->view->config.repo, &key_of(&f->node)->oid, &n);
         if (r < 0)
             return r == -ENOENT ? -EIO : r;
         size = n;
@@ -69,12 +105,12 @@ static int file_size(struct snap_file *f, int64_t *ret)
 static int file_getattr(struct node *node, struct stat *st)
 {
     struct snap_file *f = (struct snap_file *)node;
-    int64_t size = 0;
-    int r = f->kind == ENTRY_MODULE ? 0 : file_size(f, &size);
+    int64_t size;
+    int r = file_size(f, &size);
 
     if (r < 0)
         return r;
-    st->st_mode = kind_mode[f->kind];
+    st->st_mode = kind_mode[key_of(node)->kind];
     st->st_size = size;
     st->st_mtim.tv_sec = f->time;
     return 0;
@@ -83,8 +119,9 @@ static int file_getattr(struct node *node, struct stat *st)
 static ssize_t file_read(struct node *node, void *buf, size_t size, off_t off)
 {
     struct snap_file *f = (struct snap_file *)node;
+    ssize_t n = off < 0 ? 0 : blob_read(f->view->config.repo, &key_of(node)->oid, buf, size, off);
 
-    return off < 0 ? 0 : blob_read(f->view->config.repo, &f->oid, buf, size, off);
+    return n == -ENOENT ? -EIO : n;
 }
 
 /* Targets that the kernel would cut short or refuse are an error of that link. */
@@ -92,7 +129,7 @@ static int link_read(struct node *node, char **ret)
 {
     struct snap_file *f = (struct snap_file *)node;
     _cleanup_(blob_unrefp) struct blob *blob = NULL;
-    int r = blob_load(f->view->config.repo, &f->oid, &blob);
+    int r = blob_load(f->view->config.repo, &key_of(node)->oid, &blob);
 
     if (r < 0)
         return r == -ENOENT ? -EIO : r;
@@ -104,9 +141,21 @@ static int link_read(struct node *node, char **ret)
 
 static int file_getxattr(struct node *node, const char *name, char **ret)
 {
-    struct snap_file *f = (struct snap_file *)node;
+    return get_xattr(name, &key_of(node)->revision, &key_of(node)->oid, ret);
+}
 
-    return get_xattr(name, &f->revision, &f->oid, ret);
+static int module_getattr(struct node *node, struct stat *st)
+{
+    st->st_mode = kind_mode[ENTRY_MODULE];
+    st->st_mtim.tv_sec = ((struct snap_module *)node)->time;
+    return 0;
+}
+
+static int module_getxattr(struct node *node, const char *name, char **ret)
+{
+    struct snap_module *m = (struct snap_module *)node;
+
+    return get_xattr(name, &m->revision, &m->oid, ret);
 }
 
 static int module_lookup(struct node *dir, const char *name, struct node **ret)
@@ -123,7 +172,7 @@ static int module_readdir(struct node *dir, uint64_t cookie, struct dir_sink *si
 
 static const struct node_ops file_ops = {
     .kind = "revision-file",
-    .flags = FOR_EVER,
+    .flags = FOR_EVER | NODE_PREFETCH,
     .getattr = file_getattr,
     .read = file_read,
     .getxattr = file_getxattr,
@@ -140,16 +189,160 @@ static const struct node_ops link_ops = {
 static const struct node_ops module_ops = {
     .kind = "revision-module",
     .flags = FOR_EVER,
-    .getattr = file_getattr,
+    .getattr = module_getattr,
     .lookup = module_lookup,
     .readdir = module_readdir,
-    .getxattr = file_getxattr,
+    .getxattr = module_getxattr,
     .xattrs = snap_xattrs,
 };
 
-struct file_args {
-    const struct snap_dir *dir;
+/* What the history index says of an entry. */
+struct origin {
+    struct oid revision;
+    int64_t time; /* seconds */
+    struct place place;
+};
+
+/* The newest change of the path up to its place, if it made what is there. */
+static void find_change(struct history_index *ix, enum entry_kind kind, const struct oid *oid,
+                        struct origin *o)
+{
+    struct history_change change;
+    struct history_revision rev;
+
+    if (o->place.path == PATH_NEVER ||
+        history_index_last_change(ix, o->place.path, o->place.pos, &change) < 0 || !change.there ||
+        change.kind != kind || !oid_equal(&change.oid, oid) ||
+        history_index_at(ix, change.pos, &rev) < 0)
+        return;
+    o->revision = rev.oid;
+    o->time = clock_from_seconds(rev.time) / NS_PER_SEC;
+}
+
+static path_id child_path(struct view *v, path_id dir, const char *name)
+{
+    path_id id;
+
+    if (dir == PATH_NEVER || history_index_child(v->config.history, dir, name, &id) < 0)
+        return PATH_NEVER;
+    return id;
+}
+
+/* What is left of the patience with an index that is being made. */
+static int64_t patience(struct view *v)
+{
+    int64_t now = clock_mono(), end;
+
+    pthread_mutex_lock(&v->places);
+    if (!v->patience_ends)
+        v->patience_ends = now + INDEX_PATIENCE;
+    end = v->patience_ends;
+    pthread_mutex_unlock(&v->places);
+    return end > now ? end - now : 0;
+}
+
+/* The place of a revision's root. One that could not be found in time has an epoch that is over. */
+static struct place root_place(struct view *v, const struct oid *revision, int64_t timeout)
+{
+    struct place place = {PATH_ROOT, 0, history_index_epoch(v->config.history)};
+    int r = view_anchor(v, revision, timeout, &place.pos);
+
+    if (r < 0)
+        place.path = PATH_NEVER;
+    if (r < 0 && r != -ENOENT) {
+        place.epoch--;
+        if (timeout && !__atomic_exchange_n(&v->said_late, true, __ATOMIC_RELAXED))
+            log_warn("mtime-of-revision",
+                     "reason=\"the history index is not there: %s\" consequence=\"files have the "
+                     "time of the revision, not of their last change\"",
+                     strerror(-r));
+    }
+    return place;
+}
+
+static struct place place_of(struct snap_dir *d);
+
+/* From that of its parent on. */
+static struct place find_place(struct snap_dir *d)
+{
+    const struct node *node = &d->node;
+    size_t skip = sizeof(node->parent);
+
+    if (!node->parent)
+        return root_place(d->view, &d->revision, 0);
+    _cleanup_free_ char *name = xstrndup((const char *)node->key + skip, node->key_len - skip);
+    struct place place = place_of((struct snap_dir *)node->parent);
+    place.path = child_path(d->view, place.path, name);
+    return place;
+}
+
+/* Looks again when the index was made anew or has another line. */
+static struct place place_of(struct snap_dir *d)
+{
+    struct view *v = d->view;
+
+    if (!d->by_change)
+        return (struct place){.path = PATH_NEVER};
+    uint32_t epoch = history_index_epoch(v->config.history);
+    pthread_mutex_lock(&v->places);
+    struct place place = d->place;
+    pthread_mutex_unlock(&v->places);
+    if (place.epoch == epoch)
+        return place;
+    place = find_place(d);
+    pthread_mutex_lock(&v->places);
+    d->place = place;
+    pthread_mutex_unlock(&v->places);
+    return place;
+}
+
+static struct origin origin_of(struct snap_dir *d, const struct tree_entry *e)
+{
+    struct origin o = {d->revision, d->time, place_of(d)};
+
+    o.place.path = child_path(d->view, o.place.path, e->name);
+    find_change(d->view->config.history, e->kind, &e->oid, &o);
+    return o;
+}
+
+struct module_args {
     const struct tree_entry *entry;
+    struct origin origin;
+};
+
+static void module_init(struct node *node, const void *arg)
+{
+    const struct module_args *args = arg;
+    struct snap_module *m = (struct snap_module *)node;
+
+    m->revision = args->origin.revision;
+    m->oid = args->entry->oid;
+    m->time = args->origin.time;
+}
+
+/* A submodule is a directory, and directories are keyed by path. */
+static struct node *module_node(struct snap_dir *dir, const struct tree_entry *e)
+{
+    _cleanup_(buf_done) struct buf key = {0};
+    struct module_args args = {e, origin_of(dir, e)};
+
+    buf_add(&key, &dir->node.ino, sizeof(dir->node.ino));
+    buf_adds(&key, e->name);
+    return node_intern(dir->node.table, &module_ops, sizeof(struct snap_module), key.data, key.len,
+                       node_ino(dir->node.ino, e->name), module_init, &args);
+}
+
+static uint64_t file_ino(const struct tree_entry *e, const struct oid *revision)
+{
+    uint64_t ino = hash_bytes(&e->oid, sizeof(e->oid), e->kind + 1);
+
+    ino = hash_bytes(revision, sizeof(*revision), ino);
+    return ino > 1 ? ino : ino + 2;
+}
+
+struct file_args {
+    struct view *view;
+    int64_t time;
 };
 
 static void file_init(struct node *node, const void *arg)
@@ -157,53 +350,27 @@ static void file_init(struct node *node, const void *arg)
     const struct file_args *args = arg;
     struct snap_file *f = (struct snap_file *)node;
 
-    f->view = args->dir->view;
-    f->revision = args->dir->snap.revision;
-    f->time = args->dir->snap.time;
-    f->oid = args->entry->oid;
-    f->kind = args->entry->kind;
+    f->view = args->view;
+    f->time = args->time;
     f->size = -1;
-}
-
-/* A submodule is a directory, and directories are keyed by path. */
-static struct node *module_node(struct snap_dir *dir, const struct tree_entry *e)
-{
-    _cleanup_(buf_done) struct buf key = {0};
-    struct file_args args = {dir, e};
-
-    buf_add(&key, &dir->node.ino, sizeof(dir->node.ino));
-    buf_adds(&key, e->name);
-    return node_intern(dir->view->config.table, &module_ops, sizeof(struct snap_file), key.data,
-                       key.len, node_ino(dir->node.ino, e->name), file_init, &args);
-}
-
-static uint64_t file_ino(const struct snap_dir *dir, const struct tree_entry *e)
-{
-    uint64_t ino = hash_bytes(&e->oid, sizeof(e->oid), e->kind + 1);
-
-    ino = hash_bytes(&dir->snap.revision, sizeof(dir->snap.revision), ino);
-    return ino > 1 ? ino : ino + 2;
 }
 
 static struct node *file_node(struct snap_dir *dir, const struct tree_entry *e)
 {
-    struct {
-        struct oid oid, revision;
-        char kind;
-    } key = {e->oid, dir->snap.revision, e->kind};
-    struct file_args args = {dir, e};
+    struct origin origin = origin_of(dir, e);
+    struct file_key key = {e->oid, origin.revision, e->kind};
+    struct file_args args = {dir->view, origin.time};
 
-    return node_intern(dir->view->config.table, e->kind == ENTRY_LINK ? &link_ops : &file_ops,
-                       sizeof(struct snap_file), &key, sizeof(key), file_ino(dir, e), file_init,
-                       &args);
+    return node_intern(dir->node.table, e->kind == ENTRY_LINK ? &link_ops : &file_ops,
+                       sizeof(struct snap_file), &key, sizeof(key), file_ino(e, &origin.revision),
+                       file_init, &args);
 }
 
 static const struct node_ops dir_ops;
 
+/* What a directory is made of; its node is filled from it. */
 struct dir_args {
-    struct view *view;
-    const struct snapshot *snap;
-    struct oid tree;
+    const struct snap_dir *dir;
     struct node *parent; /* NULL: the root of the revision */
 };
 
@@ -211,31 +378,39 @@ static void dir_init(struct node *node, const void *arg)
 {
     const struct dir_args *args = arg;
     struct snap_dir *d = (struct snap_dir *)node;
+    struct node head = *node;
 
-    d->view = args->view;
-    d->snap = *args->snap;
-    d->tree = args->tree;
+    *d = *args->dir;
+    d->node = head;
     node->parent = args->parent;
 }
 
-/* The directory `name` in `parent` (NULL: the root of the revision, whose key is the revision). */
-static struct node *dir_node(const struct dir_args *args, const char *name, uint64_t ino)
+/* The directory of the entry `e` in `parent`. */
+static struct node *dir_node(struct snap_dir *parent, const struct tree_entry *e)
 {
     _cleanup_(buf_done) struct buf key = {0};
+    struct origin origin = origin_of(parent, e);
+    struct snap_dir dir = {
+        .view = parent->view,
+        .revision = parent->revision,
+        .time = parent->time,
+        .by_change = parent->by_change,
+    };
+    struct dir_args args = {&dir, &parent->node};
 
-    buf_add(&key, &args->parent, sizeof(args->parent));
-    if (args->parent)
-        buf_adds(&key, name);
-    else
-        buf_add(&key, &args->snap->revision, sizeof(args->snap->revision));
-    return node_intern(args->view->config.table, &dir_ops, sizeof(struct snap_dir), key.data,
-                       key.len, ino, dir_init, args);
+    dir.tree = e->oid;
+    dir.place = origin.place;
+    dir.mtime = origin.time;
+    buf_add(&key, &args.parent, sizeof(args.parent));
+    buf_adds(&key, e->name);
+    return node_intern(parent->node.table, &dir_ops, sizeof(dir), key.data, key.len,
+                       node_ino(parent->node.ino, e->name), dir_init, &args);
 }
 
 static int dir_getattr(struct node *node, struct stat *st)
 {
     st->st_mode = S_IFDIR | 0555;
-    st->st_mtim.tv_sec = ((struct snap_dir *)node)->snap.time;
+    st->st_mtim.tv_sec = ((struct snap_dir *)node)->mtime;
     return 0;
 }
 
@@ -257,15 +432,18 @@ static int dir_lookup(struct node *dir, const char *name, struct node **ret)
     const struct tree_entry *e = tree_find(tree, name);
     if (!e)
         return -ENOENT;
-    if (e->kind == ENTRY_DIR) {
-        struct dir_args args = {d->view, &d->snap, e->oid, dir};
-        *ret = dir_node(&args, name, node_ino(dir->ino, name));
-    } else if (e->kind == ENTRY_MODULE) {
-        *ret = module_node(d, e);
-    } else {
-        *ret = file_node(d, e);
-    }
+    *ret = e->kind == ENTRY_DIR      ? dir_node(d, e)
+           : e->kind == ENTRY_MODULE ? module_node(d, e)
+                                     : file_node(d, e);
     return 0;
+}
+
+static uint64_t entry_ino(struct snap_dir *d, const struct tree_entry *e)
+{
+    if (e->kind == ENTRY_DIR || e->kind == ENTRY_MODULE)
+        return node_ino(d->node.ino, e->name);
+    struct origin origin = origin_of(d, e);
+    return file_ino(e, &origin.revision);
 }
 
 static int dir_readdir(struct node *dir, uint64_t cookie, struct dir_sink *sink)
@@ -276,9 +454,7 @@ static int dir_readdir(struct node *dir, uint64_t cookie, struct dir_sink *sink)
 
     for (size_t i = cookie; r == 0 && i < tree->n; i++) {
         const struct tree_entry *e = &tree->entries[i];
-        bool is_dir = e->kind == ENTRY_DIR || e->kind == ENTRY_MODULE;
-        uint64_t ino = is_dir ? node_ino(dir->ino, e->name) : file_ino(d, e);
-        if (sink->add(sink, e->name, kind_mode[e->kind] & S_IFMT, ino, i + 1, true))
+        if (sink->add(sink, e->name, kind_mode[e->kind] & S_IFMT, entry_ino(d, e), i + 1, true))
             break;
     }
     return r;
@@ -288,7 +464,7 @@ static int dir_getxattr(struct node *node, const char *name, char **ret)
 {
     struct snap_dir *d = (struct snap_dir *)node;
 
-    return get_xattr(name, &d->snap.revision, &d->tree, ret);
+    return get_xattr(name, &d->revision, &d->tree, ret);
 }
 
 static const struct node_ops dir_ops = {
@@ -311,14 +487,35 @@ int snapshot_load(struct view *v, const struct oid *revision, struct snapshot *r
     *ret = (struct snapshot){
         .revision = *revision,
         .tree = brief.tree,
-        .time = view_time(brief.time) / NS_PER_SEC,
+        .time = clock_from_seconds(brief.time) / NS_PER_SEC,
+        .by_change = v->config.mtime == VIEW_MTIME_CHANGE && v->config.history,
     };
     return 0;
 }
 
 struct node *snapshot_node(struct view *v, const struct snapshot *s, uint64_t ino)
 {
-    struct dir_args args = {v, s, s->tree, NULL};
+    _cleanup_(buf_done) struct buf key = {0};
+    struct origin origin = {s->revision, s->time, {.path = PATH_NEVER}};
+    struct snap_dir dir = {
+        .view = v,
+        .revision = s->revision,
+        .tree = s->tree,
+        .time = s->time,
+        .by_change = s->by_change,
+    };
+    struct dir_args args = {&dir, NULL};
 
-    return dir_node(&args, NULL, ino);
+    buf_add(&key, &args.parent, sizeof(args.parent));
+    buf_add(&key, &s->revision, sizeof(s->revision));
+    struct node *there = node_find(v->config.table, &dir_ops, key.data, key.len);
+    if (there)
+        return there;
+    if (s->by_change)
+        origin.place = root_place(v, &s->revision, patience(v));
+    find_change(v->config.history, ENTRY_DIR, &s->tree, &origin);
+    dir.place = origin.place;
+    dir.mtime = origin.time;
+    return node_intern(v->config.table, &dir_ops, sizeof(dir), key.data, key.len, ino, dir_init,
+                       &args);
 }

@@ -4,8 +4,10 @@
  *   root.c        README fleet head, and the doors to the rest
  *   revisions.c   revisions/: every revision by id, expressions as symlinks
  *   snapshot.c    the tree of one revision
+ *   at.c          at/<time>: the mainline as it was
+ *   history.c     history/<path>/: every version of a path
  *   refs_dir.c    branches/ and tags/
- *   sites.c       sites/, teams/; site.c: one site; generations.c: its history
+ *   sites.c       sites/, teams/; site.c: one site; generations.c: its history; blame.c: its lines
  *   commits.c     commits/<id>/: about a revision
  *   onward_dir.c  .onward/
  *

@@ -21,7 +21,25 @@ static int no_command(void *ctx, const struct caller *who, const char *line, str
     return diag_fail(reterr, -EINVAL, "no");
 }
 
-int fixture_setup(void **state)
+/* Tells the index where the mainline is. */
+static void follow(struct fixture *f)
+{
+    struct oid head;
+
+    if (f->history && mainline_head(f->mainline, &head) == 0)
+        history_index_follow(f->history, &head);
+}
+
+static void open_history(struct fixture *f)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    _cleanup_free_ char *dir = xasprintf("%s/index", f->dir);
+
+    must(history_index_open(f->repo, dir, &f->history, &why), &why);
+    follow(f);
+}
+
+static int setup(void **state, bool with_history, enum view_mtime mtime)
 {
     struct fixture *f = NEW(struct fixture);
     _cleanup_(diag_done) struct diag why = {0};
@@ -32,6 +50,8 @@ int fixture_setup(void **state)
     must(repo_open(f->path, &f->repo, &why), &why);
     must(mainline_new(f->repo, "main", &f->mainline, &why), &why);
     must(ledger_open(f->repo, "host", &f->ledger, &why), &why);
+    if (with_history)
+        open_history(f);
     f->board = fleet_board_new();
     fleet_board_publish(f->board, fleet_new());
     f->table = node_table_new();
@@ -40,6 +60,8 @@ int fixture_setup(void **state)
         .mainline = f->mainline,
         .board = f->board,
         .ledger = f->ledger,
+        .history = f->history,
+        .mtime = mtime,
         .table = f->table,
         .config_text = no_text,
         .status_text = no_text,
@@ -50,6 +72,21 @@ int fixture_setup(void **state)
     return 0;
 }
 
+int fixture_setup(void **state)
+{
+    return setup(state, true, VIEW_MTIME_REVISION);
+}
+
+int fixture_setup_without(void **state)
+{
+    return setup(state, false, VIEW_MTIME_REVISION);
+}
+
+int fixture_setup_by_change(void **state)
+{
+    return setup(state, true, VIEW_MTIME_CHANGE);
+}
+
 int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
@@ -58,6 +95,7 @@ int fixture_teardown(void **state)
     node_table_free(f->table);
     view_free(f->view);
     fleet_board_free(f->board);
+    history_index_free(f->history);
     ledger_free(f->ledger);
     mainline_free(f->mainline);
     repo_free(f->repo);
@@ -78,6 +116,8 @@ void change(struct fixture *f, const char *fmt, ...)
     va_end(ap);
     test_run(f->path, "%s", buf_str(&commands));
     must(mainline_refresh(f->mainline, &why), &why);
+    follow(f);
+    view_refs_changed(f->view);
 }
 
 struct oid oid_from(struct fixture *f, const char *rev)
@@ -103,6 +143,19 @@ struct node *walk(struct fixture *f, const char *path)
         at = next;
     }
     return at;
+}
+
+char *text(struct fixture *f, const char *path)
+{
+    _cleanup_(node_unrefp) struct node *node = walk(f, path);
+    struct stat st = {0};
+
+    if (!node)
+        return xstrdup("(none)");
+    assert_int_equal(node->ops->getattr(node, &st), 0);
+    char *all = xcalloc(st.st_size + 1, 1);
+    assert_int_equal(node->ops->read(node, all, st.st_size, 0), st.st_size);
+    return all;
 }
 
 char *target(struct fixture *f, const char *path)

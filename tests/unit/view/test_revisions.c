@@ -91,17 +91,17 @@ static void test_times_out_of_range_are_bounded(void **state)
     _cleanup_(node_unrefp) struct node *link = walk(f, "revisions/main");
     assert_int_equal(link->ops->getattr(link, &st), 0);
     assert_int_equal(st.st_mtim.tv_sec, INT64_MAX / NS_PER_SEC);
-    assert_int_equal(view_time(0), NS_PER_SEC);
-    assert_int_equal(view_time(INT64_MIN), NS_PER_SEC);
-    assert_int_equal(view_time(TEST_TIME), TEST_TIME * NS_PER_SEC);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_the_list_follows_the_mainline),
+        TEST_WITHOUT(test_the_list_follows_the_mainline),
         TEST(test_a_rewritten_mainline_is_listed_as_it_is_now),
+        TEST_WITHOUT(test_a_rewritten_mainline_is_listed_as_it_is_now),
         TEST(test_a_reader_in_the_middle_sees_new_ones_at_the_end),
+        TEST_WITHOUT(test_a_reader_in_the_middle_sees_new_ones_at_the_end),
         TEST(test_all_that_names_a_revision_is_found),
         TEST(test_times_out_of_range_are_bounded),
     };
