@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "coord/lease.h"
+#include "daemon/history_wait.h"
 #include "daemon/identity.h"
 #include "daemon/state_dir.h"
 #include "deploy/reconcile.h"
@@ -24,11 +25,12 @@
 
 /* Order of opening, which is the reverse of the order of closing:
  *
- *   repository, its refs → state directory and lease → ledger, board → node table, events, staging,
- * views → mount (the kernel may ask from here on) → when it answers: watch, reconciler
+ *   repository, its refs → state directory and lease → ledger, history index, board → node table,
+ * events, staging, views → mount (the kernel may ask from here on) → when it answers: watch,
+ * reconciler
  *
- * News travels by callback: watch → mainline → reconciler → board; commits in staging move the
- * mainline and so go the same way. */
+ * News travels by callback: watch → mainline → history index, views, reconciler → board; commits in
+ * staging move the mainline and so go the same way. */
 
 #define GRACE (10 * NS_PER_SEC) /* for running attempts when the mount ends */
 
@@ -44,6 +46,7 @@ struct daemon {
     struct lease *state_lock, *lease;
     char *idle_why; /* why this process deploys nothing; NULL: it does */
     struct ledger *ledger;
+    struct history_index *history; /* NULL: there is no state directory to keep it in */
     struct fleet_board *board;
     struct node_table *table;
     struct node *events;
@@ -57,10 +60,20 @@ struct daemon {
     void *ready_arg;
 };
 
+static void follow_history(struct daemon *d)
+{
+    struct oid head = {0};
+
+    mainline_head(d->mainline, &head);
+    if (d->history)
+        history_index_follow(d->history, &head);
+}
+
 static void on_mainline(void *arg)
 {
     struct daemon *d = arg;
 
+    follow_history(d);
     pthread_rwlock_rdlock(&d->steering);
     if (d->reconcile)
         reconcile_wake(d->reconcile);
@@ -140,6 +153,25 @@ static json_t *count_states(const struct fleet *fleet)
     return states;
 }
 
+/* How far the history index is. */
+static json_t *history_status(struct history_index *ix)
+{
+    json_t *j = json_object();
+    struct history_progress p = {0};
+
+    if (ix)
+        history_index_progress(ix, &p);
+    json_put_str(j, "state",
+                 !ix          ? "none"
+                 : p.current  ? "current"
+                 : *p.problem ? "failed"
+                              : "building");
+    json_object_set_new(j, "revisions", json_integer(p.done));
+    json_object_set_new(j, "of", json_integer(p.total));
+    json_put_str(j, "problem", *p.problem ? p.problem : NULL);
+    return j;
+}
+
 /* `.onward/status.json`. */
 static void status_text(void *ctx, struct buf *out)
 {
@@ -165,6 +197,7 @@ static void status_text(void *ctx, struct buf *out)
     json_put_str(j, "idle_because", d->idle_why);
     json_put_str(j, "problem", fleet->problem);
     json_object_set_new(j, "sites", count_states(fleet));
+    json_object_set_new(j, "history", history_status(d->history));
     json_write(j, 1, out);
     buf_addc(out, '\n');
 }
@@ -209,13 +242,44 @@ static int open_repository(struct daemon *d, struct diag *reterr)
 {
     int r = repo_open(d->config->repository, &d->repo, reterr);
 
-    if (r == 0)
+    if (r == 0) {
+        repo_cache_limit(d->repo, d->config->cache);
         r = mainline_new(d->repo, d->config->branch, &d->mainline, reterr);
+    }
     if (r == 0)
         r = open_state(d, reterr);
     if (r == 0)
         r = ledger_open(d->repo, d->host, &d->ledger, reterr);
+    if (r == 0 && d->state_dir)
+        repo_spool_in(d->repo, d->state_dir);
     return r;
+}
+
+static bool mtime_is_change(const struct daemon *d)
+{
+    return d->options->mtime && !strcmp(d->options->mtime, "change");
+}
+
+/* The index is a convenience, and its making goes on behind the mount; but times that come out of
+ * it must be right from the first look. */
+static int open_history(struct daemon *d, struct diag *reterr)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = 0;
+
+    if (d->state_dir) {
+        _cleanup_free_ char *dir = xasprintf("%s/history", d->state_dir);
+        r = history_index_open(d->repo, dir, &d->history, &why);
+        if (r < 0)
+            log_error("history-failed", "reason=\"%s\"", diag_text(&why, r));
+        follow_history(d);
+    }
+    if (!mtime_is_change(d))
+        return 0;
+    if (!d->history)
+        return diag_fail(reterr, r < 0 ? r : -EBUSY, "-o mtime=change needs the history index: %s",
+                         r < 0 ? diag_text(&why, r) : d->idle_why);
+    return history_wait(d->history, reterr);
 }
 
 static int open_staging(struct daemon *d, struct diag *reterr)
@@ -264,6 +328,8 @@ static int open_nodes(struct daemon *d, struct diag *reterr)
         .mainline = d->mainline,
         .board = d->board,
         .ledger = d->ledger,
+        .history = d->history,
+        .mtime = mtime_is_change(d) ? VIEW_MTIME_CHANGE : VIEW_MTIME_REVISION,
         .table = d->table,
         .staging = d->staging ? staging_root(d->staging) : NULL,
         .events = d->events,
@@ -389,6 +455,7 @@ static void close_all(struct daemon *d)
     node_table_free(d->table);
     view_free(d->view);
     fleet_board_free(d->board);
+    history_index_free(d->history);
     ledger_free(d->ledger);
     mainline_free(d->mainline);
     repo_free(d->repo);
@@ -426,6 +493,8 @@ int daemon_run(const struct options *options, const struct config *config, void 
     pthread_rwlock_init(&d.steering, NULL);
     d.note = xasprintf("onwardfs (pid %d) mounted on %s", getpid(), config->mountpoint);
     int r = open_repository(&d, reterr);
+    if (r == 0)
+        r = open_history(&d, reterr);
     if (r == 0)
         r = open_nodes(&d, reterr);
     if (r == 0)

@@ -17,7 +17,7 @@
 
 static const struct option {
     const char *name; /* "-f", "--config", or a name for -o */
-    const char *arg;  /* what --help calls its value; NULL: none */
+    const char *arg;  /* what --help calls its value (with '|': the only ones); NULL: none */
     const char *help; /* NULL: accepted (fstab), not worth a line */
     size_t flag, value;
 } table[] = {
@@ -35,6 +35,8 @@ static const struct option {
     {"branch", "NAME", "the mainline (default main, else the branch that HEAD names)",
      VALUE(branch)},
     {"state", "DIR", "where workspaces live", VALUE(state)},
+    {"mtime", "revision|change",
+     "a file's time: that of the revision (default), or of its last change", VALUE(mtime)},
     {"config", "FILE", "the same as --config FILE", VALUE(config)},
     {"rw", NULL, NULL, PASS},
     {"dev", NULL, NULL, PASS},
@@ -62,6 +64,7 @@ void options_done(struct options *o)
     free(o->config);
     free(o->branch);
     free(o->state);
+    free(o->mtime);
     buf_done(&o->fuse);
     *o = (struct options){0};
 }
@@ -78,7 +81,7 @@ void options_usage(struct buf *out)
         _cleanup_free_ char *left =
             xasprintf("%s%s%s%s", *o->name == '-' ? "" : "-o ", o->name,
                       o->arg ? (*o->name == '-' ? " " : "=") : "", o->arg ? o->arg : "");
-        buf_addf(out, "  %-18s %s\n", left, o->help);
+        buf_addf(out, "  %-26s %s\n", left, o->help);
     }
 }
 
@@ -111,6 +114,17 @@ static bool is_ignored(const char *word)
     return !strncmp(word, IGNORED_PREFIX, strlen(IGNORED_PREFIX));
 }
 
+/* Whether `value` is one of the words of `choices`, which are separated by '|'. */
+static bool is_choice(const char *choices, const char *value)
+{
+    size_t len = strlen(value);
+
+    for (const char *p = choices; p; p = strchr(p, '|') ? strchr(p, '|') + 1 : NULL)
+        if (!strncmp(p, value, len) && (!p[len] || p[len] == '|'))
+            return true;
+    return false;
+}
+
 /* One word of -o: NAME or NAME=VALUE. */
 static int parse_word(struct options *to, const char *word, struct diag *reterr)
 {
@@ -127,7 +141,11 @@ static int parse_word(struct options *to, const char *word, struct diag *reterr)
                          o->arg ? "option -o %s needs a value: -o %s=%s"
                                 : "option -o %s takes no value",
                          o->name, o->name, o->arg ? o->arg : "");
-    apply(to, o, word[len] ? word + len + 1 : NULL);
+    const char *value = has_value ? word + len + 1 : NULL;
+    if (value && strchr(o->arg, '|') && !is_choice(o->arg, value))
+        return diag_fail(reterr, -EINVAL, "option -o %s cannot be %s: -o %s=%s", o->name, value,
+                         o->name, o->arg);
+    apply(to, o, value);
     return 0;
 }
 

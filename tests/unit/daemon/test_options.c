@@ -70,6 +70,21 @@ static void what_fstab_writes(void **state)
     options_done(&o);
 }
 
+static void a_choice_is_one_of_its_words(void **state)
+{
+    struct options o = {0};
+
+    assert_int_equal(parse("-o mtime=change r m", &o, NULL), 0);
+    assert_string_equal(o.mtime, "change");
+    options_done(&o);
+    assert_int_equal(parse("-o mtime=revision r m", &o, NULL), 0);
+    options_done(&o);
+    assert_refused("-o mtime=chang r m",
+                   "option -o mtime cannot be chang: -o mtime=revision|change");
+    assert_refused("-o mtime=now r m", "option -o mtime cannot be now: -o mtime=revision|change");
+    assert_refused("-o mtime r m", "option -o mtime needs a value: -o mtime=revision|change");
+}
+
 static void the_last_of_a_value_counts(void **state)
 {
     struct options o = {0};
@@ -127,8 +142,11 @@ static void help_lists_what_is_taken(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_people_write),          cmocka_unit_test(what_fstab_writes),
-        cmocka_unit_test(the_last_of_a_value_counts), cmocka_unit_test(refusals_name_the_argument),
+        cmocka_unit_test(what_people_write),
+        cmocka_unit_test(what_fstab_writes),
+        cmocka_unit_test(a_choice_is_one_of_its_words),
+        cmocka_unit_test(the_last_of_a_value_counts),
+        cmocka_unit_test(refusals_name_the_argument),
         cmocka_unit_test(help_lists_what_is_taken),
     };
 
