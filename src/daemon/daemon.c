@@ -74,6 +74,7 @@ static void on_mainline(void *arg)
     struct daemon *d = arg;
 
     follow_history(d);
+    view_refs_changed(d->view);
     pthread_rwlock_rdlock(&d->steering);
     if (d->reconcile)
         reconcile_wake(d->reconcile);
