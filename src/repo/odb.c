@@ -13,8 +13,7 @@
 
 #define ALTERNATES_DEEPEST 5 /* as Git */
 #define ALTERNATES_SIZE    (1 << 20)
-#define TAGS_DEEPEST       16 /* tags of tags */
-#define PRIORITY_LOOSE     1  /* packs are asked first: what is in both is whole there */
+#define PRIORITY_LOOSE     1 /* packs are asked first: what is in both is whole there */
 #define PRIORITY_PACK      2
 
 /* Directories that have been found, and which they are, so that cycles end. */
@@ -124,40 +123,4 @@ int odb_read(git_odb *odb, const git_oid *oid, git_odb_object **ret)
     if (code < 0 && code != GIT_ENOTFOUND && git_odb_refresh(odb) == 0)
         code = git_odb_read(ret, odb, oid);
     return code;
-}
-
-/* What an annotated tag's object names: "object <id>\n" is its first line. */
-static int tag_target(git_odb *odb, git_oid *oid)
-{
-    git_odb_object *raw;
-    char hex[OID_HEX + 1];
-    int r = -EINVAL;
-
-    if (odb_read(odb, oid, &raw) < 0)
-        return -EIO;
-    const char *data = git_odb_object_data(raw);
-    if (git_odb_object_size(raw) > 7 + OID_HEX && !memcmp(data, "object ", 7)) {
-        memcpy(hex, data + 7, OID_HEX);
-        hex[OID_HEX] = 0;
-        r = git_oid_fromstr(oid, hex) < 0 ? -EINVAL : 0;
-    }
-    git_odb_object_free(raw);
-    return r;
-}
-
-struct oid odb_peel(git_odb *odb, const git_oid *start)
-{
-    git_oid oid = *start;
-    git_object_t type;
-    size_t len;
-
-    for (int depth = 0; depth < TAGS_DEEPEST; depth++) {
-        if (git_odb_read_header(&len, &type, odb, &oid) < 0)
-            break;
-        if (type == GIT_OBJECT_COMMIT)
-            return oid_from_git(&oid);
-        if (type != GIT_OBJECT_TAG || tag_target(odb, &oid) < 0)
-            break;
-    }
-    return (struct oid){0};
 }

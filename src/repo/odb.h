@@ -23,7 +23,5 @@ int odb_open(const char *objects_dir, git_odb **ret);
 /* git_odb_read(), which looks for new packs only when an object is missing: this does when a loose
  * one is broken, too, since it may have been packed meanwhile. */
 int odb_read(git_odb *odb, const git_oid *oid, git_odb_object **ret);
-/* The commit that an object is or, as a tag, leads to; zero if it is or leads to something else. */
-struct oid odb_peel(git_odb *odb, const git_oid *start);
 
 #endif

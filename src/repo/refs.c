@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "repo/giterr.h"
 #include "repo/handle.h"
-#include "repo/odb.h"
+#include "repo/source.h"
 
 #define LOAD_PATIENCE (2 * NS_PER_SEC)
 
@@ -77,13 +77,14 @@ static void add_ref(struct handle *h, struct refs_object *o, const git_reference
 
     if (final_target(ref, &target) < 0)
         return;
+    struct oid start = oid_from_git(&target);
     if (o->refs.n == o->cap) {
         o->cap = o->cap ? o->cap * 2 : 64;
         o->refs.v = xrealloc(o->refs.v, o->cap, sizeof(*o->refs.v));
     }
     o->refs.v[o->refs.n++] = (struct ref){
         .name = xstrdup(git_reference_name(ref)),
-        .target = odb_peel(h->odb, &target),
+        .target = source_peel(h->repo->source, &start),
     };
 }
 
@@ -203,7 +204,7 @@ int ref_read(struct repo *repo, const char *name, struct oid *ret)
         return -ENOENT;
     if (code < 0)
         return giterr_errno(code);
-    struct oid commit = odb_peel(h->odb, &direct);
+    struct oid start = oid_from_git(&direct), commit = source_peel(repo->source, &start);
     if (oid_is_zero(&commit))
         return -ENOENT;
     *ret = commit;

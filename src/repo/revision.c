@@ -10,7 +10,6 @@
 #include "repo/giterr.h"
 #include "repo/handle.h"
 #include "repo/object_write.h"
-#include "repo/odb.h"
 #include "repo/source.h"
 
 #define EXPR_MOST    1024
@@ -253,20 +252,27 @@ static int resolve_ref(struct handle *h, const char *name, git_oid *ret)
     return code == 0 ? 0 : -ENOENT;
 }
 
-static int resolve_name(struct repo *repo, const char *name, struct oid *ret)
+static int resolve_short(struct repo *repo, const char *name, struct oid *ret)
 {
     _cleanup_(handle_give_backp) struct handle *h = NULL;
-    struct oid full;
     git_oid oid;
     int r = handle_borrow(repo, &h, NULL);
 
+    if (r == 0 && resolve_ref(h, name, &oid) < 0)
+        r = resolve_prefix(h, name, &oid);
+    if (r == 0)
+        *ret = oid_from_git(&oid);
+    return r;
+}
+
+static int resolve_name(struct repo *repo, const char *name, struct oid *ret)
+{
+    struct oid oid;
+    int r = oid_parse(name, &oid) == 0 ? 0 : resolve_short(repo, name, &oid);
+
     if (r < 0)
         return r;
-    if (oid_parse(name, &full) == 0)
-        git_oid_cpy(&oid, oid_git(&full));
-    else if (resolve_ref(h, name, &oid) < 0 && resolve_prefix(h, name, &oid) < 0)
-        return -ENOENT;
-    *ret = odb_peel(h->odb, &oid);
+    *ret = source_peel(repo->source, &oid);
     return oid_is_zero(ret) ? -ENOENT : 0;
 }
 
@@ -363,14 +369,14 @@ static int add_signature(struct buf *out, const char *key, const struct signatur
     return 0;
 }
 
-static int check_type(struct handle *h, const struct oid *oid, git_object_t type,
+static int check_type(struct repo *repo, const struct oid *oid, git_object_t type,
                       struct diag *reterr)
 {
     char hex[OID_HEX + 1];
     git_object_t real;
-    size_t len;
+    uint64_t size;
 
-    if (git_odb_read_header(&len, &real, h->odb, oid_git(oid)) == 0 && real == type)
+    if (source_header(repo->source, oid, &real, &size) == 0 && real == type)
         return 0;
     return diag_fail(reterr, -EINVAL, "there is no %s %s", git_object_type2string(type),
                      oid_hex(oid, hex));
@@ -387,10 +393,10 @@ int revision_write(struct repo *repo, const struct oid *tree, const struct oid *
     int r = handle_borrow(repo, &h, reterr);
 
     if (r == 0)
-        r = check_type(h, tree, GIT_OBJECT_TREE, reterr);
+        r = check_type(repo, tree, GIT_OBJECT_TREE, reterr);
     buf_addf(&raw, "tree %s\n", oid_hex(tree, hex));
     for (size_t i = 0; r == 0 && i < nparents; i++) {
-        r = check_type(h, &parents[i], GIT_OBJECT_COMMIT, reterr);
+        r = check_type(repo, &parents[i], GIT_OBJECT_COMMIT, reterr);
         buf_addf(&raw, "parent %s\n", oid_hex(&parents[i], hex));
     }
     if (r < 0)

@@ -14,6 +14,7 @@
 #include "repo/packs.h"
 
 #define WRONG_CONTENT "its content does not match its id"
+#define TAGS_DEEPEST  16 /* tags of tags */
 
 struct source {
     struct repo *repo;
@@ -269,4 +270,39 @@ int source_spill(struct source *s, const struct oid *oid, const char *dir, int f
         *ret_size = header.size;
     }
     return r;
+}
+
+/* ---- tags ---- */
+
+/* What an annotated tag's object names: "object <id>\n" is its first line. */
+static int tag_target(struct source *s, struct oid *oid)
+{
+    _cleanup_(raw_done) struct raw raw = {0};
+    char hex[OID_HEX + 1];
+    int r = source_read(s, oid, UINT64_MAX, &raw);
+
+    if (r < 0)
+        return r;
+    if (raw.size <= 7 + OID_HEX || memcmp(raw.data, "object ", 7))
+        return -EINVAL;
+    memcpy(hex, (char *)raw.data + 7, OID_HEX);
+    hex[OID_HEX] = 0;
+    return oid_parse(hex, oid);
+}
+
+struct oid source_peel(struct source *s, const struct oid *start)
+{
+    struct oid oid = *start;
+    git_object_t type;
+    uint64_t size;
+
+    for (int depth = 0; depth < TAGS_DEEPEST; depth++) {
+        if (source_header(s, &oid, &type, &size) < 0)
+            break;
+        if (type == GIT_OBJECT_COMMIT)
+            return oid;
+        if (type != GIT_OBJECT_TAG || tag_target(s, &oid) < 0)
+            break;
+    }
+    return (struct oid){0};
 }

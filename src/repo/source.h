@@ -56,4 +56,7 @@ int source_read(struct source *s, const struct oid *oid, uint64_t most, struct r
 int source_spill(struct source *s, const struct oid *oid, const char *dir, int fd,
                  git_object_t *ret_type, uint64_t *ret_size);
 
+/* The commit that an object is or, as a tag, leads to; zero if it is or leads to something else. */
+struct oid source_peel(struct source *s, const struct oid *start);
+
 #endif
