@@ -139,8 +139,10 @@ static int add_revision(struct work *w, struct diag *reterr)
 
 static bool batch_full(const struct work *w, uint32_t first)
 {
+    uint32_t most = w->b->batch ? w->b->batch : BATCH_REVISIONS;
+
     return history_batch_size(w->batch) >= BATCH_CHANGES || clock_mono() >= w->until ||
-           history_batch_line(w->batch)->count - first >= BATCH_REVISIONS;
+           history_batch_line(w->batch)->count - first >= most;
 }
 
 static int cut(struct work *w)

@@ -11,6 +11,7 @@
 struct history_build {
     struct repo *repo;
     struct history_store *store;
+    uint32_t batch; /* revisions in a batch at most; 0: as many as is best */
     /* Asked often. True ends the work; what is complete is kept. */
     bool (*stop)(void *arg);
     /* After each batch; `total` is the length of the line. */

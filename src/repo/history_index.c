@@ -151,6 +151,8 @@ static int attempt(struct history_index *ix, const struct oid *head, struct diag
         if (r != -EUCLEAN && r != -ESTALE && !(r == -ECANCELED && atomic_load(&ix->damaged)))
             break;
     }
+    if (r < 0 && !reterr->text)
+        diag_fail(reterr, r, "%s: %s", ix->dir, strerror(-r));
     return r;
 }
 
