@@ -14,6 +14,8 @@ static const struct {
     bool gauge;
 } table[METRIC_COUNT] = {
     [METRIC_FUSE_REQUESTS] = {"onward_fuse_requests_total", "Requests from the kernel", "op"},
+    [METRIC_PREFETCHED_FILES] = {"onward_prefetched_files_total",
+                                 "Files whose content the kernel got before it asked"},
     [METRIC_HIDDEN_ENTRIES] = {"onward_hidden_entries_total",
                                "Tree entries left out because no filesystem may show them"},
     [METRIC_OBJECT_ERRORS] = {"onward_object_errors_total", "Git objects that could not be read"},

@@ -103,6 +103,8 @@ void dirents_reply(fuse_req_t req, struct node *dir, uint64_t cookie, size_t siz
         fuse_reply_err(req, ENOMEM);
         return;
     }
+    if (plus && !cookie)
+        node_table_gap(l.front->table);
     uint64_t epoch = notifier_epoch(l.front->notifier);
     int r = dir->ops->readdir ? dir->ops->readdir(dir, cookie, &l.sink) : -ENOTDIR;
     if (r < 0 && !l.len)

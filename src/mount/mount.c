@@ -141,10 +141,21 @@ static void on_changed(uint64_t id, void *arg)
     notifier_tell(((struct mount *)arg)->front.notifier, id);
 }
 
+static int push_content(uint64_t id, const void *data, size_t len, void *arg)
+{
+    struct mount *m = arg;
+    struct fuse_bufvec whole = FUSE_BUFVEC_INIT(len);
+
+    whole.buf[0].mem = (void *)data;
+    return fuse_lowlevel_notify_store(m->front.session, id, 0, &whole, 0);
+}
+
 static int start_threads(struct mount *m, struct diag *reterr)
 {
     int r = notifier_new(drop_cached, m, &m->front.notifier);
 
+    if (r == 0)
+        r = prefetch_new(m->front.table, push_content, m, &m->front.prefetch);
     if (r < 0)
         return diag_fail(reterr, r, "cannot start a thread: %s", strerror(-r));
     m->front.slow = pool_new("slow", SLOW_WORKERS);
@@ -199,10 +210,18 @@ int mount_serve(struct mount *m, void (*ready)(void *arg), void *arg)
     return r < 0 ? r : 0;
 }
 
+/* While requests are answered, or when the connection is gone: see notifier.h, prefetch.h. */
+static void stop_threads(struct mount *m)
+{
+    if (m->front.prefetch)
+        prefetch_stop(m->front.prefetch);
+    if (m->front.notifier)
+        notifier_stop(m->front.notifier);
+}
+
 void mount_end(struct mount *m)
 {
-    /* While requests are answered: see notifier.h. */
-    notifier_stop(m->front.notifier);
+    stop_threads(m);
     fuse_session_exit(m->front.session);
     int stage;
     /* Again and again: a signal that comes just before the loop begins to wait would be lost. One
@@ -218,14 +237,14 @@ void mount_free(struct mount *m)
 {
     if (!m)
         return;
-    if (m->front.notifier)
-        notifier_stop(m->front.notifier);
+    stop_threads(m);
     node_table_listen(m->front.table, NULL, NULL);
     pool_free(m->front.slow);
     if (m->mounted)
         fuse_session_unmount(m->front.session);
     if (m->front.session)
         fuse_session_destroy(m->front.session);
+    prefetch_free(m->front.prefetch);
     notifier_free(m->front.notifier);
     free(m);
 }

@@ -6,7 +6,7 @@
  * on the kernel opens files by itself, keeps listings and pages, and a walk over what it knows
  * costs no message. So nothing may hang on an open file; what a reader sees hangs on its node
  * (tree/node.h, "Caching"). Off: write-back cache (errors of control files must reach the writer),
- * O_TRUNC inside open (it would be lost), symlink caching. Pages that somebody has written to in a
+ * O_TRUNC inside open (it would be lost). Pages that somebody has written to in a
  * mapping of a file that cannot change are dropped when the kernel writes them back.
  *
  * Threads: libfuse's workers call the nodes' ops. Ops of nodes with NODE_SLOW that may take long

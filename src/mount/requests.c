@@ -103,10 +103,10 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
 {
     struct front *f = userdata;
 
-    conn->want =
-        conn->capable & (FUSE_CAP_ASYNC_READ | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_DIO |
-                         FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_NO_OPEN_SUPPORT |
-                         FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_READDIRPLUS);
+    conn->want = conn->capable &
+                 (FUSE_CAP_ASYNC_READ | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_DIO |
+                  FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_NO_OPEN_SUPPORT |
+                  FUSE_CAP_NO_OPENDIR_SUPPORT | FUSE_CAP_READDIRPLUS | FUSE_CAP_CACHE_SYMLINKS);
     conn->time_gran = 1;
     if (f->ready)
         f->ready(f->ready_arg);
@@ -346,6 +346,8 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     _cleanup_(node_unrefp) struct node *node = node_of(req, ino);
     if (!node)
         return;
+    if (!off)
+        prefetch_saw_read(front(req)->prefetch, node, ino);
     _cleanup_free_ char *data = malloc(size ? size : 1);
     if (!data) {
         fuse_reply_err(req, ENOMEM);

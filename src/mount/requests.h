@@ -7,6 +7,7 @@
 
 #include "base/pool.h"
 #include "mount/notifier.h"
+#include "mount/prefetch.h"
 #include "tree/table.h"
 
 /* The session's user data. */
@@ -15,6 +16,7 @@ struct front {
     struct node_table *table;
     struct pool *slow; /* for NODE_SLOW */
     struct notifier *notifier;
+    struct prefetch *prefetch;
     uid_t uid; /* owner of what has no owner of its own */
     gid_t gid;
     void (*ready)(void *arg); /* called at INIT */

@@ -197,7 +197,7 @@ void overlay_node_close_dir(struct overlay_node *n, const struct overlay_dir *d)
         overlay_node_put(n);
 }
 
-/* Looks again what is in the node's place. */
+/* Looks again what is in the node's place. A link there is another node: targets never change. */
 static int look_again(struct overlay_node *n)
 {
     struct overlay_node *parent = overlay_parent(n);
@@ -211,7 +211,7 @@ static int look_again(struct overlay_node *n)
     }
     if (r < 0 && r != -ENOENT)
         return r;
-    if (r == 0 && e.type == n->at.type) {
+    if (r == 0 && e.type == n->at.type && !S_ISLNK(e.type)) {
         e.ino = n->node.ino;
         n->at = e;
         fd_cache_drop(n->ws->env->fds, &n->slot);

@@ -7,7 +7,8 @@
  *
  *   - gone: unlinked, removed, or replaced by another's commit. No name leads to it. What it was
  *     goes on: a file of the upper through its open descriptor, one of the base through its blob.
- *   - stale: a move left nothing of its kind in its place. Every use answers -ESTALE.
+ *   - stale: a move left nothing of its kind in its place, or it is a link. Every use answers
+ *     -ESTALE.
  *
  * Invariants
  *   N1  No two nodes that are neither gone nor stale have the same parent and name.

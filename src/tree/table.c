@@ -360,3 +360,33 @@ void node_table_forget(struct node_table *t, uint64_t id, uint64_t n)
     if (last)
         node_unref(node);
 }
+
+void node_table_gap(struct node_table *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->last_id++;
+    pthread_mutex_unlock(&t->lock);
+}
+
+#define NEAR 64 /* nodes without the flags that are passed over */
+
+struct node *node_table_neighbour(struct node_table *t, uint64_t id, int step, unsigned flags,
+                                  uint64_t *ret_id)
+{
+    struct node *n = NULL;
+
+    pthread_mutex_lock(&t->lock);
+    for (int i = 0; i < NEAR; i++) {
+        id += step;
+        n = find_id(t, id);
+        if (!n || (n->ops->flags & flags) == flags)
+            break;
+        n = NULL;
+    }
+    if (n) {
+        n->refs++;
+        *ret_id = id;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return n;
+}

@@ -20,6 +20,14 @@ void node_table_forget(struct node_table *t, uint64_t id, uint64_t n);
 /* The node with that id, referenced; NULL if the kernel has forgotten it. */
 struct node *node_table_get(struct node_table *t, uint64_t id);
 
+/* Leaves a gap in the ids, so that those given from here on do not follow those before: what a
+ * directory lists has ids in a row, from one gap to the next. */
+void node_table_gap(struct node_table *t);
+/* The node behind (step 1) or before (-1) `id` in its row whose ops have `flags`, referenced, with
+ * its id; NULL if there is none near. */
+struct node *node_table_neighbour(struct node_table *t, uint64_t id, int step, unsigned flags,
+                                  uint64_t *ret_id);
+
 /* For renames: gives an interned node another key (its old one is free afterwards). A node that
  * held the new key loses it and is found by no key any more. `len` 0: the node loses its key
  * (unlinked). */

@@ -180,6 +180,33 @@ static void changes_are_told_of_nodes_that_the_kernel_knows(void **state)
     node_table_free(t);
 }
 
+static void ids_of_a_listing_are_in_a_row(void **state)
+{
+    struct node_table *t = node_table_new();
+    struct node *nodes[4];
+    uint64_t ids[4], id;
+
+    for (int i = 0; i < 4; i++) {
+        char key[] = {'a' + i};
+        if (i == 3)
+            node_table_gap(t);
+        nodes[i] = node_intern(t, &thing_ops, sizeof(struct thing), key, 1, 7, thing_init, &i);
+        ids[i] = node_table_lookup(t, nodes[i]);
+        node_unref(nodes[i]);
+    }
+    struct node *n = node_table_neighbour(t, ids[0], 1, 0, &id);
+    assert_ptr_equal(n, nodes[1]);
+    assert_int_equal(id, ids[1]);
+    node_unref(n);
+    n = node_table_neighbour(t, ids[2], -1, 0, &id);
+    assert_ptr_equal(n, nodes[1]);
+    node_unref(n);
+    assert_null(node_table_neighbour(t, ids[2], 1, 0, &id));
+    assert_null(node_table_neighbour(t, ids[3], -1, 0, &id));
+    assert_null(node_table_neighbour(t, ids[0], 1, NODE_PREFETCH, &id));
+    node_table_free(t);
+}
+
 static void keys_lie_behind_the_struct(void **state)
 {
     struct node_table *t = node_table_new();
@@ -243,6 +270,7 @@ int main(void)
         cmocka_unit_test(keys_move),
         cmocka_unit_test(trees_may_be_deep),
         cmocka_unit_test(changes_are_told_of_nodes_that_the_kernel_knows),
+        cmocka_unit_test(ids_of_a_listing_are_in_a_row),
         cmocka_unit_test(keys_lie_behind_the_struct),
         cmocka_unit_test(many_threads_leave_nothing),
         cmocka_unit_test(inode_numbers_are_stable_and_apart),
