@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/stat.h>
 
 #include "base/alloc.h"
@@ -19,6 +20,15 @@
 #define BLOB_SHARE 16
 #define BLOB_MOST  (UINT64_C(8) << 20)
 
+/* Objects come and go in all sizes, from many threads, and the C library would keep what they leave
+ * free: one heap for each thread, and large blocks inside the heaps once a few have come and gone.
+ * With this, memory is what the caches hold and a third more; without, two thirds. */
+static void heap_setup(void)
+{
+    mallopt(M_ARENA_MAX, 4);
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+}
+
 /* Options of libgit2 that are global to the process. Its own object cache is off: trees and blobs
  * have ours, which is bounded and shared by all handles. */
 static void libgit2_setup(void)
@@ -32,6 +42,12 @@ static void libgit2_setup(void)
     git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 1);
     git_libgit2_opts(GIT_OPT_ENABLE_CACHING, 0);
     git_libgit2_opts(GIT_OPT_SET_EXTENSIONS, extensions, ARRAY_SIZE(extensions));
+}
+
+static void process_setup(void)
+{
+    heap_setup();
+    libgit2_setup();
 }
 
 static bool is_dir(const char *path)
@@ -182,7 +198,7 @@ int repo_open(const char *path, struct repo **ret, struct diag *reterr)
     _cleanup_(repo_freep) struct repo *repo = NEW(struct repo);
     struct handle *first;
 
-    pthread_once(&once, libgit2_setup);
+    pthread_once(&once, process_setup);
     pthread_mutex_init(&repo->idle_lock, NULL);
     pthread_mutex_init(&repo->said_lock, NULL);
     repo->path = realpath(path, NULL);
