@@ -394,7 +394,8 @@ static int follow_refs(struct reconcile *r)
 {
     const struct reconcile_config *c = &r->config;
     _cleanup_(refs_unrefp) struct refs *refs = mainline_refs(c->mainline);
-    struct targets_source source = {.repo = c->repo, .refs = refs, .cancel = &r->cancel};
+    struct targets_source source = {
+        .repo = c->repo, .refs = refs, .history = c->history, .cancel = &r->cancel};
     struct roster_backends backends = {c->backends, c->nbackends};
     struct oid before = r->targets.head;
 

@@ -16,6 +16,7 @@
 
 #include "deploy/backend_config.h"
 #include "ledger/ledger.h"
+#include "repo/history_index.h"
 #include "repo/mainline.h"
 #include "site/fleet.h"
 
@@ -23,6 +24,7 @@ struct reconcile_config {
     struct repo *repo;
     struct mainline *mainline;
     struct ledger *ledger;
+    struct history_index *history; /* spares long walks; NULL: none */
     struct fleet_board *board;
     const struct backend_config *backends;
     size_t nbackends;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "ledger/ledger.h"
 #include "repo/history.h"
 #include "repo/revision.h"
@@ -100,12 +101,23 @@ static void find_last_good(struct repo *repo, const struct oid *rev, struct oid 
 
 /* ---- which revision decides ------------------------------------------------------------------ */
 
+/* Whether the index has both on its line, the mark behind head: then head is a descendant. */
+static bool line_holds_mark(const struct targets_source *s)
+{
+    struct history_revision seen, head;
+
+    return s->history && history_index_find(s->history, &s->head, &head) == 0 &&
+           history_index_find(s->history, &s->seen, &seen) == 0 && seen.pos <= head.pos;
+}
+
 /* The mainline's newest revision, or the high-water mark if that is not behind it. */
 static struct oid choose_tip(const struct targets_source *s, struct targets *t)
 {
     _cleanup_(diag_done) struct diag why = {0};
-    int r = ledger_seen_holds(s->repo, &s->seen, &s->head, &why);
 
+    if (line_holds_mark(s))
+        return s->head;
+    int r = ledger_seen_holds(s->repo, &s->seen, &s->head, &why);
     if (r == 0)
         return s->head;
     freeze(t, "rewritten", xstrdup(diag_text(&why, r)));
@@ -182,18 +194,48 @@ static void query_add(struct query *q, const struct targets *t, size_t i, const 
     q->n++;
 }
 
+/* What a walk takes longer than: so long, and so many revisions, the index may be behind. */
+#define NEARLY_NS        (100 * NS_PER_MS)
+#define NEARLY_REVISIONS 100
+
+/* Whether the index has caught up, after a moment: while it takes in a long history, it has not. */
+static bool catches_up(struct history_index *ix)
+{
+    struct history_progress p;
+
+    history_index_progress(ix, &p);
+    return (p.current || p.total <= p.done + NEARLY_REVISIONS) &&
+           history_index_wait(ix, NEARLY_NS) == 0;
+}
+
+/* -EAGAIN, -EIO: the index cannot tell (now). */
+static int ask_index(const struct targets_source *s, const struct targets *t, struct query *q)
+{
+    struct history_index *ix = s->history;
+    int r = -EAGAIN;
+
+    if (ix)
+        r = site_desired_indexed(s->repo, ix, &t->head, q->sites, q->n, s->cancel, q->revs);
+    if (ix && r == -EAGAIN && catches_up(ix))
+        r = site_desired_indexed(s->repo, ix, &t->head, q->sites, q->n, s->cancel, q->revs);
+    return r;
+}
+
+/* `stop` as in site_desired(). */
 static int ask(const struct targets_source *s, struct targets *t, struct query *q,
                const struct oid *stop)
 {
-    int r = q->n ? site_desired(s->repo, &t->head, q->sites, q->n, stop, s->cancel, q->revs) : 0;
+    int r = !q->n ? 0 : stop ? -EAGAIN : ask_index(s, t, q);
 
+    if (r == -EAGAIN || r == -EIO)
+        r = site_desired(s->repo, &t->head, q->sites, q->n, stop, s->cancel, q->revs);
     for (size_t i = 0; r == 0 && i < q->n; i++)
         t->v[q->index[i]].desired = q->revs[i];
     return r;
 }
 
 /* Of every site that follows the mainline: only what happened since `old` is walked over; a second
- * walk finds what that does not tell. */
+ * query finds what that does not tell. */
 static int find_desired(const struct targets_source *s, const struct targets *old,
                         struct targets *t)
 {

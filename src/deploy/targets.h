@@ -14,6 +14,7 @@
 #include <stdbool.h>
 
 #include "base/alloc.h"
+#include "repo/history_index.h"
 #include "repo/refs.h"
 #include "repo/repo.h"
 #include "site/declaration.h"
@@ -37,10 +38,11 @@ void targets_done(struct targets *t);
 /* Where the mainline is, and where it was. */
 struct targets_source {
     struct repo *repo;
-    const struct refs *refs; /* for pins to tags */
-    struct oid head;         /* zero: the mainline has no revision */
-    struct oid seen;         /* the high-water mark (ledger_seen); zero: none */
-    const bool *cancel;      /* polled on long walks; may be NULL */
+    const struct refs *refs;       /* for pins to tags */
+    struct history_index *history; /* spares long walks if it is (nearly) current; may be NULL */
+    struct oid head;               /* zero: the mainline has no revision */
+    struct oid seen;               /* the high-water mark (ledger_seen); zero: none */
+    const bool *cancel;            /* polled on long walks; may be NULL */
 };
 
 /* Takes in where the mainline is now. Costs what changed since the call before; the first one may

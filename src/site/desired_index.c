@@ -419,9 +419,8 @@ static int ask(struct question *q)
     return r;
 }
 
-/* The revisions at the positions that were found. The line must still be the one that was asked
- * about: the index may have been made anew meanwhile. */
-static int revisions_of(const struct question *q, const struct oid *head, struct oid *ret)
+/* The revisions at the positions that were found. */
+static int revisions_of(const struct question *q, struct oid *ret)
 {
     struct history_revision rev;
     int r = 0;
@@ -431,9 +430,16 @@ static int revisions_of(const struct question *q, const struct oid *head, struct
         if (r == 0)
             ret[i] = rev.oid;
     }
-    if (r == 0)
-        r = history_index_find(q->ix, head, &rev);
-    return r == 0 && rev.pos != q->head ? -EAGAIN : r;
+    return r;
+}
+
+/* Whether all questions were about one line. */
+static bool is_same_line(const struct question *q, const struct oid *head, uint64_t epoch)
+{
+    struct history_revision at;
+
+    return history_index_find(q->ix, head, &at) == 0 && at.pos == q->head &&
+           history_index_epoch(q->ix) == epoch;
 }
 
 int site_desired_indexed(struct repo *repo, struct history_index *ix, const struct oid *head,
@@ -443,6 +449,7 @@ int site_desired_indexed(struct repo *repo, struct history_index *ix, const stru
     _cleanup_(question_done) struct question q = {
         .repo = repo, .ix = ix, .sites = sites, .n = n, .cancel = cancel};
     _cleanup_free_ struct oid *found = xcalloc(n, sizeof(*found));
+    uint64_t epoch = history_index_epoch(ix);
     struct history_revision at;
     int r = history_index_find(ix, head, &at);
 
@@ -452,8 +459,10 @@ int site_desired_indexed(struct repo *repo, struct history_index *ix, const stru
         r = ask(&q);
     }
     if (r == 0)
-        r = revisions_of(&q, head, found);
+        r = revisions_of(&q, found);
+    if (r == -ENOENT || (r != -ECANCELED && !is_same_line(&q, head, epoch)))
+        return -EAGAIN;
     if (r == 0)
         memcpy(ret, found, n * sizeof(*ret));
-    return r == -ENOENT ? -EAGAIN : r;
+    return r;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "deploy/targets.h"
 
 static const char DECLARATION[] = "onward: 1\n"
@@ -20,19 +21,40 @@ static void write_sites(struct fixture *f)
     test_write_file(f->work, "common/shared", "c\n");
 }
 
-/* Takes in that the mainline is at `head`, and was at `seen` (NULL: never). */
-static int update(struct fixture *f, struct targets *t, const struct oid *head,
-                  const struct oid *seen)
+/* Takes in that the mainline is at `head`, and was at `seen` (NULL: never), with an index. */
+static int update_with(struct fixture *f, struct history_index *ix, struct targets *t,
+                       const struct oid *head, const struct oid *seen)
 {
     _cleanup_(refs_unrefp) struct refs *refs = NULL;
 
     assert_int_equal(refs_load(f->repo, &refs, NULL), 0);
-    struct targets_source s = {.repo = f->repo, .refs = refs};
+    struct targets_source s = {.repo = f->repo, .refs = refs, .history = ix};
     if (head)
         s.head = *head;
     if (seen)
         s.seen = *seen;
     return targets_update(t, &s);
+}
+
+static int update(struct fixture *f, struct targets *t, const struct oid *head,
+                  const struct oid *seen)
+{
+    return update_with(f, NULL, t, head, seen);
+}
+
+static struct history_index *index_new(struct fixture *f)
+{
+    _cleanup_free_ char *dir = xasprintf("%s/index", f->dir);
+    struct history_index *ix;
+
+    assert_int_equal(history_index_open(f->repo, dir, &ix, NULL), 0);
+    return ix;
+}
+
+static void index_follow(struct history_index *ix, const struct oid *head)
+{
+    history_index_follow(ix, head);
+    assert_int_equal(history_index_wait(ix, 30 * NS_PER_SEC), 0);
 }
 
 static const struct target *find(const struct targets *t, const char *name)
@@ -78,7 +100,19 @@ static void test_a_site_follows_only_what_touches_it(void **state)
     assert_memory_equal(&find(&t, "b")->inputs, &b, sizeof(b));
 }
 
-/* However the news come, in steps or all at once after a restart, the targets are the same. */
+static void assert_same(const struct targets *a, const struct targets *b)
+{
+    assert_memory_equal(&a->head, &b->head, sizeof(a->head));
+    assert_int_equal(a->n, b->n);
+    for (size_t k = 0; k < b->n; k++) {
+        assert_string_equal(a->v[k].site->name, b->v[k].site->name);
+        assert_desired(a, b->v[k].site->name, &b->v[k].desired);
+        assert_memory_equal(&a->v[k].inputs, &b->v[k].inputs, sizeof(struct oid));
+    }
+}
+
+/* However the news come, in steps or all at once after a restart, the targets are the same; also
+ * with an index that is current, and with one that is a step behind. */
 static void test_steps_and_a_fresh_start_agree(void **state)
 {
     static const char *const steps[] = {
@@ -98,23 +132,56 @@ static void test_steps_and_a_fresh_start_agree(void **state)
     _cleanup_(targets_done) struct targets stepwise = {0};
     write_sites(f);
     struct oid head = add_revision(f, "first"), seen;
+    struct history_index *ix = index_new(f);
 
+    index_follow(ix, &head);
     assert_int_equal(update(f, &stepwise, &head, NULL), 1);
     for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
-        _cleanup_(targets_done) struct targets fresh = {0};
+        _cleanup_(targets_done) struct targets fresh = {0}, behind = {0}, indexed = {0};
         seen = head;
         test_run(f->work, "%s", steps[i]);
         head = add_revision(f, "step");
         update(f, &stepwise, &head, &seen);
         update(f, &fresh, &head, &seen);
-        assert_memory_equal(&stepwise.head, &fresh.head, sizeof(fresh.head));
-        assert_int_equal(stepwise.n, fresh.n);
-        for (size_t k = 0; k < fresh.n; k++) {
-            assert_string_equal(stepwise.v[k].site->name, fresh.v[k].site->name);
-            assert_desired(&stepwise, fresh.v[k].site->name, &fresh.v[k].desired);
-            assert_memory_equal(&stepwise.v[k].inputs, &fresh.v[k].inputs, sizeof(struct oid));
-        }
+        assert_same(&stepwise, &fresh);
+        update_with(f, ix, &behind, &head, &seen);
+        assert_same(&behind, &fresh);
+        index_follow(ix, &head);
+        update_with(f, ix, &indexed, &head, &seen);
+        assert_same(&indexed, &fresh);
     }
+    history_index_free(ix);
+}
+
+/* What would have to be walked over cannot be read: the index needs none of it. */
+static void test_the_index_spares_the_walk(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(targets_done) struct targets walked = {0}, indexed = {0};
+    struct history_index *ix = index_new(f);
+    struct repo *built = f->repo;
+    struct diag why = {0};
+    char hex[OID_HEX + 1];
+    write_sites(f);
+    struct oid one = add_revision(f, "one");
+    test_write_file(f->work, "unrelated", "x\n");
+    struct oid two = add_revision(f, "two");
+    test_write_file(f->work, "unrelated", "y\n");
+    struct oid three = add_revision(f, "three");
+    index_follow(ix, &three);
+
+    oid_hex(&two, hex);
+    test_run(f->work, "rm .git/objects/%.2s/%s", hex, hex + 2);
+    assert_int_equal(repo_open(f->work, &f->repo, &why), 0);
+    update(f, &walked, &three, &one);
+    assert_string_equal(walked.frozen_kind, "rewritten"); /* for all that one can tell */
+    assert_int_equal(update_with(f, ix, &indexed, &three, &one), 1);
+    assert_null(indexed.frozen_kind);
+    assert_desired(&indexed, "a", &one);
+    assert_desired(&indexed, "b", &one);
+    repo_free(f->repo);
+    f->repo = built;
+    history_index_free(ix);
 }
 
 static void test_nothing_new_is_said_to_be_nothing(void **state)
@@ -257,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_site_follows_only_what_touches_it),
         TEST(test_steps_and_a_fresh_start_agree),
+        TEST(test_the_index_spares_the_walk),
         TEST(test_nothing_new_is_said_to_be_nothing),
         TEST(test_a_wrong_declaration_keeps_the_last_good_one),
         TEST(test_a_rewritten_mainline_freezes_what_was),

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/alloc.h"
+#include "base/clock.h"
 #include "site/discover.h"
 
 static int add(const char *path, const char *name, void *arg)
@@ -60,6 +62,42 @@ static void only_other_directories_differ(void **state)
     assert_int_equal(discover_differs(f->repo, &f->tree, &f->tree, "dup/*/x"), 0);
 }
 
+static int add_past(path_id path, const char *name, void *arg)
+{
+    buf_addf(arg, "%s ", name);
+    return strcmp(name, "x2") ? 0 : -EINTR;
+}
+
+static void what_ever_was_there_is_found(void **state)
+{
+    static const struct {
+        const char *pattern, *found;
+        int r;
+    } table[] = {
+        {"past/?", "a b c ", 0}, {"past/b", "b ", 0},  {"past/*/x*", "x x2 ", -EINTR},
+        {"past/d", "", 0},       {"nowhere/*", "", 0}, {"past/.*", ".h ", 0},
+        {"pa?t/c", "c ", 0},
+    };
+    struct fixture *f = *state;
+    _cleanup_free_ char *dir = xasprintf("%s/index", f->dir);
+    struct history_index *ix;
+
+    test_run(f->path, "mkdir -p past/a past/b past/.h && touch past/a/x past/b/x1 past/.h/y && "
+                      "git add past && git commit -qm more && git mv past/b/x1 past/a/x2 && "
+                      "touch past/c && git add past && git commit -qm 'a file, and b is gone'");
+    struct oid head = fixture_rev(f, "HEAD");
+    assert_int_equal(history_index_open(f->repo, dir, &ix, NULL), 0);
+    history_index_follow(ix, &head);
+    assert_int_equal(history_index_wait(ix, 30 * NS_PER_SEC), 0);
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        _cleanup_(buf_done) struct buf found = {0};
+        int r = discover_ever(ix, table[i].pattern, add_past, &found);
+        assert_string_equal(buf_str(&found), table[i].found);
+        assert_int_equal(r, table[i].r);
+    }
+    history_index_free(ix);
+}
+
 static void a_prefix_ends_before_the_first_pattern(void **state)
 {
     static const char *const table[][2] = {
@@ -78,6 +116,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(patterns_match_directories),
         cmocka_unit_test(only_other_directories_differ),
+        cmocka_unit_test(what_ever_was_there_is_found),
         cmocka_unit_test(a_prefix_ends_before_the_first_pattern),
     };
 
