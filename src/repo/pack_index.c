@@ -9,14 +9,14 @@
 #include "base/cleanup.h"
 
 /* Magic and version, fan-out, ids, CRCs, offsets of 32 bits, offsets of 64 bits, two checksums. */
-#define FANOUT_AT     8
-#define IDS_AT        (FANOUT_AT + 256 * 4)
-#define PER_OBJECT    (OID_RAW + 4 + 4)
-#define TRAILER       (2 * OID_RAW)
-#define IS_LARGE      UINT32_C(0x80000000)
-#define HELD_MOST     (128 << 10) /* smaller indexes are kept in memory */
-#define WINDOW        204         /* ids in a probe: 4 KiB */
-#define GUESSES_FIRST 2           /* probes by guess; after them the middle, which always ends */
+#define FANOUT_AT  8
+#define IDS_AT     (FANOUT_AT + 256 * 4)
+#define PER_OBJECT (OID_RAW + 4 + 4)
+#define TRAILER    (2 * OID_RAW)
+#define IS_LARGE   UINT32_C(0x80000000)
+#define HELD_MOST  (128 << 10) /* smaller indexes are kept in memory */
+#define WINDOW     128 /* ids in a probe; the guess is off by some thirty in a million ids */
+#define GUESSES    4   /* probes by guess; after them the middle, which always ends */
 
 /* The ids [lo, hi) that are left to look among. */
 struct range {
@@ -99,7 +99,7 @@ int pack_index_open(struct pack_index *ix, const char *path)
 void pack_index_done(struct pack_index *ix)
 {
     closep(&ix->fd);
-    freep(&ix->held);
+    free(TAKE(ix->held));
 }
 
 bool pack_index_is(const struct pack_index *ix, const struct stat *st)
@@ -116,16 +116,22 @@ static uint32_t number_in(const struct oid *oid)
     return be32toh(v);
 }
 
-/* The first id to read of a range: so that `oid`, if the ids are spread evenly, is in the middle of
- * what is read. */
-static uint32_t window_start(struct range fan, struct range left, const struct oid *oid, int probe)
+/* The piece of what is left to read next: around where `oid` is if the ids are spread evenly, or, if
+ * that has been looked at, what is next to it. */
+static struct range next_window(struct range fan, struct range left, const struct oid *oid,
+                                int probe)
 {
-    uint64_t n = fan.hi - fan.lo, middle = left.lo + (left.hi - left.lo) / 2;
-    uint64_t guess = fan.lo + ((n * number_in(oid)) >> 32);
+    uint64_t n = fan.hi - fan.lo, at = fan.lo + ((n * number_in(oid)) >> 32);
 
-    if (probe >= GUESSES_FIRST || guess < left.lo || guess >= left.hi)
-        guess = middle;
-    return guess - left.lo < WINDOW / 2 ? left.lo : guess - WINDOW / 2;
+    if (left.hi - left.lo <= WINDOW)
+        return left;
+    if (probe >= GUESSES)
+        at = left.lo + (left.hi - left.lo) / 2;
+    if (at < left.lo + WINDOW / 2)
+        return (struct range){left.lo, left.lo + WINDOW};
+    if (at > left.hi - WINDOW / 2)
+        return (struct range){left.hi - WINDOW, left.hi};
+    return (struct range){at - WINDOW / 2, at + WINDOW / 2};
 }
 
 /* Looks for `oid` among `n` sorted ids: its place, or of the first that is greater. */
@@ -151,20 +157,20 @@ static int find_number(const struct pack_index *ix, const struct oid *oid, uint3
     struct oid buf[WINDOW];
 
     for (int probe = 0; left.lo < left.hi; probe++) {
-        uint32_t start = window_start(fan, left, oid, probe);
-        uint32_t n = left.hi - start < WINDOW ? left.hi - start : WINDOW;
+        struct range w = next_window(fan, left, oid, probe);
+        uint32_t n = w.hi - w.lo;
         const struct oid *ids =
-            bytes_at(ix, IDS_AT + (uint64_t)start * OID_RAW, (size_t)n * OID_RAW, buf);
+            bytes_at(ix, IDS_AT + (uint64_t)w.lo * OID_RAW, (size_t)n * OID_RAW, buf);
         if (!ids)
             return -EBADMSG;
         uint32_t at = lower_bound(ids, n, oid);
         if (at < n && oid_equal(&ids[at], oid)) {
-            *ret = start + at;
+            *ret = w.lo + at;
             return 0;
         }
         if (at > 0 && at < n)
             break;
-        left = at ? (struct range){start + n, left.hi} : (struct range){left.lo, start};
+        left = at ? (struct range){w.hi, left.hi} : (struct range){left.lo, w.lo};
     }
     return -ENOENT;
 }

@@ -15,12 +15,14 @@
 /* Each pack is an open file or two. Who has more has forgotten to repack, and libgit2 finds them. */
 #define PACKS_MOST 200
 /* Coarser than the time stamps of any filesystem. */
-#define TICK (2 * NS_PER_SEC)
+#define TICK       (2 * NS_PER_SEC)
+#define LOOKS_MOST 3
 
 struct scan {
     struct pack_list *list;
     const struct pack_list *before;
     VEC(struct stat) seen; /* directories that have been looked through, so that cycles end */
+    bool vanished;         /* a pack was gone when it was to be opened */
 };
 
 static bool seen_before(struct scan *s, const struct stat *st)
@@ -50,8 +52,10 @@ static void add_pack(struct scan *s, const char *path)
     if (s->list->packs.n == PACKS_MOST)
         return;
     struct pack *p = find_open(s, path);
-    if (p || pack_open(path, &p) == 0)
+    int r = p ? 0 : pack_open(path, &p);
+    if (r == 0)
         *VEC_ADD(&s->list->packs) = p;
+    s->vanished |= r == -ENOENT;
 }
 
 static void note_dir(struct scan *s, const char *path)
@@ -117,12 +121,20 @@ static void add_objects(struct scan *s, const char *objects, int depth)
 
 struct pack_list *pack_list_new(const char *objects_dir, const struct pack_list *before)
 {
-    struct scan s = {.list = NEW(struct pack_list), .before = before};
+    struct pack_list *list = NULL;
+    bool again = true;
 
-    s.list->refs = 1;
-    add_objects(&s, objects_dir, 0);
-    free(s.seen.v);
-    return s.list;
+    /* A pack that goes away while we look has one in its place that we may not have seen. */
+    for (int looks = 0; again && looks < LOOKS_MOST; looks++) {
+        pack_list_unref(list);
+        list = NEW(struct pack_list);
+        list->refs = 1;
+        struct scan s = {.list = list, .before = before};
+        add_objects(&s, objects_dir, 0);
+        free(s.seen.v);
+        again = s.vanished;
+    }
+    return list;
 }
 
 struct pack_list *pack_list_ref(struct pack_list *l)

@@ -33,7 +33,7 @@ void unpacker_reset(struct unpacker *u)
     pack_list_unref(TAKE(u->list));
     inflater_trim(&u->inflater);
     if (u->delta_cap > DELTA_KEPT) {
-        freep(&u->delta);
+        free(TAKE(u->delta));
         u->delta_cap = 0;
     }
 }
