@@ -213,7 +213,8 @@ def test_the_manual_page_lists_what_there_is(dir):
 
         def fill(path):
             site = "slow" if "/migrating" in path else "fast"
-            known = {"id": id, "site": site, "team": "t", "generation": "2", "workspace": "w"}
+            known = {"id": id, "site": site, "team": "t", "generation": "2", "workspace": "w",
+                     "time": "2999-01-01", "path": "f/a", "version": os.listdir(m / "history/f/a")[-1]}
             return re.sub(r"<(\w+)>", lambda p: known[p.group(1)], path)
 
         listed = page_paths()

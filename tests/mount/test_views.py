@@ -47,8 +47,8 @@ def test_root_lists_the_namespace(dir):
     repo = make_repo(dir + "/r.git", {"a": "1"})
     with Mount(dir, repo, options=VIEW) as m:
         names = set(os.listdir(m.path))
-        assert {"README", "fleet", "head", "revisions", "branches", "tags", "sites", "teams",
-                "staging"} <= names, names
+        assert {"README", "fleet", "head", "revisions", "branches", "tags", "at", "commits", "history", "sites",
+                "teams", "staging"} == names, names
         assert ".onward" not in names
         assert os.path.isdir(m / ".onward")
         assert "onwardfs" in m.read(".onward/version")
@@ -156,7 +156,8 @@ def test_names_resolve(dir):
 def test_everything_is_read_only(dir):
     repo = make_repo(dir + "/r.git", {"a": "1", "d/b": "2"})
     with Mount(dir, repo, options=VIEW) as m:
-        for top in ("", "head/", "head/d/", "revisions/", "branches/", "tags/", "sites/", "teams/"):
+        for top in ("", "head/", "head/d/", "revisions/", "branches/", "tags/", "sites/", "teams/",
+                    "at/", "commits/", "history/", "history/d/"):
             fails(errno.EROFS, os.mkdir, m / (top + "new"))
             fails(errno.EROFS, os.open, m / (top + "new"), os.O_CREAT | os.O_WRONLY)
             fails(errno.EROFS, os.symlink, "x", m / (top + "new"))
@@ -319,12 +320,15 @@ def test_a_missing_object_harms_itself_only(dir):
             if f.endswith(".pack"):
                 run("git", "-C", repo, "unpack-objects", "-q", stdin=open(dir + "/" + f, "rb").read())
         os.unlink(f"{repo}/objects/{oid[:2]}/{oid[2:]}")
-    with Mount(dir, repo, options=VIEW, expect="object") as m:
+    with Mount(dir, repo, options=VIEW, expect="object|history-index") as m:
         assert sorted(os.listdir(m / "head/")) == ["bad", "d", "good"]
         assert m.read("head/good") == "1"
         fails(errno.EIO, read, m / "head/bad")
         fails(errno.EIO, os.listdir, m / "head/d")
         assert m.metric("onward_object_errors_total") >= 2
+        # The index cannot be made: what needs it says so, what does not goes on.
+        fails(errno.EIO, os.listdir, m / "history")
+        assert os.listdir(m / "revisions") == [m.link("head")] == [m.link("at/2999-01-01")]
 
 
 def refused(*args, words, expect_code=1):
