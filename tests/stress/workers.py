@@ -352,26 +352,34 @@ class Stager(Worker):
 
 
 class Probe(Worker):
-    """How long a read of a small file that is in the page cache takes at most, whatever happens meanwhile."""
+    """How long a small read takes at most, whatever happens meanwhile: out of the page cache, and asked of the
+    daemon."""
 
     def begin(self):
         super().begin()
-        tree = self.oracle.tree(self.test.base[0])
-        path = next(p for p, e in tree.items() if e.kind == "blob" and 0 < e.size < 4096 and not stat.S_ISLNK(e.mode))
-        self.file, self.times = self.path(self.test.base[0], path), []
-        self.data = self.oracle.blob(tree[path].oid)
+        revision = self.test.base[0]
+        tree = self.oracle.tree(revision)
+        path = next(p for p, e in tree.items() if 0 < e.size < 4096 and stat.S_ISREG(e.mode))
+        self.file, self.data = self.path(revision, path), self.oracle.blob(tree[path].oid)
+        self.times = {"cached": [], "asked": []}
 
     def step(self):
-        begin = time.perf_counter()
-        with open(self.file, "rb", buffering=0) as f:
-            data = f.read()
-        self.times.append(time.perf_counter() - begin)
-        same_bytes(f"{self.file!r}", data, self.data)
+        for kind in self.times:
+            self.read(kind)
         time.sleep(0.002)   # a reader that comes now and then; nothing is waited for
 
+    def read(self, kind):
+        with open(self.file, "rb", buffering=0) as f:
+            if kind == "asked":
+                os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            begin = time.perf_counter()
+            data = f.read()
+            self.times[kind].append(time.perf_counter() - begin)
+        same_bytes(f"{self.file!r}, {kind}", data, self.data)
+
     def end(self):
-        self.times.sort()
-        self.counts["reads"] = len(self.times)
-        self.counts["median-us"] = round(self.times[len(self.times) // 2] * 1e6)
-        self.counts["p99-us"] = round(self.times[int(len(self.times) * 0.99)] * 1e6)
-        self.counts["most-us"] = round(self.times[-1] * 1e6)
+        for kind, times in self.times.items():
+            times.sort()
+            for name, share in (("median", 0.5), ("p99", 0.99), ("most", 1)):
+                self.counts[f"{kind}-us-{name}"] = round(times[int((len(times) - 1) * share)] * 1e6)
+        self.counts["reads"] = sum(map(len, self.times.values()))
