@@ -116,8 +116,8 @@ static uint32_t number_in(const struct oid *oid)
     return be32toh(v);
 }
 
-/* The piece of what is left to read next: around where `oid` is if the ids are spread evenly, or, if
- * that has been looked at, what is next to it. */
+/* The piece of what is left to read next: around where `oid` is if the ids are spread evenly, or,
+ * if that has been looked at, what is next to it. */
 static struct range next_window(struct range fan, struct range left, const struct oid *oid,
                                 int probe)
 {

@@ -2,17 +2,13 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/clock.h"
-#include "base/io.h"
+#include "repo/odb.h"
 
-#define ALTERNATES_DEEPEST 5 /* as Git */
-#define ALTERNATES_SIZE    (1 << 20)
-/* Each pack is an open file or two. Who has more has forgotten to repack, and libgit2 finds them. */
+/* Each pack is an open file or two. Who has more has forgotten to repack; libgit2 finds them. */
 #define PACKS_MOST 200
 /* Coarser than the time stamps of any filesystem. */
 #define TICK       (2 * NS_PER_SEC)
@@ -21,18 +17,8 @@
 struct scan {
     struct pack_list *list;
     const struct pack_list *before;
-    VEC(struct stat) seen; /* directories that have been looked through, so that cycles end */
-    bool vanished;         /* a pack was gone when it was to be opened */
+    bool vanished; /* a pack was gone when it was to be opened */
 };
-
-static bool seen_before(struct scan *s, const struct stat *st)
-{
-    vec_foreach (seen, &s->seen)
-        if (seen->st_dev == st->st_dev && seen->st_ino == st->st_ino)
-            return true;
-    *VEC_ADD(&s->seen) = *st;
-    return false;
-}
 
 /* The pack whose index is the file `path`, if it was open before. */
 static struct pack *find_open(const struct scan *s, const char *path)
@@ -89,52 +75,32 @@ static void add_packs(struct scan *s, const char *objects)
     }
 }
 
-static void add_objects(struct scan *s, const char *objects, int depth);
-
-static void add_alternates(struct scan *s, const char *objects, int depth)
+/* Looks once. True if it has to be done again. */
+static bool look(struct scan *s, const char *objects_dir)
 {
-    _cleanup_free_ char *path = xasprintf("%s/info/alternates", objects);
-    _cleanup_(buf_done) struct buf text = {0};
-    char *rest, *line;
+    struct odb_dirs dirs;
 
-    if (depth >= ALTERNATES_DEEPEST || io_read_file(AT_FDCWD, path, ALTERNATES_SIZE, &text) < 0)
-        return;
-    rest = text.data;
-    while ((line = strsep(&rest, "\r\n"))) {
-        if (!*line || *line == '#')
-            continue;
-        _cleanup_free_ char *other =
-            *line == '/' ? xstrdup(line) : xasprintf("%s/%s", objects, line);
-        add_objects(s, other, depth + 1);
-    }
-}
-
-static void add_objects(struct scan *s, const char *objects, int depth)
-{
-    struct stat st;
-
-    if (stat(objects, &st) < 0 || seen_before(s, &st))
-        return;
-    add_packs(s, objects);
-    add_alternates(s, objects, depth);
+    odb_dirs_find(objects_dir, &dirs);
+    vec_foreach (dir, &dirs)
+        add_packs(s, *dir);
+    odb_dirs_done(&dirs);
+    return s->vanished;
 }
 
 struct pack_list *pack_list_new(const char *objects_dir, const struct pack_list *before)
 {
-    struct pack_list *list = NULL;
-    bool again = true;
+    struct scan s = {.before = before};
 
     /* A pack that goes away while we look has one in its place that we may not have seen. */
-    for (int looks = 0; again && looks < LOOKS_MOST; looks++) {
-        pack_list_unref(list);
-        list = NEW(struct pack_list);
-        list->refs = 1;
-        struct scan s = {.list = list, .before = before};
-        add_objects(&s, objects_dir, 0);
-        free(s.seen.v);
-        again = s.vanished;
+    for (int looks = 0; looks < LOOKS_MOST; looks++) {
+        pack_list_unref(s.list);
+        s.vanished = false;
+        s.list = NEW(struct pack_list);
+        s.list->refs = 1;
+        if (!look(&s, objects_dir))
+            break;
     }
-    return list;
+    return s.list;
 }
 
 struct pack_list *pack_list_ref(struct pack_list *l)

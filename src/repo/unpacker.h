@@ -59,8 +59,8 @@ void unpacker_reset(struct unpacker *u);
 int unpacker_walk(struct unpacker *u, struct place place, size_t want);
 int unpacker_header(struct unpacker *u, struct place place, git_object_t *ret_type,
                     uint64_t *ret_size);
-/* The object, which is the caller's. -EFBIG: it, or one that it is made from, is larger than `most`.
- */
+/* The object, which is the caller's. -EFBIG: it, or one that it is made from, is larger than
+ * `most`. */
 int unpacker_read(struct unpacker *u, struct place place, uint64_t most, struct unpacked *ret);
 
 #endif

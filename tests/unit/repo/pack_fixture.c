@@ -7,8 +7,8 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 
-/* A history in which a file changes sixty times and a tree has a hundred entries; in it are an empty
- * blob, a tag and a blob that is larger than any buffer. */
+/* A history in which a file changes sixty times and a tree has a hundred entries; in it are an
+ * empty blob, a tag and a blob that is larger than any buffer. */
 static const char make_history[] =
     "git init -q --bare repo.git && cd repo.git\n"
     "python3 - <<'END' | git fast-import --quiet\n"
