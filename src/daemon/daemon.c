@@ -366,6 +366,7 @@ static void on_ready(void *arg)
         .repo = d->repo,
         .mainline = d->mainline,
         .ledger = d->ledger,
+        .history = d->history,
         .board = d->board,
         .backends = d->config->backends.v,
         .nbackends = d->config->backends.n,
