@@ -1,4 +1,4 @@
-/* A symlink whose target may move: the kernel looks its name up each time, so it is always fresh. */
+/* A symlink whose target may move: the kernel looks its name up each time, so it is fresh. */
 #ifndef ONWARD_TREE_LINK_H
 #define ONWARD_TREE_LINK_H
 
