@@ -132,6 +132,53 @@ def test_base_of_a_new_workspace(dir):
         assert "already" in onward(m, "new", "a", status=1)
 
 
+def test_log_of_a_path_is_that_of_git(dir):
+    with sample(dir, options=["-o", "noreconcile"]) as m:
+        work = dir + "/work"
+        git(dir, "clone", "-q", m.repo, work)
+        git(work, "checkout", "-q", "-b", "side")
+        commit(work, {"base/pos/new.yaml": "a: 1\n", "it's ü/x y": "1\n"}, "side: some files", push=False)
+        git(work, "checkout", "-q", "main")
+        git(work, "merge", "-q", "--no-ff", "-m", "merge side", "side")
+        git(work, "rm", "-q", "-r", "it's ü")
+        commit(work, {"base/pos/new.yaml": "a: 2\n"}, "change one, remove one", push=False)
+        os.unlink(work + "/base/pos/new.yaml")
+        os.symlink("settings.yaml", work + "/base/pos/new.yaml")
+        commit(work, {}, "a link now")
+        head = git(m.repo, "rev-parse", "main").strip()
+        until("the new head", lambda: m.link("head").endswith(head))
+        total = git(m.repo, "rev-list", "--first-parent", "--count", "main").strip()
+        assert onward(m, "index") == f"current: {total} revisions\n"
+        assert json.loads(onward(m, "index", "--json"))["state"] == "current"
+
+        def log(path, *options, cwd="/"):
+            return json.loads(onward(m, "log", "--json", *options, "--", path, cwd=cwd))
+
+        for path in ("onward.yaml", "base", "base/pos/new.yaml", "it's ü/x y", "it's ü", "stores/store-0001"):
+            wanted = git(m.repo, "log", "--first-parent", "--full-history", "--format=%H %an <%ae> %s", "main", "--", path)
+            said = log(path)
+            assert [f"{v['revision']} {v['author']} {v['message'].splitlines()[0]}" for v in said] == (
+                wanted.splitlines()), path
+            assert len(said) > 0 and said[-1]["change"] == "A" and said[-1]["version"] == 1
+        assert [v["change"] for v in log("base/pos/new.yaml")] == list("TMA")
+        assert [v["change"] for v in log("it's ü")] == list("DA")
+        assert [v["version"] for v in log("base/pos/new.yaml", "-n", "2")] == [3, 2]
+        text = onward(m, "log", "--", "base/pos/new.yaml").splitlines()
+        assert text[0].split() == ["AT", "REVISION", "CHANGE", "AUTHOR", "SUBJECT"]
+        assert head[:12] in text[1] and text[1].endswith("a link now")
+        # As git log does, from where one is.
+        place = onward(m, "new", "w").strip()
+        for cwd in (m / "head/base/pos", m / f"revisions/{head}/base/pos", place + "/base/pos", m / "history/base/pos"):
+            assert len(log("new.yaml", cwd=cwd)) == 3, cwd
+        stores = log("stores/store-0001")
+        assert log(".", cwd=m / "sites/store-0001/desired") == stores
+        assert log("../store-0001", cwd=m / "sites/store-0001/desired") == stores
+        assert log(m / "head/stores/store-0001") == stores
+        assert log("stores/store-0001", cwd=m / "sites") == stores
+        assert "never was" in onward(m, "log", "--", "nowhere", status=1)
+        assert "outside" in onward(m, "log", "--", "../..", cwd=m / "head/base", status=1)
+
+
 def test_which_mount(dir):
     one = make_repo(dir + "/one.git", {"onward.yaml": "onward: 1\nsites: [{name: only-in-one, source: .}]\n"})
     two = make_repo(dir + "/two.git", {"a": "1\n"})
