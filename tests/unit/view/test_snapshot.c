@@ -149,6 +149,7 @@ static void test_a_rewritten_mainline_has_other_times(void **state)
 
     make_history(f);
     _cleanup_(node_unrefp) struct node *held = at(f, "main", "d/e");
+    assert_non_null(held);
     change(f, "git tag old && git checkout -q --detach && git branch -q -f main side && "
               "git checkout -q main");
     each_revision(f, "main", last_change_on_the_mainline);
