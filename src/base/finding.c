@@ -37,6 +37,13 @@ void findings_add(struct findings *f, const char *path, int line, int col, const
     };
 }
 
+void findings_append(struct findings *f, const struct findings *from)
+{
+    vec_foreach (x, from)
+        findings_add(f, x->path, x->line, x->col, x->check, "%s", x->message);
+    f->left_out += from->left_out;
+}
+
 static int by_place(const void *pa, const void *pb)
 {
     const struct finding *a = pa, *b = pb;

@@ -30,6 +30,8 @@ static inline size_t findings_count(const struct findings *f)
 }
 void findings_add(struct findings *f, const char *path, int line, int col, const char *check,
                   const char *fmt, ...) __attribute__((format(printf, 6, 7)));
+/* Adds a copy of each of `from`. */
+void findings_append(struct findings *f, const struct findings *from);
 /* Puts those from index `from` on into the order of their places. */
 void findings_sort(struct findings *f, size_t from);
 /* `path:line:col: check: message` lines (without line and col where they are 0). */

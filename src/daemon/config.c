@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/size.h"
+#include "check/check.h"
 #include "repo/repo.h"
 #include "site/syntax.h"
 
@@ -170,6 +171,55 @@ static void read_backends(struct decode *d, const struct yaml_node *v, void *fie
     }
 }
 
+/* ---- checks ---- */
+
+#undef AT
+#define AT(member) offsetof(struct check_config, member)
+
+static const char *wrong_glob(const char *text)
+{
+    return !strcmp(text, ".") || syntax_path(text)
+               ? "a glob relative to the root of the repository, such as \"**/*.yaml\""
+               : NULL;
+}
+
+static const struct decode_key check_keys[] = {
+    {"exec", DECODE_CUSTOM, AT(command), .required = true, .custom = read_command},
+    {"paths", DECODE_STRINGS, AT(paths), .wrong = wrong_glob},
+    {"timeout", DECODE_DURATION, AT(timeout), .least = NS_PER_MS},
+};
+
+static void check_done(struct check_config *c)
+{
+    decode_release(check_keys, ARRAY_SIZE(check_keys), c);
+    vec_foreach (argument, &c->command)
+        free(*argument);
+    free(c->command.v);
+    free(c->name);
+}
+
+static void read_checks(struct decode *d, const struct yaml_node *v, void *field)
+{
+    struct config *c = field;
+
+    if (v->kind != YAML_MAPPING) {
+        decode_expected(d, v, "checks", "a mapping from names to checks");
+        return;
+    }
+    yaml_foreach_pair (key, value, v) {
+        struct check_config *check = VEC_ADD(&c->checks);
+        const char *name = decode_string(d, key, "checks");
+        *check = (struct check_config)CHECK_DEFAULTS;
+        decode_mapping(d, value, "a check", check_keys, ARRAY_SIZE(check_keys), check, NULL);
+        check->name = name ? xstrdup(name) : NULL;
+        const char *expected = name ? syntax_name(name) : NULL;
+        if (name && check_is_builtin(name))
+            expected = "a name of its own: this check is built in";
+        if (expected)
+            decode_expected(d, key, "checks", expected);
+    }
+}
+
 /* ---- identities ---- */
 
 /* "Ann Lee <ann@example.org>". */
@@ -242,13 +292,13 @@ static const struct decode_key limit_keys[] = {
 static const struct decode_key keys[] = {
     {"backends", DECODE_CUSTOM, 0, .custom = read_backends},
     {"branch", DECODE_STRING, AT(branch), .wrong = wrong_branch},
+    {"checks", DECODE_CUSTOM, 0, .custom = read_checks},
     {"identities", DECODE_CUSTOM, 0, .custom = read_identities},
     {"limits", DECODE_MAPPING, 0, .what = "the limits", .keys = limit_keys,
      .nkeys = ARRAY_SIZE(limit_keys)},
     {"mountpoint", DECODE_STRING, AT(mountpoint), .wrong = wrong_absolute},
     {"repository", DECODE_STRING, AT(repository), .wrong = wrong_repository},
     {"state", DECODE_STRING, AT(state), .wrong = wrong_absolute},
-    {"checks", DECODE_LATER},
     {"control_group", DECODE_LATER},
     {"fetch", DECODE_LATER},
     {"lease", DECODE_LATER},
@@ -262,6 +312,9 @@ void config_done(struct config *c)
     vec_foreach (b, &c->backends)
         backend_done(b);
     free(c->backends.v);
+    vec_foreach (check, &c->checks)
+        check_done(check);
+    free(c->checks.v);
     vec_foreach (i, &c->identities) {
         free(i->name);
         free(i->email);
@@ -333,6 +386,16 @@ static char *format_duration(int64_t ns, char out[CLOCK_TEXT])
     return out;
 }
 
+static void add_list(struct buf *out, const char *key, char *const *words, size_t n)
+{
+    buf_addf(out, "    %s: [", key);
+    for (size_t i = 0; i < n; i++) {
+        buf_adds(out, i ? ", " : "");
+        add_string(out, words[i]);
+    }
+    buf_adds(out, "]\n");
+}
+
 static void add_kind(struct buf *out, const struct backend_config *b)
 {
     if (b->kind == BACKEND_DIRECTORY) {
@@ -340,12 +403,7 @@ static void add_kind(struct buf *out, const struct backend_config *b)
         buf_addf(out, "    keep: %d\n", b->keep);
         return;
     }
-    buf_adds(out, "    exec: [");
-    vec_foreach (argument, &b->command) {
-        buf_adds(out, argument == b->command.v ? "" : ", ");
-        add_string(out, *argument);
-    }
-    buf_adds(out, "]\n");
+    add_list(out, "exec", b->command.v, b->command.n);
 }
 
 static void add_backend(struct buf *out, const struct backend_config *b)
@@ -364,6 +422,19 @@ static void add_backend(struct buf *out, const struct backend_config *b)
     buf_addf(out, "    observe_every: %s\n", format_duration(b->observe_every, text));
 }
 
+static void add_check(struct buf *out, const struct check_config *c)
+{
+    char text[CLOCK_TEXT];
+
+    buf_adds(out, "  ");
+    add_string(out, c->name);
+    buf_adds(out, ":\n");
+    add_list(out, "exec", c->command.v, c->command.n);
+    if (c->paths.n)
+        add_list(out, "paths", c->paths.v, c->paths.n);
+    buf_addf(out, "    timeout: %s\n", format_duration(c->timeout, text));
+}
+
 void config_render(const struct config *c, struct buf *out)
 {
     char cache[SIZE_TEXT], file_size[SIZE_TEXT], workspace_size[SIZE_TEXT];
@@ -376,6 +447,10 @@ void config_render(const struct config *c, struct buf *out)
         buf_adds(out, "backends:\n");
     vec_foreach (b, &c->backends)
         add_backend(out, b);
+    if (c->checks.n)
+        buf_adds(out, "checks:\n");
+    vec_foreach (check, &c->checks)
+        add_check(out, check);
     if (c->identities.n)
         buf_adds(out, "identities:\n");
     vec_foreach (i, &c->identities) {

@@ -1,8 +1,8 @@
 /* The host's configuration: what this host may run and how much of everything, from
  * /etc/onwardfs/config.yaml or --config FILE. Every key is one row of the tables in config.c;
- * defaults stand in config_init() and BACKEND_DEFAULTS only. What comes from the command line is
- * laid over it by main.c. Keys of DESIGN that this version does not support are findings, never
- * silence. */
+ * defaults stand in config_init(), BACKEND_DEFAULTS and CHECK_DEFAULTS only. What comes from the
+ * command line is laid over it by main.c. Keys of DESIGN that this version does not support are
+ * findings, never silence. */
 #ifndef ONWARD_DAEMON_CONFIG_H
 #define ONWARD_DAEMON_CONFIG_H
 
@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/diag.h"
 #include "base/finding.h"
+#include "check/check_config.h"
 #include "deploy/backend_config.h"
 
 #define CONFIG_SIZE (1 << 20) /* bytes that the file may have */
@@ -27,6 +28,7 @@ struct config {
     char *branch;                  /* NULL: see repo/mainline.h */
     char *state;                   /* absolute; NULL: see daemon/state_dir.h */
     VEC(struct backend_config) backends;
+    VEC(struct check_config) checks;
     VEC(struct identity) identities;
     int most_workspaces;
     uint64_t most_file_size, most_workspace_size;

@@ -295,6 +295,9 @@ static int open_staging(struct daemon *d, struct diag *reterr)
         .identity_arg = d,
         .admit = on_admit,
         .admit_arg = d,
+        .checks = d->config->checks.v,
+        .nchecks = d->config->checks.n,
+        .mountpoint = d->config->mountpoint,
         .root_ino = node_ino(VIEW_ROOT_INO, "staging"),
         .shared = d->options->allow_other,
         .most_workspaces = d->config->most_workspaces,
@@ -425,6 +428,7 @@ static void *wait_for_signal(void *arg)
     sigwait(&ends, &signal);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     log_info("ending", "signal=%s", sigabbrev_np(signal));
+    staging_end(d->staging);
     stop_reconciling(d);
     mount_end(d->mount);
     return NULL;
@@ -450,6 +454,7 @@ static int serve(struct daemon *d, struct diag *reterr)
 static void close_all(struct daemon *d)
 {
     watch_free(d->watch);
+    staging_end(d->staging);
     stop_reconciling(d);
     mount_free(d->mount);
     node_unref(d->events);

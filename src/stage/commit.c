@@ -14,7 +14,7 @@
 #include "stage/author.h"
 #include "stage/snapshot.h"
 
-#define TRIES_MOST 64 /* lost races before the commit gives up */
+#define TRIES_MOST 64 /* lost races, or changes while checks ran, before the commit gives up */
 
 /* One commit under way. */
 struct commit {
@@ -24,6 +24,8 @@ struct commit {
     struct oid tree;       /* of the workspace */
     struct kept_dirs keep; /* its empty directories */
     struct oid head, head_tree, merged, revision;
+    struct check_input
+        unchecked;       /* what a command has to look at, which cannot be waited for yet */
     struct buf *reasons; /* what goes into `outcome` when it fails */
 };
 
@@ -75,18 +77,27 @@ static int take_message(struct commit *c, const char *line)
 
 /* Checks and merge */
 
-static int run_checks(struct commit *c, const struct oid *base, const struct oid *tree)
+static int run_checks(struct commit *c, const struct check_input *in, unsigned flags)
 {
     _cleanup_(findings_done) struct findings findings = {0};
     _cleanup_(diag_done) struct diag why = {0};
-    int r = check_tree(config_of(c)->repo, base, tree, &findings, &why);
+    int r = checks_run(c->ws->env->checks, in, flags, &findings, &why);
 
+    if (r == -EINPROGRESS)
+        return r;
     if (r < 0)
         return refuse_diag(c, r, &why);
     if (!findings.n)
         return 0;
     findings_render(&findings, c->reasons);
     return -EINVAL;
+}
+
+/* While the workspace is frozen. -EINPROGRESS: `unchecked` must be checked first, without that. */
+static int check_frozen(struct commit *c, const struct oid *base, const struct oid *tree)
+{
+    c->unchecked = (struct check_input){*base, *tree};
+    return run_checks(c, &c->unchecked, CHECK_NO_WAIT);
 }
 
 static void add_conflict(struct buf *out, const struct conflict *x)
@@ -160,7 +171,10 @@ static int rebase(struct commit *c)
         return r;
     if (oid_equal(&c->merged, &c->head_tree))
         return refuse(c, -ENODATA, "the mainline has these changes already");
-    return run_checks(c, &c->head_tree, &c->merged);
+    /* The very tree that has passed, with more changes than it has now. */
+    if (oid_equal(&c->merged, &c->tree))
+        return 0;
+    return check_frozen(c, &c->head_tree, &c->merged);
 }
 
 /* Moving the mainline */
@@ -237,7 +251,7 @@ static int land(struct commit *c)
     return r == -EAGAIN ? -EBUSY : r;
 }
 
-/* The workspace is frozen. */
+/* The workspace is frozen. -EINPROGRESS: nothing has happened, `unchecked` must be checked first. */
 static int commit_frozen(struct commit *c)
 {
     _cleanup_(diag_done) struct diag why = {0};
@@ -249,7 +263,7 @@ static int commit_frozen(struct commit *c)
         return refuse_diag(c, r, &why);
     if (oid_equal(&c->tree, &c->ws->base_tree))
         return refuse(c, -ENODATA, "nothing changed");
-    r = run_checks(c, &c->ws->base_tree, &c->tree);
+    r = check_frozen(c, &c->ws->base_tree, &c->tree);
     if (r == 0)
         r = land(c);
     if (r == 0)
@@ -257,6 +271,28 @@ static int commit_frozen(struct commit *c)
     else if (workspace_cancel_move(c->ws) < 0)
         log_error("workspace-not-saved", "workspace=%s", c->ws->name);
     return r;
+}
+
+/* Commands look at their tree through the mount, and may take a minute: nothing is frozen meanwhile.
+ * What is committed is the workspace at an instant after they have passed; if it, or the mainline,
+ * is another by then, they run again. */
+static int commit_checked(struct commit *c)
+{
+    int r = -EINPROGRESS;
+
+    for (int i = 0; i < TRIES_MOST && r == -EINPROGRESS; i++) {
+        kept_dirs_done(&c->keep);
+        workspace_lock_frozen(c->ws);
+        r = commit_frozen(c);
+        workspace_unlock_frozen(c->ws);
+        if (r != -EINPROGRESS)
+            return r;
+        int checked = run_checks(c, &c->unchecked, 0);
+        if (checked < 0)
+            return checked;
+    }
+    return refuse(c, -EBUSY,
+                  "the workspace or the mainline changed whenever the checks had passed");
 }
 
 /* What became of it */
@@ -304,11 +340,8 @@ int commit_workspace(struct workspace *ws, const struct caller *who, const char 
         return r;
     pthread_mutex_lock(&ws->committing);
     r = take_message(&c, line);
-    if (r == 0) {
-        workspace_lock_frozen(ws);
-        r = commit_frozen(&c);
-        workspace_unlock_frozen(ws);
-    }
+    if (r == 0)
+        r = commit_checked(&c);
     record(ws, r, &c.revision, &reasons);
     if (r == 0 && !strcmp(line, "-") && unlinkat(ws->dir, "message", 0) < 0)
         log_error("message-not-emptied", "workspace=%s reason=\"%s\"", ws->name, strerror(errno));
@@ -353,13 +386,11 @@ int commit_recover(struct workspace *ws, struct diag *reterr)
 
 int commit_check(struct workspace *ws, struct findings *ret, struct diag *reterr)
 {
-    struct oid tree, base;
+    struct check_input in;
 
     workspace_lock_frozen(ws);
-    int r = ws->ended ? -ESTALE : snapshot_write(ws, &tree, NULL, reterr);
-    base = ws->base_tree;
+    int r = ws->ended ? -ESTALE : snapshot_write(ws, &in.tree, NULL, reterr);
+    in.base = ws->base_tree;
     workspace_unlock_frozen(ws);
-    if (r < 0 || oid_is_zero(&tree))
-        return r;
-    return check_tree(ws->env->config->repo, &base, &tree, ret, reterr);
+    return r < 0 ? r : checks_run(ws->env->checks, &in, 0, ret, reterr);
 }

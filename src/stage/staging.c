@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "check/check.h"
 #include "repo/revision.h"
 #include "stage/commit.h"
 #include "stage/listing.h"
@@ -284,9 +285,25 @@ static void on_unused(struct stage_env *env)
 
     closep(&s->env.dir);
     fd_cache_free(s->env.fds);
+    checks_free(s->env.checks);
     pthread_mutex_destroy(&s->lock);
     free(s->host);
     free(s);
+}
+
+static struct checks *open_checks(const struct staging_config *config)
+{
+    _cleanup_free_ char *trees =
+        config->mountpoint ? xasprintf("%s/.onward/trees", config->mountpoint) : NULL;
+    const struct checks_config checks = {
+        .repo = config->repo,
+        .host = config->checks,
+        .nhost = config->nchecks,
+        .trees = trees,
+        .most_file_size = config->most_file_size,
+    };
+
+    return checks_new(&checks);
 }
 
 int staging_new(const struct staging_config *config, struct staging **ret, struct diag *reterr)
@@ -300,6 +317,7 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
         .free = on_unused,
         .config = &s->config,
         .fds = fd_cache_new(OPEN_FILES_MOST),
+        .checks = open_checks(config),
         .dir = -1,
         .ended = on_ended,
         .arg = s,
@@ -320,6 +338,12 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
     stage_env_ref(&s->env);
     *ret = s;
     return 0;
+}
+
+void staging_end(struct staging *s)
+{
+    if (s)
+        checks_end(s->env.checks);
 }
 
 void staging_free(struct staging *s)

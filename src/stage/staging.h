@@ -14,6 +14,7 @@
 #include <sys/types.h>
 
 #include "base/diag.h"
+#include "check/check_config.h"
 #include "repo/mainline.h"
 #include "tree/node.h"
 
@@ -31,6 +32,9 @@ struct staging_config {
      * reason: it was rewritten. NULL: always. */
     int (*admit)(const struct oid *head, void *arg, struct diag *reterr);
     void *admit_arg;
+    const struct check_config *checks; /* what the host offers; outlives the staging area */
+    size_t nchecks;
+    const char *mountpoint;  /* where checks see the trees that they look at; NULL: nowhere */
     uint64_t root_ino;       /* inode number of `staging` */
     bool shared;             /* others than the owner may see the mount (allow_other) */
     int most_workspaces;     /* limits, from the host's configuration */
@@ -43,6 +47,9 @@ struct staging;
 /* Opens the staging area: finds the workspaces that there are (without reading them), finishes or
  * undoes commits that a crash interrupted. */
 int staging_new(const struct staging_config *config, struct staging **ret, struct diag *reterr);
+/* The mount is about to end: checks that run, and look at it, are stopped; commits that wait for
+ * them fail. NULL is allowed. */
+void staging_end(struct staging *s);
 /* After the mount has ended, before node_table_free(): what the kernel still knows of it goes with
  * the table. */
 void staging_free(struct staging *s);

@@ -58,6 +58,7 @@ struct stage_env {
     void (*free)(struct stage_env *env);
     const struct staging_config *config;
     struct fd_cache *fds;
+    struct checks *checks;
     int dir; /* <state_dir>/workspaces */
     /* Forgets an ended workspace: set by staging.c. */
     void (*ended)(void *arg, const char *name);

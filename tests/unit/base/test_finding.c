@@ -50,11 +50,27 @@ static void sorting_is_by_place_and_leaves_the_older_ones(void **state)
     findings_done(&f);
 }
 
+static void lists_are_joined_within_the_limit(void **state)
+{
+    struct findings a = {0}, b = {0};
+
+    for (int i = 0; i < FINDINGS_MOST + 3; i++)
+        findings_add(&a, "a", i, 1, "c", "100%%");
+    findings_add(&b, "b", 1, 1, "c", "m");
+    findings_append(&b, &a);
+    assert_int_equal(b.n, FINDINGS_MOST);
+    assert_int_equal(b.left_out, 4);
+    assert_string_equal(b.v[1].message, "100%");
+    findings_done(&a);
+    findings_done(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(findings_are_lines),
         cmocka_unit_test(too_many_are_counted),
+        cmocka_unit_test(lists_are_joined_within_the_limit),
         cmocka_unit_test(sorting_is_by_place_and_leaves_the_older_ones),
     };
 

@@ -55,6 +55,9 @@ static const char full[] =
     "    concurrency: 8\n"
     "    retry: {limit: 2, first: 500ms, factor: 1.5, longest: 2h}\n"
     "    observe_every: 5m\n"
+    "checks:\n"
+    "  lint: {exec: [lint, -s], paths: [\"**/*.yaml\", a/*], timeout: 5s}\n"
+    "  all: {exec: [/bin/true]}\n"
     "identities: {1000: \"Ann Lee <ann@example.org>\", 0: \"root <root@h>\"}\n"
     "limits: {cache: 4M, file_size: 1M, workspaces: 2, workspace_size: 1500}\n";
 
@@ -83,6 +86,15 @@ static void assert_is_full(const struct config *c)
     assert_true(null->retry.factor == 1.5);
     assert_int_equal(null->retry.longest, 7200 * NS_PER_SEC);
     assert_int_equal(null->observe_every, 300 * NS_PER_SEC);
+    assert_int_equal(c->checks.n, 2);
+    assert_string_equal(c->checks.v[0].name, "lint");
+    assert_int_equal(c->checks.v[0].command.n, 2);
+    assert_string_equal(c->checks.v[0].command.v[1], "-s");
+    assert_int_equal(c->checks.v[0].paths.n, 2);
+    assert_string_equal(c->checks.v[0].paths.v[0], "**/*.yaml");
+    assert_int_equal(c->checks.v[0].timeout, 5 * NS_PER_SEC);
+    assert_int_equal(c->checks.v[1].paths.n, 0);
+    assert_int_equal(c->checks.v[1].timeout, 60 * NS_PER_SEC);
     assert_int_equal(c->identities.n, 2);
     assert_int_equal(c->identities.v[0].uid, 1000);
     assert_string_equal(c->identities.v[0].name, "Ann Lee");
@@ -130,6 +142,7 @@ static void the_example_is_right(void **state)
 
     load(EXAMPLES_DIR "/config.yaml", &c);
     assert_int_equal(c.backends.n, 2);
+    assert_int_equal(c.checks.n, 1);
     config_done(&c);
 }
 

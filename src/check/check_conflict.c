@@ -1,0 +1,71 @@
+#include <string.h>
+
+#include "check/builtin.h"
+
+#define MARKER_LEN  7    /* as Git writes them */
+#define LOOK_BINARY 8000 /* as Git: a NUL in that many bytes says that it is no text */
+
+static const char *line_end(const char *line, const char *end)
+{
+    const char *newline = memchr(line, '\n', end - line);
+
+    return newline ? newline + 1 : end;
+}
+
+/* Seven of `c`, and then a blank or nothing. */
+static bool is_marker(const char *line, const char *end, char c)
+{
+    if (end - line < MARKER_LEN)
+        return false;
+    for (int i = 0; i < MARKER_LEN; i++)
+        if (line[i] != c)
+            return false;
+    return end - line == MARKER_LEN || strchr(" \r\n", line[MARKER_LEN]);
+}
+
+/* A separator stands alone: `======= x` is something else. */
+static bool is_separator(const char *line, const char *end)
+{
+    return is_marker(line, end, '=') && (end - line == MARKER_LEN || line[MARKER_LEN] != ' ');
+}
+
+bool conflict_mark_next(const char *data, size_t len, struct conflict_mark *mark)
+{
+    const char *end = data + len, *line = mark->end ? mark->end : data;
+    struct conflict_mark found = {0};
+    bool separated = false;
+    int n = mark->line;
+
+    if (!mark->end && memchr(data, 0, len < LOOK_BINARY ? len : LOOK_BINARY))
+        return false;
+    /* `n` counts the lines before `line`; of a mark that was found, those up to its first. */
+    for (const char *p = mark->begin; p && p < mark->end; p = line_end(p, end))
+        n += p != mark->begin;
+    for (const char *next; line < end; line = next) {
+        next = line_end(line, end);
+        n++;
+        if (is_marker(line, next, '<')) {
+            found = (struct conflict_mark){.begin = line, .line = n};
+            separated = false;
+        } else if (found.begin && is_separator(line, next)) {
+            separated = true;
+        } else if (found.begin && separated && is_marker(line, next, '>')) {
+            found.end = next;
+            *mark = found;
+            return true;
+        }
+    }
+    return false;
+}
+
+void check_conflict_marks(const char *path, const struct file_text *text,
+                          const struct file_text *old, struct findings *findings)
+{
+    struct conflict_mark mark = {0};
+
+    while (conflict_mark_next(text->data, text->len, &mark))
+        if (!old || !memmem(old->data, old->len, mark.begin, mark.end - mark.begin))
+            findings_add(findings, path, mark.line, 1, "conflict-markers",
+                         "a conflict of a merge that nobody has decided: choose a side, and remove "
+                         "the lines <<<<<<<, ======= and >>>>>>>");
+}
