@@ -278,9 +278,10 @@ void fleet_board_publish(struct fleet_board *b, struct fleet *f)
     fleet_unref(gone);
 }
 
-struct fleet *fleet_board_get(struct fleet_board *b)
+/* Waits for a first one for at most `wait` ns. */
+static struct fleet *take_newest(struct fleet_board *b, int64_t wait)
 {
-    struct timespec until = clock_timespec(clock_mono() + FIRST_WAIT);
+    struct timespec until = clock_timespec(clock_mono() + wait);
     struct fleet *f = NULL;
     int r = 0;
 
@@ -295,4 +296,14 @@ struct fleet *fleet_board_get(struct fleet_board *b)
     f = fleet_new();
     f->problem = xstrdup("the state of the sites is not known yet");
     return f;
+}
+
+struct fleet *fleet_board_get(struct fleet_board *b)
+{
+    return take_newest(b, FIRST_WAIT);
+}
+
+struct fleet *fleet_board_peek(struct fleet_board *b)
+{
+    return take_newest(b, 0);
 }

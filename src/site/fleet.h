@@ -91,5 +91,7 @@ void fleet_board_publish(struct fleet_board *b, struct fleet *f);
 /* The newest snapshot, yours to unref. Waits until there is a first one, at most 30 s (then an
  * empty one whose problem says so). */
 struct fleet *fleet_board_get(struct fleet_board *b);
+/* The same without waiting: for what must answer while the first one is being worked out. */
+struct fleet *fleet_board_peek(struct fleet_board *b);
 
 #endif

@@ -131,11 +131,18 @@ static void the_board_shows_the_newest_and_time_only_grows(void **state)
     struct fleet *first = make_fleet(), *got;
     pthread_t waiter;
 
+    /* Whoever peeks is told so, at once. */
+    struct fleet *none = fleet_board_peek(b);
+    assert_non_null(strstr(none->problem, "not known yet"));
+    fleet_unref(none);
     /* Whoever asks before the first snapshot gets that, not an empty one. */
     pthread_create(&waiter, NULL, get_first, b);
     fleet_board_publish(b, first);
     pthread_join(waiter, (void **)&got);
     assert_ptr_equal(got, first);
+    none = fleet_board_peek(b);
+    assert_ptr_equal(none, first);
+    fleet_unref(none);
     int64_t at = got->at;
     for (int i = 0; i < 1000; i++) {
         struct fleet *next = fleet_new();
