@@ -65,11 +65,11 @@ static char *version_name(uint32_t number, const struct history_revision *rev,
 static int find_version(struct history_index *ix, path_id path, const char *name,
                         struct history_revision *ret)
 {
-    const char *abbrev = strrchr(name, '-');
+    const char *dash = strrchr(name, '-'), *abbrev = dash ? dash + 1 : "";
     struct history_change change;
     char real[VERSION_NAME];
 
-    if (!abbrev++ || strlen(abbrev) != ABBREV || strspn(abbrev, "0123456789abcdef") != ABBREV)
+    if (strlen(abbrev) != ABBREV || strspn(abbrev, "0123456789abcdef") != ABBREV)
         return -ENOENT;
     int r = history_index_find_abbrev(ix, abbrev, ret);
     if (r == 0)

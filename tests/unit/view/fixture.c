@@ -220,7 +220,8 @@ char *sorted_listing(struct fixture *f, const char *path)
     while ((word = strsep(&rest, " ")))
         if (*word)
             *VEC_ADD(&names) = word;
-    qsort(names.v, names.n, sizeof(*names.v), by_name);
+    if (names.n)
+        qsort(names.v, names.n, sizeof(*names.v), by_name);
     vec_foreach (name, &names)
         buf_addf(&out, "%s ", *name);
     free(names.v);
