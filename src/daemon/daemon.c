@@ -177,7 +177,7 @@ static json_t *history_status(struct history_index *ix)
 static void status_text(void *ctx, struct buf *out)
 {
     struct daemon *d = ctx;
-    _cleanup_(fleet_unrefp) struct fleet *fleet = fleet_board_get(d->board);
+    _cleanup_(fleet_unrefp) struct fleet *fleet = fleet_board_peek(d->board);
     _cleanup_free_ char *ref = mainline_ref(d->mainline);
     _cleanup_(json_decrefp) json_t *j = json_object();
     char hex[OID_HEX + 1], when[CLOCK_TEXT];
