@@ -37,9 +37,9 @@ int64_t view_refs_time(void *view)
 int64_t view_fleet_time(void *view)
 {
     _cleanup_(fleet_unrefp) struct fleet *fleet =
-        fleet_board_get(((struct view *)view)->config.board);
+        fleet_board_peek(((struct view *)view)->config.board);
 
-    return fleet->at;
+    return fleet->at ? fleet->at : view_refs_time(view); /* 0: there is no fleet yet */
 }
 
 char *view_target(const char *up, const struct oid *revision, const char *source)
