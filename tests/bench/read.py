@@ -87,6 +87,9 @@ def compare(command, targets, repeat):
     for i in range(repeat):
         k = i % len(targets)
         one_repetition(command, targets[k:] + targets[:k], results)
+    for t in targets:
+        if not t.cold:
+            results[t.name].cold.clear()
     return results
 
 
@@ -228,7 +231,8 @@ def main():
     if args.smoke and not os.access("/dev/fuse", os.R_OK | os.W_OK):
         print("SKIP: /dev/fuse cannot be opened")
         sys.exit(77)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for n in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(n, lambda number, _: sys.exit(128 + number))
     files, revisions = 3000, 1000
     if args.smoke:
         args.repeat, args.blob, files, revisions = 1, 8, 60, 30

@@ -3,7 +3,7 @@
 import os
 import platform
 
-from measure import MB, ratio
+from measure import MB, median, ratio
 
 HEAD = ["cold/warm", "ext4, s", "onwardfs, s", "ratio", "target", "requests", "CPU, s", "RSS, MB"]
 WIDTHS = [40, 14, 14, 12, 9, 12, 10, 8]
@@ -59,8 +59,7 @@ class Report:
     def speed(self, name, ours, base, limit):
         """A row of MB/s: the samples' output is a count of bytes."""
         def rate(series, when):
-            samples = sorted(s.output / s.seconds / 1e6 for s in getattr(series, when))
-            return samples[len(samples) // 2]
+            return median([s.output / s.seconds / 1e6 for s in getattr(series, when)])
         rates = [pair(rate(x, "cold"), rate(x, "warm"), ".0f") for x in (base, ours)]
         ratios = [ratio(ours.seconds(when), base.seconds(when)) for when in ("cold", "warm")]
         self.row([name, rates[0] + " MB/s", rates[1] + " MB/s", pair(*ratios, ".2f"), limit], ours)

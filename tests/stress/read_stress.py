@@ -171,7 +171,8 @@ def arguments():
 
 def main():
     args, crews = arguments(), []
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for n in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(n, lambda number, _: sys.exit(128 + number))
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         print("1..0 # SKIP /dev/fuse cannot be opened")
         return
