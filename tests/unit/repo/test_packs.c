@@ -121,6 +121,19 @@ static void test_new_packs_are_found(void **state)
     assert_all_there(f->packs, f->path);
 }
 
+/* A directory that changes twice in one tick of the filesystem's clock has the same time. */
+static void test_new_packs_are_found_in_the_same_tick(void **state)
+{
+    struct packed *f = *state;
+
+    test_run(f->path, "touch -d 2037-01-01 objects/pack");
+    packed_open(f, PACKED_BASES);
+    test_run(f->path, "git update-ref refs/heads/main $(git commit-tree -m new main^{tree})\n"
+                      "git repack -q -d && touch -d 2037-01-01 objects/pack");
+    struct oid oid = oid_at(f->path, "main");
+    assert_int_equal(ask(f->packs, &oid), 0);
+}
+
 static void test_deleted_packs_stay_until_somebody_looks(void **state)
 {
     struct packed *f = *state;
@@ -262,6 +275,7 @@ int main(void)
         TEST(test_several_packs),
         TEST(test_alternates),
         TEST(test_new_packs_are_found),
+        TEST(test_new_packs_are_found_in_the_same_tick),
         TEST(test_deleted_packs_stay_until_somebody_looks),
         TEST(test_spill),
         TEST(test_repack_meanwhile),

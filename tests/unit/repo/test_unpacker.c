@@ -34,7 +34,7 @@ static void assert_content(struct made *f, uint32_t id, const char *text)
     void *data = NULL;
 
     assert_int_equal(packs_header(f->packs, &oid, &head_type, &head_size), 0);
-    assert_int_equal(packs_read(f->packs, &oid, 1 << 20, &type, &data, &size), 0);
+    assert_int_equal(packs_read(f->packs, &oid, 1 << 21, &type, &data, &size), 0);
     assert_string_equal(data, text);
     assert_int_equal(size, strlen(text));
     assert_int_equal(head_size, size);
@@ -123,6 +123,26 @@ static void test_chain_of_any_length_that_git_makes(void **state)
     assert_content(f, 4095, "root");
 }
 
+/* More than an unpacker keeps buffers for. */
+static void test_large_deltas_one_after_another(void **state)
+{
+    struct made *f = *state;
+    _cleanup_(buf_done) struct buf delta = {0}, text = {0};
+    static const char piece[] = "a piece that is put in again and again";
+
+    for (int i = 0; i < 30000; i++)
+        buf_adds(&text, piece);
+    uint64_t base = pack_maker_blob(&f->m, 1, "of no use");
+    delta_sizes(&delta, 9, text.len);
+    for (int i = 0; i < 30000; i++)
+        delta_insert(&delta, piece);
+    pack_maker_delta(&f->m, 2, base, &delta);
+    pack_maker_delta(&f->m, 3, base, &delta);
+    made_open(f);
+    for (int id = 2; id <= 3; id++)
+        assert_content(f, id, text.data);
+}
+
 static void test_larger_than_allowed(void **state)
 {
     struct made *f = *state;
@@ -156,8 +176,8 @@ static void test_wrong_deltas(void **state)
     delta_copy(&d[0], 0, 4);
     delta_sizes(&d[1], 4, 5); /* too short */
     delta_copy(&d[1], 0, 4);
-    delta_sizes(&d[2], 4, 3); /* too long */
-    delta_copy(&d[2], 0, 4);
+    delta_sizes(&d[2], 4, 1); /* too long */
+    delta_insert(&d[2], "much longer than what was allocated for it");
     delta_sizes(&d[3], 4, 4); /* beyond the base */
     delta_copy(&d[3], 1, 4);
     delta_sizes(&d[4], 4, 4); /* from far beyond the base */
@@ -225,9 +245,13 @@ static void test_wrong_entries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        MADE(test_delta_is_applied),     MADE(test_copy_of_length_zero_is_64_kib),
-        MADE(test_base_in_another_pack), MADE(test_chain_of_any_length_that_git_makes),
-        MADE(test_larger_than_allowed),  MADE(test_wrong_deltas),
+        MADE(test_delta_is_applied),
+        MADE(test_copy_of_length_zero_is_64_kib),
+        MADE(test_base_in_another_pack),
+        MADE(test_chain_of_any_length_that_git_makes),
+        MADE(test_large_deltas_one_after_another),
+        MADE(test_larger_than_allowed),
+        MADE(test_wrong_deltas),
         MADE(test_wrong_entries),
     };
 
