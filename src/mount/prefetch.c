@@ -14,12 +14,15 @@
 #define WINDOW_BYTES  (4u << 20)
 #define LEAD          1  /* files behind the one being read that are left to the reader */
 #define PASS_OVER     64 /* empty and large files in a row */
+#define ROW           2  /* files that must follow the first before anything is pushed */
+#define PROMPT        8  /* reads, of anything, within which each must */
 #define TRUST_ENOUGH  2  /* directories read in sequence */
 #define UNPROVEN_MOST 4  /* windows pushed on trust, not yet of use */
 
 struct stream {
     uint64_t used;    /* when: by `clock`; 0: free */
     uint64_t expect;  /* the file whose READ goes on with it; 0: none */
+    unsigned row;     /* how many files followed promptly */
     unsigned window;  /* how many files the last window was to have; 0: BEGUN */
     bool on_trust;    /* the window was pushed although one file only had been read */
     unsigned n, next; /* of ids; those from `next` on have yet to be pushed */
@@ -89,20 +92,27 @@ static void open_window(struct prefetch *p, struct stream *s, uint64_t id)
         pthread_cond_signal(&p->work);
 }
 
+/* The file that was expected has been read. */
 static void go_on(struct prefetch *p, struct stream *s, uint64_t id)
 {
-    if (!s->window && p->trust < TRUST_ENOUGH)
-        p->trust++;
+    if (s->window) {
+        s->window = s->window < WINDOW_MOST ? s->window * 2 : WINDOW_MOST;
+    } else {
+        s->row = p->clock - s->used <= PROMPT ? s->row + 1 : 0;
+        if (s->row >= ROW)
+            s->window = WINDOW_FIRST;
+        if (s->row == ROW && p->trust < TRUST_ENOUGH)
+            p->trust++;
+    }
     if (s->on_trust)
         p->unproven = 0;
     s->on_trust = false;
-    s->window = !s->window ? WINDOW_FIRST : s->window < WINDOW_MOST ? s->window * 2 : WINDOW_MOST;
     open_window(p, s, id);
 }
 
 static void start_over(struct prefetch *p, struct stream *s, uint64_t id)
 {
-    s->window = 0;
+    s->window = s->row = 0;
     open_window(p, s, id);
 }
 
@@ -163,11 +173,12 @@ void prefetch_saw_read(struct prefetch *p, struct node *node, uint64_t id)
     if (!s) {
         begin(p, id);
     } else {
-        s->used = ++p->clock;
+        p->clock++;
         if (at < s->n)
             catch_up(p, s, at);
         else
             go_on(p, s, id);
+        s->used = p->clock;
     }
     pthread_mutex_unlock(&p->lock);
 }

@@ -5,9 +5,9 @@
  * (node_table_gap), so the file behind a file is the next id. Of each sequence of reads that is
  * going on (a stream) it is remembered which file would go on with it:
  *
- *     BEGUN      one file has been read; nothing is pushed
- *     PUSHING    the file behind it was read too: a window of the files behind is pushed, 8 at
- *                first, twice as many each time
+ *     BEGUN      nothing is pushed
+ *     PUSHING    three files in a row were read, with few other reads between them: a window of the
+ *                files behind is pushed, 8 at first, twice as many each time
  *
  * The file behind a window is not pushed: that it is read shows that the window was of use, and
  * begins the next one. A read inside a window whose file has been pushed shows that the kernel did

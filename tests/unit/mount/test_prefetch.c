@@ -103,6 +103,13 @@ static void saw_read(int dir, int i)
     prefetch_saw_read(w.prefetch, w.nodes[dir][i], w.ids[dir][i]);
 }
 
+/* The least that makes a window. */
+static void read_three(void)
+{
+    for (int i = 0; i < 3; i++)
+        saw_read(0, i);
+}
+
 static bool more_than(void *arg)
 {
     return __atomic_load_n(&w.n, __ATOMIC_ACQUIRE) > *(int *)arg;
@@ -121,21 +128,22 @@ static void windows_grow_with_use(void **state)
 {
     list(0, FILES);
     saw_read(0, 0);
-    expect_pushed(0);
     saw_read(0, 1);
-    /* 2 is left to the reader, 10 shows whether it was worth it. */
+    expect_pushed(0);
+    saw_read(0, 2);
+    /* 3 is left to the reader, 11 shows whether it was worth it. */
     expect_pushed(7);
     for (int i = 0; i < 7; i++)
-        assert_int_equal(w.pushed[i], w.ids[0][3 + i]);
-    saw_read(0, 2);
+        assert_int_equal(w.pushed[i], w.ids[0][4 + i]);
+    saw_read(0, 3);
     expect_pushed(7);
-    saw_read(0, 10);
+    saw_read(0, 11);
     expect_pushed(7 + 15);
-    assert_int_equal(w.pushed[7], w.ids[0][12]);
-    saw_read(0, 27);
+    assert_int_equal(w.pushed[7], w.ids[0][13]);
+    saw_read(0, 28);
     expect_pushed(7 + 15 + 31);
-    saw_read(0, 60); /* to the end, but for the one that would show that it is reached */
-    expect_pushed(7 + 15 + 31 + 37);
+    saw_read(0, 61); /* to the end, but for the one that would show that it is reached */
+    expect_pushed(7 + 15 + 31 + 36);
     assert_int_equal(w.pushed[w.n - 1], w.ids[0][98]);
 }
 
@@ -148,7 +156,23 @@ static void reads_here_and_there_push_nothing(void **state)
         saw_read(0, i);
     for (int i = 0; i < 5; i++)
         saw_read(0, 50);
+    saw_read(0, 20);
+    saw_read(0, 21);
+    for (int i = 90; i > 70; i -= 2)
+        saw_read(0, i); /* the row has come too long ago then */
+    saw_read(0, 22);
     expect_pushed(0);
+}
+
+/* Readers of several directories, file by file in turn. */
+static void readers_do_not_disturb_each_other(void **state)
+{
+    for (int dir = 0; dir < 4; dir++)
+        list(dir, 20);
+    for (int i = 0; i < 3; i++)
+        for (int dir = 0; dir < 4; dir++)
+            saw_read(dir, i);
+    expect_pushed(4 * 7);
 }
 
 static void what_is_no_small_file_is_passed_over(void **state)
@@ -163,18 +187,19 @@ static void what_is_no_small_file_is_passed_over(void **state)
     saw_read(0, 3);
     saw_read(0, 6); /* too large to count */
     saw_read(0, 7);
+    saw_read(0, 11);
     expect_pushed(7);
-    assert_int_equal(w.pushed[0], w.ids[0][15]);
+    assert_int_equal(w.pushed[0], w.ids[0][19]);
 }
 
 static void a_window_ends_with_the_directory(void **state)
 {
-    list(0, 5);
+    list(0, 6);
     list(1, 50);
-    saw_read(0, 0);
-    saw_read(0, 1);
+    for (int i = 0; i < 3; i++)
+        saw_read(0, i);
     expect_pushed(1);
-    assert_int_equal(w.pushed[0], w.ids[0][3]);
+    assert_int_equal(w.pushed[0], w.ids[0][4]);
 }
 
 static void directories_are_pushed_on_trust(void **state)
@@ -184,17 +209,17 @@ static void directories_are_pushed_on_trust(void **state)
     for (int dir = 0; dir < 2; dir++)
         for (int i = 0; i < 3; i++)
             saw_read(dir, i);
-    expect_pushed(2 * 2);
+    expect_pushed(2 * 1);
     saw_read(2, 0);
-    expect_pushed(4 + 3); /* 2, 3, 4 */
+    expect_pushed(2 + 3); /* 2, 3, 4 */
     saw_read(2, 5);
     /* Nothing shows that these are of use, so it ends. */
     for (int dir = 3; dir < 11; dir++)
         saw_read(dir, 0);
-    expect_pushed(4 + 3 + UINT64_C(4) * 3);
+    expect_pushed(2 + 3 + 4 * 3);
     saw_read(3, 5); /* late, but there */
     saw_read(11, 0);
-    expect_pushed(4 + 3 + 4 * 3 + 3);
+    expect_pushed(2 + 3 + 4 * 3 + 3);
 }
 
 static void a_read_in_the_middle_ends_trust(void **state)
@@ -204,53 +229,49 @@ static void a_read_in_the_middle_ends_trust(void **state)
     for (int dir = 0; dir < 2; dir++)
         for (int i = 0; i < 3; i++)
             saw_read(dir, i);
-    expect_pushed(4);
+    expect_pushed(2);
     saw_read(2, 3);
     saw_read(3, 0);
-    expect_pushed(4);
+    expect_pushed(2);
 }
 
 static void pages_that_do_not_stay_end_it(void **state)
 {
     list(0, FILES);
-    saw_read(0, 0);
-    saw_read(0, 1);
+    read_three();
     expect_pushed(7);
     saw_read(0, 5);
-    saw_read(0, 10); /* would have been the next window */
+    saw_read(0, 11); /* would have been the next window */
     expect_pushed(7);
-    saw_read(0, 11);
+    saw_read(0, 12);
+    saw_read(0, 13);
     expect_pushed(14);
 }
 
 static void a_faster_reader_is_not_hindered(void **state)
 {
     list(0, FILES);
-    w.gate = w.ids[0][3];
-    saw_read(0, 0);
-    saw_read(0, 1);
-    sem_wait(&w.arrived); /* the worker is at 3 */
-    saw_read(0, 2);
-    saw_read(0, 3);
-    saw_read(0, 4);
-    saw_read(0, 5);
+    w.gate = w.ids[0][4];
+    read_three();
+    sem_wait(&w.arrived); /* the worker is at 4 */
+    for (int i = 3; i <= 6; i++)
+        saw_read(0, i);
     w.gate = 0;
     sem_post(&w.go);
-    expect_pushed(4); /* not 3; and 5 was left to the reader */
-    assert_int_equal(w.pushed[0], w.ids[0][6]);
+    expect_pushed(4); /* not 4; and 6 was left to the reader */
+    assert_int_equal(w.pushed[0], w.ids[0][7]);
 }
 
 static void nothing_is_pushed_to_who_has_forgotten(void **state)
 {
     list(0, FILES);
     w.fails = -ENOENT;
-    saw_read(0, 0);
-    saw_read(0, 1);
+    read_three();
     expect_pushed(1);
-    for (int i = 12; i < FILES; i++)
+    for (int i = 13; i < FILES; i++)
         node_table_forget(w.table, w.ids[0][i], 1);
     w.fails = 0;
-    saw_read(0, 10);
+    saw_read(0, 11);
     expect_pushed(1);
 }
 
@@ -272,17 +293,15 @@ static void stopping_waits_for_the_one_being_pushed(void **state)
     bool stopped = false;
 
     list(0, FILES);
-    w.gate = w.ids[0][3];
-    saw_read(0, 0);
-    saw_read(0, 1);
+    w.gate = w.ids[0][4];
+    read_three();
     sem_wait(&w.arrived);
     pthread_create(&stopper, NULL, stop, &stopped);
     assert_false(test_wait(is_true, &stopped, 20));
     sem_post(&w.go);
     pthread_join(stopper, NULL);
     int n = w.n;
-    saw_read(0, 20);
-    saw_read(0, 21);
+    saw_read(0, 11);
     expect_pushed(n);
 }
 
@@ -292,6 +311,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(windows_grow_with_use),
         TEST(reads_here_and_there_push_nothing),
+        TEST(readers_do_not_disturb_each_other),
         TEST(what_is_no_small_file_is_passed_over),
         TEST(a_window_ends_with_the_directory),
         TEST(directories_are_pushed_on_trust),
