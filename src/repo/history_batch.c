@@ -267,7 +267,6 @@ static int write_changes(struct history_batch *b)
 
 int history_batch_commit(struct history_batch *b)
 {
-    _cleanup_(history_batch_abortp) struct history_batch *owned = b;
     struct history_record line;
 
     assert(b->changes.n == b->complete && b->line.next == b->first);
@@ -275,7 +274,10 @@ int history_batch_commit(struct history_batch *b)
     record_line(&line, &b->line);
     if (r == 0)
         r = put(b, HISTORY_LINE, &line);
-    return r < 0 ? r : lmdb_errno(mdb_txn_commit(TAKE(b->txn)));
+    if (r == 0)
+        r = lmdb_errno(mdb_txn_commit(TAKE(b->txn)));
+    history_batch_abort(b);
+    return r;
 }
 
 /* ---- cutting ---- */

@@ -169,11 +169,6 @@ static void note_outcome(struct history_index *ix, int r, const struct diag *why
     ix->outcome = r;
 }
 
-static bool has_work(struct history_index *ix)
-{
-    return ix->answered < ix->asked || atomic_load(&ix->damaged);
-}
-
 static void *run(void *arg)
 {
     struct history_index *ix = arg;
@@ -181,7 +176,7 @@ static void *run(void *arg)
     pthread_setname_np(pthread_self(), "history");
     pthread_mutex_lock(&ix->lock);
     while (!atomic_load(&ix->ending)) {
-        if (!has_work(ix)) {
+        if (ix->answered == ix->asked) {
             pthread_cond_wait(&ix->changed, &ix->lock);
             continue;
         }

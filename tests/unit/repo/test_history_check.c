@@ -104,45 +104,67 @@ static void test_no_damage_is_answered_from(void **state)
     sample_done(&s);
 }
 
-/* Every bit of a page that is in use and that says something. */
+/* Whether the file is not whole any more when a bit of the page is another. */
+static bool in_use(struct sample *s, size_t page)
+{
+    s->bytes[page * BLOCK] ^= 1;
+    test_write_bytes(s->dir, "data.mdb", s->bytes, s->size);
+    s->bytes[page * BLOCK] ^= 1;
+    bool used = history_check(s->file, NULL) < 0;
+    test_write_bytes(s->dir, "data.mdb", s->bytes, s->size);
+    return used;
+}
+
+static uint16_t field(const struct sample *s, size_t page, size_t at)
+{
+    uint16_t v;
+
+    memcpy(&v, s->bytes + page * BLOCK + at, sizeof(v));
+    return v;
+}
+
+/* Flips each bit of the page but in its free room. Those that go unnoticed must say nothing: the
+ * answers are the same. Returns how many they are. */
+static unsigned flip_all(struct sample *s, size_t page, int every)
+{
+    size_t lower = field(s, page, 12), upper = field(s, page, 14);
+    _cleanup_close_ int fd = open(s->file, O_RDWR | O_CLOEXEC);
+    unsigned passed = 0;
+
+    for (size_t i = 0; i < BLOCK; i++) {
+        const unsigned char *p = s->bytes + page * BLOCK + i;
+        for (int bit = 0; bit < 8 && (i < lower || i >= upper); bit++) {
+            unsigned char c = *p ^ 1 << bit;
+            assert_int_equal(pwrite(fd, &c, 1, page * BLOCK + i), 1);
+            if (history_check(s->file, NULL) == 0 && passed++ % every == 0) {
+                struct history_index *ix = history_open_at(s->f->repo, s->dir, &s->head);
+                oracle_assert_answers(s->oracle, ix);
+                history_index_free(ix);
+            }
+        }
+        assert_int_equal(pwrite(fd, p, 1, page * BLOCK + i), 1);
+    }
+    return passed;
+}
+
 static void test_every_bit_of_a_page_is_looked_at(void **state)
 {
-    _cleanup_(diag_done) struct diag why = {0};
+    const char *seeds = getenv("ONWARD_SEEDS");
+    unsigned leaves = 0, branches = 0, passed = 0;
     struct sample s;
-    unsigned passed = 0, pages = 0;
 
     sample_make(&s, *state);
-    _cleanup_close_ int fd = open(s.file, O_RDWR | O_CLOEXEC);
-    for (size_t page = 2; page < s.size / BLOCK && pages < 3; page++) {
-        /* Two of the numbers in its head say where its free room is. */
-        unsigned char *p = s.bytes + page * BLOCK;
-        uint16_t lower, upper, flags;
-        memcpy(&flags, p + 10, 2);
-        memcpy(&lower, p + 12, 2);
-        memcpy(&upper, p + 14, 2);
-        p[20] ^= 1;
-        test_write_bytes(s.dir, "data.mdb", s.bytes, s.size);
-        p[20] ^= 1;
-        if (flags == 4 || history_check(s.file, NULL) == 0)
-            continue; /* it is not in use */
-        pages++;
-        test_write_bytes(s.dir, "data.mdb", s.bytes, s.size);
-        for (size_t i = 0; i < BLOCK; i++) {
-            if ((i >= 8 && i < 10) || (i >= lower && i < upper))
-                continue;
-            for (int bit = 0; bit < 8; bit++) {
-                unsigned char c = p[i] ^ 1 << bit;
-                assert_int_equal(pwrite(fd, &c, 1, page * BLOCK + i), 1);
-                passed += history_check(s.file, &why) == 0;
-            }
-            assert_int_equal(pwrite(fd, p + i, 1, page * BLOCK + i), 1);
+    for (size_t page = 2; page < s.size / BLOCK; page++) {
+        uint16_t flags = field(&s, page, 10);
+        unsigned *seen = flags == 1 ? &branches : &leaves;
+        if ((flags == 1 || flags == 2) && *seen < 2 && in_use(&s, page)) {
+            ++*seen;
+            passed += flip_all(&s, page, seeds ? 1 : 20);
         }
-        assert_int_equal(history_check(s.file, NULL), 0);
     }
-    assert_int_equal(pages, 3);
-    /* Bytes between nodes of odd length, and before the first separator, say nothing. */
+    assert_true(leaves == 2 && branches > 0);
     print_message("%u bits passed\n", passed);
-    assert_true(passed < 3 * BLOCK * 8 / 50);
+    assert_true(passed < BLOCK * 8 / 20);
     sample_done(&s);
 }
 
