@@ -21,16 +21,19 @@ static const struct {
  * from the rest are recognised by them. */
 static const int system_errors[] = {ENOSPC, EDQUOT, EROFS, EACCES, EPERM, EMFILE, ENFILE, ENOMEM};
 
+static bool ends_with_errno(const char *text, int err)
+{
+    const char *words = strerrordesc_np(err);
+    size_t n = strlen(text), len = strlen(words);
+
+    return n >= len && !strcmp(text + n - len, words);
+}
+
 static int system_errno(const char *text)
 {
-    size_t n = strlen(text);
-
-    for (size_t i = 0; i < ARRAY_SIZE(system_errors); i++) {
-        const char *words = strerrordesc_np(system_errors[i]);
-        size_t len = strlen(words);
-        if (n >= len && !strcmp(text + n - len, words))
+    for (size_t i = 0; i < ARRAY_SIZE(system_errors); i++)
+        if (ends_with_errno(text, system_errors[i]))
             return -system_errors[i];
-    }
     return -EIO;
 }
 
@@ -39,6 +42,11 @@ const char *giterr_text(void)
     const git_error *last = git_error_last();
 
     return last && last->message && *last->message ? last->message : "no reason given";
+}
+
+bool giterr_vanished(void)
+{
+    return ends_with_errno(giterr_text(), ENOENT);
 }
 
 int giterr_errno(int code)

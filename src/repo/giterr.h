@@ -3,6 +3,7 @@
 #define ONWARD_REPO_GITERR_H
 
 #include <git2.h>
+#include <stdbool.h>
 
 #include "base/diag.h"
 #include "repo/oid.h"
@@ -14,6 +15,9 @@ int giterr_fail(int code, struct diag *reterr, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* libgit2's last words in this thread. Borrowed until its next call. */
 const char *giterr_text(void);
+/* Whether the last failure was that a file or directory was not there: when something is written,
+ * that `git gc` beside us removed the directory that it should go to, and trying again helps. */
+bool giterr_vanished(void);
 
 _Static_assert(sizeof(git_oid) == sizeof(struct oid), "ids are the same 20 bytes on both sides");
 

@@ -17,6 +17,9 @@
 #define IN_MEMORY_MOST (8u << 20)
 #define PIECE          (256u << 10)
 #define NAME_MOST      255
+/* `git gc` removes the directory of loose objects that we have just made, as often as it finds it
+ * empty. */
+#define TRIES 20
 
 /* Reads the object and compares: -EIO, naming it, unless it is there with this content. */
 static int read_back(struct handle *h, const git_oid *oid, const void *data, size_t len,
@@ -42,6 +45,8 @@ int object_write(struct handle *h, const void *data, size_t len, git_object_t ty
     git_oid oid;
     int code = git_odb_write(&oid, h->odb, data, len, type);
 
+    for (int i = 1; code < 0 && giterr_vanished() && i < TRIES; i++)
+        code = git_odb_write(&oid, h->odb, data, len, type);
     if (code < 0)
         return giterr_fail(code, reterr, "cannot write to %s", h->repo->objects_dir);
     int r = read_back(h, &oid, data, len, type, reterr);
@@ -114,19 +119,34 @@ static int compare_back(struct handle *h, const struct oid *oid, int fd, uint64_
                      oid_hex(oid, hex));
 }
 
-static int blob_stream(struct handle *h, int fd, uint64_t size, struct oid *ret,
-                       struct diag *reterr)
+/* One try. 1: the directory that it should go to was removed meanwhile. */
+static int stream_once(struct handle *h, int fd, uint64_t size, git_oid *ret, struct diag *reterr)
 {
     git_odb_stream *stream;
-    git_oid oid;
     int code = git_odb_open_wstream(&stream, h->odb, size, GIT_OBJECT_BLOB);
 
     if (code < 0)
         return giterr_fail(code, reterr, "cannot write to %s", h->repo->objects_dir);
     int r = stream_pieces(stream, fd, size, reterr);
-    if (r == 0 && (code = git_odb_stream_finalize_write(&oid, stream)) < 0)
-        r = giterr_fail(code, reterr, "cannot write to %s", h->repo->objects_dir);
+    if (r == 0 && (code = git_odb_stream_finalize_write(ret, stream)) < 0)
+        r = giterr_vanished()
+                ? 1
+                : giterr_fail(code, reterr, "cannot write to %s", h->repo->objects_dir);
     git_odb_stream_free(stream);
+    return r;
+}
+
+static int blob_stream(struct handle *h, int fd, uint64_t size, struct oid *ret,
+                       struct diag *reterr)
+{
+    git_oid oid;
+    int r = stream_once(h, fd, size, &oid, reterr);
+
+    for (int i = 1; r == 1 && i < TRIES; i++)
+        r = stream_once(h, fd, size, &oid, reterr);
+    if (r == 1)
+        r = diag_fail(reterr, -EIO, "cannot write to %s: its directories vanish again and again",
+                      h->repo->objects_dir);
     if (r < 0)
         return r;
     struct oid ours = oid_from_git(&oid);

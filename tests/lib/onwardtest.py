@@ -132,7 +132,7 @@ class Mount:
         self.reader = threading.Thread(target=self.follow, daemon=True)
         self.reader.start()
         self.up.wait(60)
-        if self.process.poll() is not None or not any(" mounted " in l for l in self.log):
+        if self.process.poll() is not None or not any(": mounted " in l for l in self.log):
             self.process.kill()
             self.process.wait()
             run("fusermount3", "-u", "-z", self.path, check=False)
