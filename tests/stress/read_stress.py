@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Readers, walkers, commits, moving refs and repacking at once; Git is the oracle of every byte and name.
 
-usage: read_stress.py [--seconds N] [--seed S] [--mtime revision|change]   (default: 20 s; by hand: 600)
+usage: read_stress.py [--seconds N] [--seed S] [--mtime revision|change] [--cache SIZE]
+                                                                    (default: 20 s; by hand: 600)
 
 On one mount, for a quarter of the time each with 1, 2, 4 and 16 readers: files of any revision, whole and in
 pieces; two walkers of whole revisions; a reader of branches/, tags/, at/, commits/ and history/. Beside them
@@ -145,7 +146,8 @@ def memory(pid):
 
 
 def run(test, args, crews):
-    with Mount(test.dir, test.repo, options=mount_options(test.mtime)) as m:
+    config = f"limits: {{cache: {args.cache}}}\n"
+    with Mount(test.dir, test.repo, config, mount_options(test.mtime)) as m:
         reports = phases(test, args.seconds, crews)
         refs_agree(m, test.repo)
         print(f"# daemon: {memory(m.process.pid)}, {len(os.listdir(f'/proc/{m.process.pid}/fd'))} descriptors, "
@@ -164,7 +166,9 @@ def arguments():
     p.add_argument("--seconds", type=float, default=20)
     p.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(3), "big"))
     p.add_argument("--mtime", choices=("revision", "change"), help="default: as the seed falls")
+    p.add_argument("--cache", help="limits.cache of the host's configuration; default: 64M or 4M, as the seed falls")
     args = p.parse_args()
+    args.cache = args.cache or ("64M" if args.seed % 3 else "4M")
     args.mtime = args.mtime or ("change" if args.seed % 2 else "revision")
     return args
 
@@ -176,14 +180,14 @@ def main():
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         print("1..0 # SKIP /dev/fuse cannot be opened")
         return
-    print(f"1..1\n# seed {args.seed}, mtime={args.mtime}", flush=True)
+    print(f"1..1\n# seed {args.seed}, mtime={args.mtime}, cache {args.cache}", flush=True)
     dir = tempfile.mkdtemp(prefix="onward-")
     try:
         run(Test(dir, args), args, crews)
     except BaseException as e:
         for line in str(e).splitlines() if isinstance(e, Failed) else traceback.format_exc().splitlines():
             print("# " + line)
-        print(f"not ok 1 - stress (seed {args.seed}, mtime={args.mtime}); everything is kept in {dir}", flush=True)
+        print(f"not ok 1 - stress (seed {args.seed}); everything is kept in {dir}", flush=True)
         sys.exit(1)
     finally:
         for crew in crews:
