@@ -130,6 +130,10 @@ static void test_only_exact_names_are_found(void **state)
         _cleanup_free_ char *got = target(f, wrong);
         assert_string_equal(got, "(none)");
     }
+    /* The root has no versions, though it changed then. */
+    _cleanup_free_ char *of_root = xasprintf("history/%s", name);
+    _cleanup_free_ char *no_version = target(f, of_root);
+    assert_string_equal(no_version, "(none)");
     /* Revisions that changed other paths are no versions of this one. */
     change(f, "echo b >b && git add b && git commit -q -m b");
     _cleanup_free_ char *of_b = names_by_git(f, "b");

@@ -18,7 +18,7 @@ static void make_history(struct fixture *f)
            "git rm -q -r d/e; echo e >d/e; save; "
            "git rm -q d/e; mkdir d/e; echo y >d/e/x; chmod +x f/f; save; "
            "git mv f g; save; "
-           "git checkout -q -b side main~1; echo s >d/side; echo z >d/e/x; save; "
+           "git checkout -q -b side main~1; chmod +x a; echo s >d/side; echo z >d/e/x; save; "
            "git checkout -q main; echo 2 >a; save",
            TEST_TIME);
 }
@@ -135,6 +135,13 @@ static void test_revisions_share_no_file(void **state)
     assert_shared(f, "d/same", "main", "main", true);
 }
 
+/* Where the old mainline and the new one do not differ. */
+static void unchanged_below_d(struct fixture *f, const char *hex, const char *path)
+{
+    if (!strncmp(path, "d/", 2))
+        last_change_on_the_mainline(f, hex, path);
+}
+
 static void file_of_the_revision(struct fixture *f, const char *hex, const char *path)
 {
     if (test_status(f->path, "test $(git cat-file -t '%s:%s') = tree", hex, path))
@@ -150,16 +157,15 @@ static void test_a_rewritten_mainline_has_other_times(void **state)
     make_history(f);
     _cleanup_(node_unrefp) struct node *held = at(f, "main", "d/e");
     assert_non_null(held);
+    _cleanup_free_ char *old = test_output(f->path, "git rev-parse main");
     change(f, "git tag old && git checkout -q --detach && git branch -q -f main side && "
               "git checkout -q main");
     each_revision(f, "main", last_change_on_the_mainline);
-    change(
-        f,
-        "git checkout -q --orphan new && echo 1 >d/same && git add -A && "
-        "GIT_COMMITTER_DATE='100000000 +0000' git commit -q -m new && git branch -q -f main new && "
-        "git checkout -q main");
+    each_path(f, old, unchanged_below_d);
+    change(f, "git checkout -q -f --orphan new old && "
+              "GIT_COMMITTER_DATE='100000000 +0000' git commit -q -m new && "
+              "git branch -q -f main new && git checkout -q main");
     each_revision(f, "main", last_change_on_the_mainline);
-    _cleanup_free_ char *old = test_output(f->path, "git rev-parse old");
     each_path(f, old, file_of_the_revision);
 }
 
