@@ -134,6 +134,9 @@ def test_files_are_pushed_when_read_in_sequence(dir):
         names = sorted(f for f in files if f.startswith("d1/"))
         spent = count.of(lambda: [until("all of it", lambda: read(f"{where}/{f}") == files[f]) for f in names])
         assert spent["pushed"] > 0 and spent["read"] < 200, spent
+        names = sorted(f for f in files if f.startswith("d2/"))[-4:]
+        spent = count.of(lambda: [read(f"{where}/{f}") for f in names])
+        assert not spent.get("pushed"), spent  # nothing of d3, which was listed next
         for f in files:
             assert read(f"{where}/{f}") == files[f], f
         expect(count.of(walk, GREP, where), getattr=len(files) + 10)
@@ -286,13 +289,16 @@ def test_a_new_revision_is_listed_at_once(dir):
 
 
 def test_a_link_in_a_workspace_is_fresh(dir):
-    """Links are kept by the kernel, but one that another's commit has changed is another link."""
+    """What the kernel keeps of a link, it keeps as long as somebody has it; but one that another's commit has
+    changed is another link."""
     repo = make_repo(dir + "/r.git", {"link": ("one",), "a": "1"})
     with Mount(dir, repo, options=VIEW) as m:
         for name in "mine", "theirs":
             os.mkdir(m / "staging/" + name)
         mine, theirs = m / "staging/mine", m / "staging/theirs"
         assert os.readlink(mine + "/link") == os.readlink(theirs + "/link") == "one"
+        held = os.open(mine + "/link", os.O_PATH | os.O_NOFOLLOW)
+        assert os.readlink("", dir_fd=held) == "one"
         os.unlink(theirs + "/link")
         os.symlink("two", theirs + "/link")
         assert os.readlink(theirs + "/link") == "two"
@@ -301,6 +307,7 @@ def test_a_link_in_a_workspace_is_fresh(dir):
         say(mine + "/.onward/commit", "change a, and take what is new")
         assert os.readlink(mine + "/link") == "two"
         assert os.readlink(m / "head/link") == "two"
+        os.close(held)
 
 
 def test_nodes_are_freed_when_the_kernel_forgets(dir):
