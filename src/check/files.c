@@ -42,7 +42,7 @@ static int on_change(const struct change *c, void *arg)
     struct changed_file *f = VEC_ADD(files);
     f->path = xstrdup(c->path);
     f->oid = c->new_oid;
-    if (c->status != 'A' && is_file(c->old_kind))
+    if (is_file(c->old_kind)) /* of an added one: zero */
         f->old = c->old_oid;
     return 0;
 }

@@ -251,7 +251,8 @@ static int land(struct commit *c)
     return r == -EAGAIN ? -EBUSY : r;
 }
 
-/* The workspace is frozen. -EINPROGRESS: nothing has happened, `unchecked` must be checked first. */
+/* The workspace is frozen. -EINPROGRESS: nothing has happened; `unchecked` must be checked first.
+ */
 static int commit_frozen(struct commit *c)
 {
     _cleanup_(diag_done) struct diag why = {0};
@@ -273,23 +274,21 @@ static int commit_frozen(struct commit *c)
     return r;
 }
 
-/* Commands look at their tree through the mount, and may take a minute: nothing is frozen meanwhile.
- * What is committed is the workspace at an instant after they have passed; if it, or the mainline,
- * is another by then, they run again. */
+/* Commands look at their tree through the mount, and may take a minute: nothing is frozen
+ * meanwhile. What is committed is the workspace at an instant after they have passed; if it, or the
+ * mainline, is another by then, they run again. */
 static int commit_checked(struct commit *c)
 {
-    int r = -EINPROGRESS;
-
-    for (int i = 0; i < TRIES_MOST && r == -EINPROGRESS; i++) {
+    for (int i = 0; i < TRIES_MOST; i++) {
         kept_dirs_done(&c->keep);
         workspace_lock_frozen(c->ws);
-        r = commit_frozen(c);
+        int r = commit_frozen(c);
         workspace_unlock_frozen(c->ws);
         if (r != -EINPROGRESS)
             return r;
-        int checked = run_checks(c, &c->unchecked, 0);
-        if (checked < 0)
-            return checked;
+        r = run_checks(c, &c->unchecked, 0);
+        if (r < 0)
+            return r;
     }
     return refuse(c, -EBUSY,
                   "the workspace or the mainline changed whenever the checks had passed");

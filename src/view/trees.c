@@ -1,7 +1,6 @@
 #include "view/trees.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "view/context.h"
@@ -22,9 +21,8 @@ static int trees_lookup(struct node *dir, const char *name, struct node **ret)
 {
     struct view *v = ((struct view_dir *)dir)->view;
     struct snapshot snap = {.time = TREES_TIME};
-    char hex[OID_HEX + 1];
 
-    if (oid_parse(name, &snap.tree) < 0 || strcmp(oid_hex(&snap.tree, hex), name) != 0)
+    if (oid_parse(name, &snap.tree) < 0)
         return -ENOENT;
     int r = tree_exists(v->config.repo, &snap.tree);
     if (r <= 0)

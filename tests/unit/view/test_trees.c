@@ -39,9 +39,11 @@ static void test_nothing_else_is_there_and_nothing_is_listed(void **state)
     struct fixture *f = *state;
     _cleanup_free_ char *revision = path_of(f, "main"), *tree = path_of(f, "main^{tree}");
     _cleanup_(node_unrefp) struct node *found = walk(f, tree);
-    static const char *const wrong[] = {".onward/trees/main", ".onward/trees/4b825dc",
-                                        ".onward/trees/77"
-                                        "77777777777777777777777777777777777777"};
+    static const char *const wrong[] = {
+        ".onward/trees/main",
+        ".onward/trees/4b825dc",
+        ".onward/trees/7777777777777777777777777777777777777777",
+    };
 
     assert_non_null(found);
     assert_null(walk(f, revision));
