@@ -10,12 +10,12 @@
 #include "repo/history_snapshot.h"
 
 /* A batch ends with the first of these that it reaches. The first bounds memory: a change waits in
- * 40 bytes, and may need a page of 4 KiB in the end. */
-#define BATCH_CHANGES   (64 << 10)
+ * 40 bytes, and may need a page of 4 KiB in the end. Larger ones are not faster. */
+#define BATCH_CHANGES   (16 << 10)
 #define BATCH_REVISIONS (16 << 10)
 #define BATCH_TIME      NS_PER_SEC
-/* More than any repository has files; less than the trees of a few KB that claim billions. */
-#define REVISION_CHANGES (4 << 20)
+/* Ten times the files of Linux; less than the trees of a few KB that claim billions. */
+#define REVISION_CHANGES (1 << 20)
 
 struct step {
     struct oid oid, tree;
@@ -178,8 +178,8 @@ static int run_batch(struct work *w, struct diag *reterr)
         r = w->b->stop(w->b->arg) ? -ECANCELED : add_revision(w, reterr);
     r = end_batch(w, r);
     w->keep = w->line.count;
-    w->b->progress(w->b->arg, w->line.count, w->line.count + w->steps.n);
-    return r;
+    bool more = w->b->progress(w->b->arg, w->line.count, w->line.count + w->steps.n);
+    return r == 0 && !more && w->steps.n ? -ECANCELED : r;
 }
 
 int history_build(const struct history_build *b, const struct oid *head, struct diag *reterr)

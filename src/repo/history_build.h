@@ -12,10 +12,11 @@ struct history_build {
     struct repo *repo;
     struct history_store *store;
     uint32_t batch; /* revisions in a batch at most; 0: as many as is best */
-    /* Asked often. True ends the work; what is complete is kept. */
+    /* Asked often. True ends the work at once; what is complete is kept. */
     bool (*stop)(void *arg);
-    /* After each batch; `total` is the length of the line. */
-    void (*progress)(void *arg, uint32_t done, uint32_t total);
+    /* At the beginning and after each batch; `total` is the length of the line. False, after a
+     * batch, ends the work there. */
+    bool (*progress)(void *arg, uint32_t done, uint32_t total);
     /* Revisions are about to be taken off: positions get another meaning. */
     void (*cut)(void *arg);
     void *arg;

@@ -103,7 +103,7 @@ static int read_at(struct check *c, uint64_t number, size_t pages, unsigned char
     ssize_t n = pread(c->fd, data, pages * c->page_size, number * c->page_size);
 
     if (n < 0)
-        return -errno;
+        return errno == EIO ? wrong(c, number, "page cannot be read") : -errno;
     return (size_t)n == pages * c->page_size ? 0 : wrong(c, number, "file is too short");
 }
 

@@ -96,10 +96,12 @@ static bool should_stop(void *arg)
 {
     struct history_index *ix = arg;
 
-    return atomic_load(&ix->ending) || atomic_load(&ix->newer) || atomic_load(&ix->damaged);
+    return atomic_load(&ix->ending) || atomic_load(&ix->damaged);
 }
 
-static void note_progress(void *arg, uint32_t done, uint32_t total)
+/* A newer head is turned to after a batch, not at once: however often it moves, something is done
+ * for each. */
+static bool note_progress(void *arg, uint32_t done, uint32_t total)
 {
     struct history_index *ix = arg;
 
@@ -108,6 +110,7 @@ static void note_progress(void *arg, uint32_t done, uint32_t total)
     ix->done = done;
     ix->total = total;
     pthread_mutex_unlock(&ix->lock);
+    return !atomic_load(&ix->newer);
 }
 
 static void note_cut(void *arg)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/io.h"
 #include "repo/history_index.h"
@@ -40,6 +41,16 @@ static double cpu_seconds(void)
     return u.ru_utime.tv_sec + u.ru_stime.tv_sec + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
+/* Memory of our own, in MB; pages of files that are mapped are not in it. */
+static double anonymous_mb(void)
+{
+    _cleanup_(buf_done) struct buf text = {0};
+
+    must(io_read_file(AT_FDCWD, "/proc/self/status", 1 << 16, &text), "status");
+    const char *at = strstr(buf_str(&text), "RssAnon:");
+    return at ? strtod(at + strlen("RssAnon:"), NULL) / 1024 : 0;
+}
+
 /* Opens the index and waits until it holds `head`; prints what that cost. */
 static struct history_index *bring_to(const char *what, const struct oid *head)
 {
@@ -54,8 +65,8 @@ static struct history_index *bring_to(const char *what, const struct oid *head)
     int r = history_index_wait(ix, 3600 * NS_PER_SEC);
     double wall = (clock_mono() - start) / 1e9;
     history_index_progress(ix, &p);
-    printf("%s: %.3f s, %.3f CPU s, %u revisions%s%s\n", what, wall, cpu_seconds() - cpu, p.done,
-           *p.problem ? ": " : "", p.problem);
+    printf("%s: %.3f s, %.3f CPU s, %.0f MB of memory, %u revisions%s%s\n", what, wall,
+           cpu_seconds() - cpu, anonymous_mb(), p.done, *p.problem ? ": " : "", p.problem);
     must(r, "wait");
     return ix;
 }

@@ -26,12 +26,13 @@ static bool never(void *arg)
     return false;
 }
 
-static void tell(void *arg, uint32_t done, uint32_t total)
+static bool tell(void *arg, uint32_t done, uint32_t total)
 {
     struct child *c = arg;
 
     if (write(c->out, "x", 1) != 1)
         _exit(1);
+    return true;
 }
 
 static void no_cut(void *arg)
@@ -109,8 +110,9 @@ static bool soon(void *arg)
     return s->questions-- <= 0;
 }
 
-static void ignore_progress(void *arg, uint32_t done, uint32_t total)
+static bool go_on(void *arg, uint32_t done, uint32_t total)
 {
+    return true;
 }
 
 /* Stopped anywhere, also between two paths of a revision, what is there is right. */
@@ -120,7 +122,7 @@ static void test_a_stopped_build_keeps_whole_revisions(void **state)
     _cleanup_free_ char *dir = xasprintf("%s/history", f->dir);
     struct stopping s;
     struct history_build b = {
-        .repo = f->repo, .stop = soon, .progress = ignore_progress, .cut = no_cut, .arg = &s};
+        .repo = f->repo, .stop = soon, .progress = go_on, .cut = no_cut, .arg = &s};
     int stopped = 0;
 
     history_random(f->path, 32, 25, NULL);
