@@ -339,25 +339,37 @@ static void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
     fuse_reply_err(req, ENOSYS);
 }
 
+static void read_run(struct slow *s)
+{
+    _cleanup_free_ char *data = malloc(s->range.size ? s->range.size : 1);
+
+    if (!data) {
+        fuse_reply_err(s->req, ENOMEM);
+        return;
+    }
+    ssize_t n = s->node->ops->read(s->node, data, s->range.size, s->range.off);
+    if (n < 0)
+        fuse_reply_err(s->req, -n);
+    else
+        fuse_reply_buf(s->req, data, n);
+}
+
 static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
                     struct fuse_file_info *fi)
 {
     COUNT("read");
-    _cleanup_(node_unrefp) struct node *node = node_of(req, ino);
+    struct node *node = node_of(req, ino);
+
     if (!node)
         return;
     if (!off)
         prefetch_saw_read(front(req)->prefetch, node, ino);
-    _cleanup_free_ char *data = malloc(size ? size : 1);
-    if (!data) {
-        fuse_reply_err(req, ENOMEM);
-        return;
+    if (node->ops->read) {
+        dispatch(&(struct slow){req, node, read_run, {size, off}, NULL}, 0);
+    } else {
+        fuse_reply_err(req, EINVAL);
+        node_unref(node);
     }
-    ssize_t n = node->ops->read ? node->ops->read(node, data, size, off) : -EINVAL;
-    if (n < 0)
-        fuse_reply_err(req, -n);
-    else
-        fuse_reply_buf(req, data, n);
 }
 
 static void write_run(struct slow *s)

@@ -11,6 +11,7 @@
 #include "repo/revision.h"
 
 #define BINARY_LOOK 8000 /* bytes, as Git */
+#define LABEL       24   /* bytes of the columns before the path */
 #define LINE_LEAST  27   /* bytes that a line comes to, without path and text */
 
 #define OWN UINT32_MAX /* in place of a place on the mainline: the revision that is looked at */
@@ -173,7 +174,8 @@ struct sheet {
     const struct blame *blame;
     const char *path;
     size_t most;
-    struct buf *out;
+    struct buf *out; /* NULL: only the size is wanted */
+    size_t size;
 };
 
 /* The first two columns. */
@@ -209,15 +211,44 @@ static int add_lines(struct sheet *s, const struct lines *l, const char *path)
         if (s->out->len > s->most)
             return -EFBIG;
     }
+    s->size = s->out->len;
     return 0;
 }
 
 static int add_other(struct sheet *s, const char *path)
 {
-    buf_addf(s->out, "%-12s %-10s ", "N/A", "N/A");
-    buf_add_escaped(s->out, path);
-    buf_addc(s->out, '\n');
-    return s->out->len > s->most ? -EFBIG : 0;
+    _cleanup_(buf_done) struct buf line = {0};
+
+    buf_addf(&line, "%-12s %-10s ", "N/A", "N/A");
+    buf_add_escaped(&line, path);
+    buf_addc(&line, '\n');
+    s->size += line.len;
+    if (s->out)
+        buf_add(s->out, line.data, line.len);
+    return s->size > s->most ? -EFBIG : 0;
+}
+
+/* What add_lines() would come to. */
+static int add_size(struct sheet *s, const struct blob *blob, const char *path)
+{
+    _cleanup_(buf_done) struct buf shown = {0};
+    const char *at = blob->data, *end = at + blob->size;
+    size_t digits = 1, next = 10;
+
+    buf_add_escaped(&shown, path);
+    for (size_t n = 1; at < end; n++) {
+        const char *newline = memchr(at, '\n', end - at);
+        size_t len = newline ? newline - at : end - at;
+        if (n == next) {
+            digits++;
+            next *= 10;
+        }
+        s->size += LABEL + shown.len + 1 + digits + 2 + len + 1;
+        if (s->size > s->most)
+            return -EFBIG;
+        at += len + 1;
+    }
+    return 0;
 }
 
 static int add_file(const struct change *c, void *arg)
@@ -233,24 +264,43 @@ static int add_file(const struct change *c, void *arg)
         return r == -ENOENT ? -EIO : r;
     if (!is_text(l.blob))
         return add_other(s, c->path);
+    if (!s->out)
+        return add_size(s, l.blob, c->path);
     r = lines_split(&l, s->most);
     if (r == 0)
         r = find_makers(&l, path);
     return r < 0 ? r : add_lines(s, &l, c->path);
 }
 
-int blame_directory(const struct blame *b, const char *path, size_t most, struct buf *out)
+static int fill(struct sheet *s)
 {
     static const struct oid nothing;
-    struct sheet s = {b, path, most, out};
+    const struct blame *b = s->blame;
     struct revision_brief brief;
     enum entry_kind kind;
     struct oid tree;
     int r = revision_brief(b->repo, &b->revision, &brief);
 
     if (r == 0)
-        r = tree_walk_path(b->repo, &brief.tree, path, &kind, &tree);
+        r = tree_walk_path(b->repo, &brief.tree, s->path, &kind, &tree);
     if (r == 0 && kind != ENTRY_DIR)
         r = -ENOENT;
-    return r < 0 ? r : diff_changes(b->repo, &nothing, &tree, add_file, &s);
+    return r < 0 ? r : diff_changes(b->repo, &nothing, &tree, add_file, s);
+}
+
+int blame_directory(const struct blame *b, const char *path, size_t most, struct buf *out)
+{
+    struct sheet s = {b, path, most, out, out->len};
+
+    return fill(&s);
+}
+
+int blame_size(const struct blame *b, const char *path, size_t most, size_t *ret)
+{
+    struct sheet s = {b, path, most, NULL, 0};
+    int r = fill(&s);
+
+    if (r == 0)
+        *ret = s.size;
+    return r;
 }

@@ -33,5 +33,8 @@ struct blame {
  * nothing. -ENOENT: there is no such directory; -EFBIG: more than `most` bytes; -EAGAIN, -EIO as
  * history_index.h. */
 int blame_directory(const struct blame *b, const char *path, size_t most, struct buf *out);
+/* How many bytes that would be, without finding out who made the lines: for all columns before the
+ * path are of one width. Costs a look at each file. -ENOENT, -EFBIG, -EIO as above. */
+int blame_size(const struct blame *b, const char *path, size_t most, size_t *ret);
 
 #endif

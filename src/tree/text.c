@@ -55,34 +55,3 @@ struct node *text_node_new(struct node_table *table, uint64_t ino, struct buf *t
     t->mtime = mtime;
     return &t->node;
 }
-
-struct node *text_node_find(struct node_table *table, const void *key, size_t len)
-{
-    return node_find(table, &text_ops, key, len);
-}
-
-struct text_args {
-    struct buf *text;
-    int64_t mtime;
-};
-
-static void text_init(struct node *node, const void *arg)
-{
-    const struct text_args *args = arg;
-    struct text_node *t = (struct text_node *)node;
-
-    t->text = *args->text;
-    *args->text = (struct buf){0};
-    t->mtime = args->mtime;
-}
-
-struct node *text_node_intern(struct node_table *table, const void *key, size_t len, uint64_t ino,
-                              struct buf *text, int64_t mtime)
-{
-    struct text_args args = {text, mtime};
-    struct node *node =
-        node_intern(table, &text_ops, sizeof(struct text_node), key, len, ino, text_init, &args);
-
-    buf_done(text); /* somebody else was first */
-    return node;
-}

@@ -10,12 +10,4 @@
 /* Takes the content of `text`. `mtime`: real ns. The reference is yours. */
 struct node *text_node_new(struct node_table *table, uint64_t ino, struct buf *text, int64_t mtime);
 
-/* For a text that takes long to make and whose key says all that it depends on: the version that is
- * there, referenced, or NULL. */
-struct node *text_node_find(struct node_table *table, const void *key, size_t len);
-/* The same, or a new version as text_node_new() makes it, which can be found from then on for as
- * long as somebody (the kernel) holds it. `text` is empty afterwards. */
-struct node *text_node_intern(struct node_table *table, const void *key, size_t len, uint64_t ino,
-                              struct buf *text, int64_t mtime);
-
 #endif

@@ -58,7 +58,12 @@ static int blame(struct world *w, const char *rev, const char *place, const char
         b.pos = found.pos;
     _cleanup_free_ char *time = test_output(w->f->path, "git log -1 --format=%%ct %s", rev);
     b.time = strtoll(time, NULL, 10);
-    return blame_directory(&b, dir, most, out);
+    size_t before = out->len, size = 0;
+    int sized = blame_size(&b, dir, most, &size), r = blame_directory(&b, dir, most, out);
+    assert_int_equal(sized, r);
+    if (r == 0)
+        assert_int_equal(size, out->len - before);
+    return r;
 }
 
 /* The same made from what git prints. `-s` leaves the abbreviated id, the line's number and the

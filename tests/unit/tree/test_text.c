@@ -35,40 +35,10 @@ static void windows(void **state)
     node_table_free(t);
 }
 
-static struct node *intern(struct node_table *t, const char *text)
-{
-    struct buf b = {0};
-
-    buf_adds(&b, text);
-    struct node *n = text_node_intern(t, "key", 3, 5, &b, 0);
-    assert_null(b.data);
-    return n;
-}
-
-static void a_version_is_found_while_somebody_holds_it(void **state)
-{
-    struct node_table *t = node_table_new();
-
-    assert_null(text_node_find(t, "key", 3));
-    struct node *n = intern(t, "first"), *again = intern(t, "second");
-    assert_ptr_equal(n, again);
-    struct node *found = text_node_find(t, "key", 3);
-    assert_ptr_equal(n, found);
-    char got[8] = "";
-    assert_int_equal(n->ops->read(n, got, sizeof(got), 0), 5);
-    assert_string_equal(got, "first");
-    node_unref(n);
-    node_unref(again);
-    node_unref(found);
-    assert_null(text_node_find(t, "key", 3));
-    node_table_free(t);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows),
-        cmocka_unit_test(a_version_is_found_while_somebody_holds_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
