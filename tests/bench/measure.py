@@ -58,6 +58,11 @@ def ratio(ours, base):
     return median([a / b for a, b in zip(ours, base) if b])
 
 
+def cpu_time(pid):
+    """Seconds of all threads of a process so far, ended ones included: its clock CPUCLOCK_SCHED."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
 class Daemon:
     """A running onwardfs, seen from outside."""
 
@@ -83,8 +88,7 @@ class Daemon:
         return found
 
     def cpu(self):
-        """Seconds of all its threads so far, ended ones included (CPUCLOCK_SCHED of the process)."""
-        return time.clock_gettime((~self.pid << 3) | 2)
+        return cpu_time(self.pid)
 
     def memory(self):
         """Bytes: peak resident (with mapped packs), and anonymous now."""

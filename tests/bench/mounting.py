@@ -5,7 +5,7 @@ import os
 import time
 
 import onwardtest
-from measure import median
+from measure import Sample, cpu_time, median
 from onwardtest import run, until
 
 
@@ -35,9 +35,10 @@ def once(target, options):
     run(onwardtest.ONWARDFS, "-o", f"{options},state={target.m.state}", target.repo, target.root)
     seconds = time.perf_counter() - begin
     pid = status(target)["pid"]
+    cpu = cpu_time(pid)
     run("fusermount3", "-u", target.root)
     until("the daemon has gone", lambda: gone(pid))
-    return seconds
+    return Sample(seconds, cpu=cpu)
 
 
 def rev_parse(repo):
@@ -58,6 +59,7 @@ def compare(bench, repeat):
     bench.report.note(f"git rev-parse HEAD {median(base) * 1000:.1f} ms")
     for t in targets:
         label = "mount" if t is bench.onward else "mount -o mtime=change"
-        bench.report.single(label, f"{median(times[t.name]) * 1000:.1f} ms", "30 ms")
+        seconds, cpu = (median([getattr(s, what) for s in times[t.name]]) for what in ("seconds", "cpu"))
+        bench.report.single(label, f"{seconds * 1000:.1f} ms", "30 ms", cpu=f"{cpu:.3f}")
     if bench.index:
         bench.report.single("index of the history, once", f"{bench.index:.1f} s", "60 s")

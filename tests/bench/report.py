@@ -64,8 +64,8 @@ class Report:
         ratios = [ratio(ours.seconds(when), base.seconds(when)) for when in ("cold", "warm")]
         self.row([name, rates[0] + " MB/s", rates[1] + " MB/s", pair(*ratios, ".2f"), limit], ours)
 
-    def single(self, name, value, limit, beside=""):
-        self.rows.append([name, beside, value, "", limit, "", "", ""])
+    def single(self, name, value, limit, beside="", cpu=""):
+        self.rows.append([name, beside, value, "", limit, "", cpu, ""])
         self.note(aligned(self.rows[-1], WIDTHS))
 
     def table(self, bench):

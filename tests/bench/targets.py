@@ -126,6 +126,7 @@ class Onward(Target):
         self.repo, self.options = repo, options
         self.m = Mount(dir, repo, options=["-o", options], state=os.path.join(dir, "state"), name="mnt-" + name)
         self.root, self.mounted = self.m.path, False
+        os.makedirs(self.root)
 
     def preload(self):
         for pack in packs(self.repo):
