@@ -5,9 +5,15 @@
  * How the kernel is used. OPEN, OPENDIR, FLUSH and CREATE are answered ENOSYS, once each: from then
  * on the kernel opens files by itself, keeps listings and pages, and a walk over what it knows
  * costs no message. So nothing may hang on an open file; what a reader sees hangs on its node
- * (tree/node.h, "Caching"). Off: write-back cache (errors of control files must reach the writer),
- * O_TRUNC inside open (it would be lost). Pages that somebody has written to in a
- * mapping of a file that cannot change are dropped when the kernel writes them back.
+ * (tree/node.h, "Caching"); what it keeps and should not any more it is told (notifier.h). Files
+ * that are read one after the other it gets before it asks (prefetch.h). Symlinks are cached. Off:
+ * write-back cache (errors of control files must reach the writer), O_TRUNC inside open (it would
+ * be lost). Pages that somebody has written to in a mapping of a file that cannot change are
+ * dropped when the kernel writes them back.
+ *
+ * What a walk over what was walked before still costs: find and grep ask for the kind of filesystem
+ * once a run, ls -l twice for labels and access lists; after a READ or READDIR the kernel asks once
+ * more for the time of access, if the mount may be written to.
  *
  * Threads: libfuse's workers call the nodes' ops. Ops of nodes with NODE_SLOW that may take long
  * run in a pool of their own, so that a commit or a generated file never keeps a reader waiting. */
