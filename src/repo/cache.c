@@ -86,8 +86,8 @@ static void count(struct cache *c, int64_t bytes)
         metric_bump(c->gauge, bytes);
 }
 
-/* Takes objects out until at most this much is left. Returns them in a list (by next_in_slot), to be
- * given back when the lock is not held. */
+/* Takes objects out until at most this much is left. Returns them in a list (by next_in_slot), to
+ * be given back when the lock is not held. */
 static struct cached *shrink(struct cache *c, uint64_t bytes, size_t number)
 {
     struct cached *out = NULL, *o;

@@ -35,8 +35,8 @@ struct tree {
 
 /* The tree object `oid`, shared: tree_unref() gives it back. -EIO also when it is not a tree. */
 int tree_load(struct repo *repo, const struct oid *oid, struct tree **ret);
-/* 1 if the repository has a tree of that id, 0 if not; for ids that somebody asks for, whose absence
- * is nobody's fault and goes into no log. -EIO: it is there, and cannot be read. */
+/* 1 if the repository has a tree of that id, 0 if not; for ids that somebody asks for, whose
+ * absence is nobody's fault and goes into no log. -EIO: it is there, and cannot be read. */
 int tree_exists(struct repo *repo, const struct oid *oid);
 void tree_unref(struct tree *tree);
 DEFINE_CLEANUP(struct tree *, tree_unref)

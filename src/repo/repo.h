@@ -4,9 +4,10 @@
  * Calling sequence: repo_open(); then the functions of object.h (trees, blobs), revision.h
  * (commits), refs.h, history.h, merge.h, diff.h and watch.h, from any thread; repo_free() last.
  *
- * Threads: all functions may be called from any thread at once. Each call borrows one libgit2
- * handle from a pool inside (a handle is used by one thread at a time), so readers do not wait for
- * each other or for a writer.
+ * Threads: all functions may be called from any thread at once. Objects are read without a common
+ * lock; what needs libgit2 borrows a handle from a pool inside (a handle is used by one thread at a
+ * time). So readers do not wait for each other or for a writer, but for one thing: those of one
+ * object that is not in memory wait for the first of them to load it.
  *
  * Errors: 0 or -errno. -ENOENT: no such object, path, name; -EIO: an object is corrupt, missing or
  * cannot be read (counted in METRIC_OBJECT_ERRORS and logged once per object); -EAGAIN: a ref was
@@ -47,7 +48,7 @@ const char *repo_common_dir(const struct repo *repo);
 #define REPO_CACHE (UINT64_C(64) << 20)
 void repo_cache_limit(struct repo *repo, uint64_t bytes);
 /* The directory in which large blobs are unpacked to files without names (default: TMPDIR, or
- * /var/tmp). Before the first question. */
+ * /var/tmp): up to 4 GiB, or the last one if that is larger. Before the first question. */
 void repo_spool_in(struct repo *repo, const char *dir);
 
 #endif

@@ -55,8 +55,8 @@ void source_free(struct source *s)
 
 /* ---- libgit2 ---- */
 
-/* libgit2's answer `code` to the question for `oid`, as ours. `broken`: somebody had a copy that was
- * no good. */
+/* libgit2's answer `code` to the question for `oid`, as ours. `broken`: somebody had a copy that
+ * was no good. */
 static int conclude(struct source *s, const struct oid *oid, int code, bool broken)
 {
     if (code == GIT_ENOTFOUND && !broken)
@@ -219,7 +219,7 @@ static int verified_fd(const struct oid *oid, int fd, const struct header *heade
     return r;
 }
 
-/* Whether a failure is one of the object, so that another copy may be whole, and not of the file. */
+/* Whether a failure is one of the object, so that another copy may do, and not of the file. */
 static bool is_of_object(int r)
 {
     return r == -ENOENT || r == -EIO || r == -EBADMSG;
