@@ -6,8 +6,8 @@
  *   3. libgit2: whatever is unusual, and the last word on what is missing.
  *
  * What comes back has been verified against its id: by OpenSSL what the first two gave, by
- * libgit2's own check what it gave. A copy that is broken counts as not there: the next in order may have a
- * whole one. Only when none has is it -EIO, logged once and counted (repo_object_bad).
+ * libgit2's own check what it gave. A copy that is broken counts as not there: the next in order
+ * may have a whole one. Only when none has is it -EIO, logged once and counted (repo_object_bad).
  *
  * Headers are not verified, which would cost reading everything: a size may be wrong for an object
  * that then cannot be read.
