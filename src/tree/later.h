@@ -11,8 +11,8 @@ struct later_config {
     size_t key_len;
     uint64_t ino, size;
     int64_t mtime; /* real ns */
-    /* Adds the text, exactly `size` bytes of it (else the reader gets EIO); by one thread at a time,
-     * which it may keep for long. When it fails, the next read calls it again. */
+    /* Adds the text, exactly `size` bytes of it (else the reader gets EIO); one thread at a
+     * time, which it may keep for long. When it fails, the next read calls it again. */
     int (*make)(void *ctx, struct buf *out);
     void (*free)(void *ctx);
     void *ctx; /* becomes the node's */

@@ -54,7 +54,7 @@ struct node;
 enum node_flags {
     NODE_ENTRY_FOREVER = 1 << 0, /* the kernel may keep the name of such a node for ever */
     NODE_ATTR_FOREVER = 1 << 1,  /* …its attributes and content */
-    NODE_SLOW = 1 << 2, /* lookup, readdir, read and write may take long: in threads apart */
+    NODE_SLOW = 1 << 2,     /* lookup, readdir, read and write may take long: in threads apart */
     NODE_PREFETCH = 1 << 3, /* a file that never changes: the kernel may be given its content before
                              * it asks, when its neighbours are read one after the other */
 };
