@@ -10,7 +10,7 @@
 #include "base/buf.h"
 
 enum metric {
-    METRIC_FUSE_REQUESTS,  /* label: op */
+    METRIC_FUSE_REQUESTS, /* label: op */
     METRIC_PREFETCHED_FILES,
     METRIC_HIDDEN_ENTRIES, /* tree entries that no filesystem may show */
     METRIC_OBJECT_ERRORS,  /* objects that could not be read */
