@@ -79,6 +79,7 @@ int verb_new(const struct call *call, struct diag *reterr);
 int verb_list(const struct call *call, struct diag *reterr);
 int verb_check(const struct call *call, struct diag *reterr);
 int verb_commit(const struct call *call, struct diag *reterr);
+int verb_rebase(const struct call *call, struct diag *reterr);
 int verb_drop(const struct call *call, struct diag *reterr);
 int verb_retry(const struct call *call, struct diag *reterr);
 int verb_index(const struct call *call, struct diag *reterr);

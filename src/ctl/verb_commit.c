@@ -20,8 +20,7 @@ static const struct {
     const char *meaning;
 } meanings[] = {
     {EINVAL, "refused: the checks have findings, or there is no message"},
-    {EBUSY, "refused: the mainline is in the way (for conflicts, make a new workspace and apply "
-            "this one's .onward/diff there)"},
+    {EBUSY, "refused: the mainline is in the way (conflicts: `onward rebase`)"},
     {ENODATA, "nothing to commit"},
     {EACCES, "refused: the workspace belongs to somebody else"},
     {EPERM, "refused: the workspace belongs to somebody else"},

@@ -89,6 +89,17 @@ const struct verb verbs[] = {
         .run = verb_commit,
     },
     {
+        .name = "rebase",
+        .operands = "[WORKSPACE]",
+        .summary = "bring a workspace's changes onto head",
+        .help = "Without WORKSPACE: the one of the working directory. Exit status 1 when there is\n"
+                "something to decide: text has the marks of conflicts, of other files the\n"
+                "workspace's own are kept; both are printed.",
+        .options = OPTION_JSON,
+        .most = 1,
+        .run = verb_rebase,
+    },
+    {
         .name = "drop",
         .operands = "NAME",
         .summary = "remove a workspace; with --force also one with changes",

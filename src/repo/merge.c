@@ -9,13 +9,9 @@
 /* No filesystem could show a path that is deeper: names and slashes make 4096 bytes. */
 #define DEPTH_MOST 2048
 
-/* One entry of a name on the three sides; NULL: absent. */
-struct three {
-    const struct tree_entry *base, *ours, *theirs;
-};
-
 struct merge {
     struct repo *repo;
+    const struct merge_sides *marks; /* conflicts go into the result; NULL: they end it */
     struct conflicts *conflicts;
     struct buf path; /* of the directory being merged, with a slash at its end */
     int depth;
@@ -66,10 +62,11 @@ static const char *name_of(const struct three *e)
     return e->ours ? e->ours->name : e->theirs ? e->theirs->name : e->base->name;
 }
 
-static void add_conflict(struct merge *m, const struct three *e)
+static void add_conflict(struct merge *m, const struct three *e, bool marked)
 {
     struct conflict *c = VEC_ADD(m->conflicts);
 
+    c->marked = marked;
     c->path = xasprintf("%s%s", buf_str(&m->path), name_of(e));
     c->base = oid_of(e->base);
     c->ours = oid_of(e->ours);
@@ -100,16 +97,28 @@ static int merge_subdirs(struct merge *m, const struct three *e, struct entries 
     return r;
 }
 
+/* Ours stays; without marks the result does not count. */
+static void keep_ours(struct merge *m, const struct three *e, struct entries *out)
+{
+    add_conflict(m, e, false);
+    keep(out, e->ours);
+}
+
 static int merge_files(struct merge *m, const struct three *e, struct entries *out)
 {
     struct tree_entry merged;
-    int r = merge_file(m->repo, e->base, e->ours, e->theirs, &merged, m->reterr);
+    int r = merge_file(m->repo, e, m->marks, &merged, m->reterr);
 
-    if (r == 1)
-        add_conflict(m, e);
-    if (r == 0)
-        keep(out, &merged);
-    return r < 0 ? r : 0;
+    if (r < 0)
+        return r;
+    if (r == 1) {
+        keep_ours(m, e, out);
+        return 0;
+    }
+    if (r == 2)
+        add_conflict(m, e, true);
+    keep(out, &merged);
+    return 0;
 }
 
 /* The table of three-way merges; the first line that fits decides. */
@@ -123,10 +132,10 @@ static int merge_entry(struct merge *m, const struct three *e, struct entries *o
         keep(out, t);
     else if ((!o || is_dir(o)) && (!t || is_dir(t)) && (is_dir(o) || is_dir(t)))
         return merge_subdirs(m, e, out);
-    else if (is_file(b) && is_file(o) && is_file(t))
+    else if ((!b || is_file(b)) && is_file(o) && is_file(t))
         return merge_files(m, e, out);
     else
-        add_conflict(m, e);
+        keep_ours(m, e, out);
     return 0;
 }
 
@@ -145,7 +154,7 @@ static bool is_tree(const struct entries *e, const struct tree *tree)
 static int finish_dir(struct merge *m, const struct entries *out, const struct tree *ours,
                       const struct tree *theirs, struct oid *ret)
 {
-    if (m->conflicts->n || !out->n)
+    if ((m->conflicts->n && !m->marks) || !out->n)
         *ret = (struct oid){0};
     else if (is_tree(out, ours))
         *ret = ours->oid;
@@ -237,23 +246,40 @@ static int compare_conflicts(const void *a, const void *b)
     return strcmp(((const struct conflict *)a)->path, ((const struct conflict *)b)->path);
 }
 
+/* 1 if there are conflicts. */
+static int merge(struct merge *m, const struct merge_sides *sides, struct oid *ret)
+{
+    struct oid merged;
+    int r = merge_dirs(m, &sides->base, &sides->ours, &sides->theirs, &merged);
+
+    buf_done(&m->path);
+    if (r < 0)
+        return r;
+    if (m->conflicts->n)
+        qsort(m->conflicts->v, m->conflicts->n, sizeof(*m->conflicts->v), compare_conflicts);
+    if (m->conflicts->n && !m->marks)
+        return 1;
+    if (oid_is_zero(&merged))
+        r = tree_write(m->repo, NULL, 0, &merged, m->reterr);
+    if (r < 0)
+        return r;
+    *ret = merged;
+    return m->conflicts->n > 0;
+}
+
 int merge_trees(struct repo *repo, const struct oid *base, const struct oid *ours,
                 const struct oid *theirs, struct oid *ret, struct conflicts *conflicts,
                 struct diag *reterr)
 {
     struct merge m = {.repo = repo, .conflicts = conflicts, .reterr = reterr};
-    struct oid merged;
-    int r = merge_dirs(&m, base, ours, theirs, &merged);
 
-    buf_done(&m.path);
-    if (r < 0)
-        return r;
-    if (conflicts->n) {
-        qsort(conflicts->v, conflicts->n, sizeof(*conflicts->v), compare_conflicts);
-        return 1;
-    }
-    if (oid_is_zero(&merged))
-        return tree_write(repo, NULL, 0, ret, reterr);
-    *ret = merged;
-    return 0;
+    return merge(&m, &(struct merge_sides){*base, *ours, *theirs, NULL, NULL}, ret);
+}
+
+int merge_trees_marked(struct repo *repo, const struct merge_sides *sides, struct oid *ret,
+                       struct conflicts *conflicts, struct diag *reterr)
+{
+    struct merge m = {.repo = repo, .marks = sides, .conflicts = conflicts, .reterr = reterr};
+
+    return merge(&m, sides, ret);
 }

@@ -3,6 +3,8 @@
 #ifndef ONWARD_REPO_MERGE_H
 #define ONWARD_REPO_MERGE_H
 
+#include <stdbool.h>
+
 #include "base/alloc.h"
 #include "repo/oid.h"
 #include "repo/repo.h"
@@ -10,6 +12,7 @@
 struct conflict {
     char *path;
     struct oid base, ours, theirs; /* zero: absent on that side */
+    bool marked; /* the result has both sides there, between marks; else it has ours */
 };
 
 struct conflicts {
@@ -23,5 +26,24 @@ void conflicts_done(struct conflicts *c);
 int merge_trees(struct repo *repo, const struct oid *base, const struct oid *ours,
                 const struct oid *theirs, struct oid *ret, struct conflicts *conflicts,
                 struct diag *reterr);
+
+/* A merge that goes through: what both changed differently is in the result too, for somebody to
+ * decide. Text has both sides, between the marks that Git uses:
+ *
+ *     <<<<<<< theirs_name
+ *     what theirs has
+ *     =======
+ *     what ours has
+ *     >>>>>>> ours_name
+ *
+ * Of everything else (binary files, marked text of more than MERGE_MARKED_MOST bytes, what one side
+ * deleted, other kinds), the result has what ours has. Returns 1 if there are such conflicts. */
+#define MERGE_MARKED_MOST (16u << 20)
+struct merge_sides {
+    struct oid base, ours, theirs;
+    const char *ours_name, *theirs_name;
+};
+int merge_trees_marked(struct repo *repo, const struct merge_sides *sides, struct oid *ret,
+                       struct conflicts *conflicts, struct diag *reterr);
 
 #endif

@@ -8,29 +8,54 @@
 
 #define TEXT_MOST (64u << 20) /* larger files are not compared by lines */
 
+/* The contents of the three sides; the base may be NULL. */
+struct texts {
+    struct blob *base, *ours, *theirs;
+};
+
+static void texts_done(struct texts *t)
+{
+    blob_unref(t->base);
+    blob_unref(t->ours);
+    blob_unref(t->theirs);
+}
+
 static git_merge_file_input input_of(const struct blob *blob)
 {
     git_merge_file_input in = GIT_MERGE_FILE_INPUT_INIT;
 
-    in.ptr = blob->data;
-    in.size = blob->size;
+    in.ptr = blob ? blob->data : "";
+    in.size = blob ? blob->size : 0;
     return in;
 }
 
-/* Merges the lines and writes the result. 1 if they conflict, or are none: libgit2 takes a file
- * with a NUL for a binary one. */
-static int merge_lines(struct repo *repo, const struct blob *base, const struct blob *ours,
-                       const struct blob *theirs, struct oid *ret, struct diag *reterr)
+/* What came out of it, if it can be kept: 0, 1 or 2 as merge_file(). */
+static int judge(const git_merge_file_result *merged, const struct merge_sides *marks)
 {
-    git_merge_file_input b = input_of(base), o = input_of(ours), t = input_of(theirs);
-    git_merge_file_result merged = {0};
-    int code = git_merge_file(&merged, &b, &o, &t, NULL);
+    if (merged->automergeable)
+        return 0;
+    return marks && merged->ptr && merged->len <= MERGE_MARKED_MOST ? 2 : 1;
+}
 
+/* Merges the lines and writes the result. Files that are no text have none: libgit2 takes a file
+ * with a NUL for a binary one. With marks, theirs comes first. */
+static int merge_lines(struct repo *repo, const struct texts *t, const struct merge_sides *marks,
+                       struct oid *ret, struct diag *reterr)
+{
+    git_merge_file_options opts = GIT_MERGE_FILE_OPTIONS_INIT;
+    git_merge_file_input base = input_of(t->base), ours = input_of(t->ours),
+                         theirs = input_of(t->theirs);
+    git_merge_file_result merged = {0};
+
+    opts.our_label = marks ? marks->theirs_name : NULL;
+    opts.their_label = marks ? marks->ours_name : NULL;
+    int code = git_merge_file(&merged, &base, &theirs, &ours, &opts);
     if (code < 0)
         return giterr_fail(code, reterr, "cannot merge");
-    int r = merged.automergeable ? blob_write(repo, merged.ptr, merged.len, ret, reterr) : 1;
+    int how = judge(&merged, marks);
+    int r = how == 1 ? 0 : blob_write(repo, merged.ptr, merged.len, ret, reterr);
     git_merge_file_result_free(&merged);
-    return r;
+    return r < 0 ? r : how;
 }
 
 /* 1 if it is too large. */
@@ -46,23 +71,29 @@ static int load_text(struct repo *repo, const struct oid *oid, struct blob **ret
     return blob_load(repo, oid, ret);
 }
 
-static int merge_contents(struct repo *repo, const struct oid *base, const struct oid *ours,
-                          const struct oid *theirs, struct oid *ret, struct diag *reterr)
+static int merge_contents(struct repo *repo, const struct three *e, const struct merge_sides *marks,
+                          struct oid *ret, struct diag *reterr)
 {
-    _cleanup_(blob_unrefp) struct blob *b = NULL, *o = NULL, *t = NULL;
-    int r = load_text(repo, base, &b);
+    _cleanup_(texts_done) struct texts t = {0};
+    int r = e->base ? load_text(repo, &e->base->oid, &t.base) : 0;
 
     if (r == 0)
-        r = load_text(repo, ours, &o);
+        r = load_text(repo, &e->ours->oid, &t.ours);
     if (r == 0)
-        r = load_text(repo, theirs, &t);
-    return r ? r : merge_lines(repo, b, o, t, ret, reterr);
+        r = load_text(repo, &e->theirs->oid, &t.theirs);
+    return r ? r : merge_lines(repo, &t, marks, ret, reterr);
 }
 
-int merge_file(struct repo *repo, const struct tree_entry *base, const struct tree_entry *ours,
-               const struct tree_entry *theirs, struct tree_entry *ret, struct diag *reterr)
+int merge_file(struct repo *repo, const struct three *e, const struct merge_sides *marks,
+               struct tree_entry *ret, struct diag *reterr)
 {
+    const struct tree_entry *base = e->base, *ours = e->ours, *theirs = e->theirs;
+
     *ret = *ours;
+    if (!base) /* without marks, what both added differently is nobody's to mix */
+        return !marks || oid_equal(&ours->oid, &theirs->oid)
+                   ? 1
+                   : merge_contents(repo, e, marks, &ret->oid, reterr);
     ret->kind = ours->kind == base->kind ? theirs->kind : ours->kind;
     if (oid_equal(&ours->oid, &theirs->oid) || oid_equal(&base->oid, &theirs->oid))
         return 0;
@@ -70,5 +101,5 @@ int merge_file(struct repo *repo, const struct tree_entry *base, const struct tr
         ret->oid = theirs->oid;
         return 0;
     }
-    return merge_contents(repo, &base->oid, &ours->oid, &theirs->oid, &ret->oid, reterr);
+    return merge_contents(repo, e, marks, &ret->oid, reterr);
 }

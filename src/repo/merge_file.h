@@ -2,11 +2,18 @@
 #ifndef ONWARD_REPO_MERGE_FILE_H
 #define ONWARD_REPO_MERGE_FILE_H
 
+#include "repo/merge.h"
 #include "repo/object.h"
 
-/* Merges the contents and execute bits of three plain files. 0: `ret` has the merged oid (written,
- * durable) and kind; 1: they cannot be merged. */
-int merge_file(struct repo *repo, const struct tree_entry *base, const struct tree_entry *ours,
-               const struct tree_entry *theirs, struct tree_entry *ret, struct diag *reterr);
+/* One entry of a name on the three sides; NULL: absent. */
+struct three {
+    const struct tree_entry *base, *ours, *theirs;
+};
+
+/* Merges the contents and execute bits of plain files, of which only the base may be absent. 0:
+ * `ret` has the merged oid (written, durable) and kind; 1: they cannot be merged. With `marks` (its
+ * names; NULL: without), 2: `ret` has both, between marks. */
+int merge_file(struct repo *repo, const struct three *e, const struct merge_sides *marks,
+               struct tree_entry *ret, struct diag *reterr);
 
 #endif

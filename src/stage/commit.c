@@ -12,6 +12,7 @@
 #include "repo/merge.h"
 #include "repo/revision.h"
 #include "stage/author.h"
+#include "stage/outcome.h"
 #include "stage/snapshot.h"
 
 #define TRIES_MOST 64 /* lost races, or changes while checks ran, before the commit gives up */
@@ -100,18 +101,6 @@ static int check_frozen(struct commit *c, const struct oid *base, const struct o
     return run_checks(c, &c->unchecked, CHECK_NO_WAIT);
 }
 
-static void add_conflict(struct buf *out, const struct conflict *x)
-{
-    char hex[OID_HEX + 1];
-    const struct oid *sides[] = {&x->base, &x->ours, &x->theirs};
-
-    buf_adds(out, "conflict: ");
-    buf_add_escaped(out, x->path);
-    for (int i = 0; i < 3; i++)
-        buf_addf(out, " %s", oid_is_zero(sides[i]) ? "-" : oid_hex(sides[i], hex));
-    buf_addc(out, '\n');
-}
-
 static int merge(struct commit *c)
 {
     _cleanup_(diag_done) struct diag why = {0};
@@ -121,7 +110,7 @@ static int merge(struct commit *c)
 
     if (r == 1) {
         vec_foreach (x, &conflicts)
-            add_conflict(c->reasons, x);
+            outcome_add_conflict(c->reasons, "conflict", x);
         r = -EBUSY;
     } else if (r < 0) {
         refuse_diag(c, r, &why);
@@ -140,7 +129,7 @@ static int admit(struct commit *c)
 }
 
 /* What the mainline would be if the commit went through now: `merged`, on top of `head`. */
-static int rebase(struct commit *c)
+static int merge_with_head(struct commit *c)
 {
     struct revision_brief brief = {0};
     int r = mainline_head(config_of(c)->mainline, &c->head);
@@ -225,7 +214,7 @@ static int advance(struct commit *c)
 static int try_once(struct commit *c)
 {
     _cleanup_(diag_done) struct diag why = {0};
-    int r = rebase(c);
+    int r = merge_with_head(c);
 
     if (r == 0)
         r = write_revision(c);
@@ -315,17 +304,14 @@ static const char *outcome_label(int r)
 static void record(struct workspace *ws, int r, const struct oid *revision,
                    const struct buf *reasons)
 {
-    char text[OID_HEX + 2];
+    _cleanup_(buf_done) struct buf text = {0};
 
     if (ws->ended)
         return;
     metric_add(METRIC_COMMITS, outcome_label(r), 1);
-    oid_hex(revision, text);
-    text[OID_HEX] = '\n';
-    int s = r == 0 ? io_replace_file(ws->dir, "outcome", text, OID_HEX + 1, 0600)
-                   : io_replace_file(ws->dir, "outcome", buf_str(reasons), reasons->len, 0600);
-    if (s < 0)
-        log_error("outcome-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-s));
+    if (r == 0)
+        outcome_add_revision(&text, revision);
+    outcome_save(ws, r == 0 ? &text : reasons);
 }
 
 int commit_workspace(struct workspace *ws, const struct caller *who, const char *line)

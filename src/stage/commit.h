@@ -25,6 +25,5 @@ int commit_recover(struct workspace *ws, struct diag *reterr);
 int commit_check(struct workspace *ws, struct findings *ret, struct diag *reterr);
 
 #define MESSAGE_MOST 65536
-#define OUTCOME_MOST (4 << 20)
 
 #endif

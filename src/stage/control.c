@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/io.h"
 #include "repo/diff.h"
 #include "repo/history.h"
 #include "stage/commit.h"
 #include "stage/message.h"
+#include "stage/outcome.h"
+#include "stage/rebase.h"
 #include "stage/snapshot.h"
 #include "tree/control.h"
 #include "tree/link.h"
@@ -111,18 +112,11 @@ static void add_behind(struct workspace *ws, const struct oid *base, struct buf 
         buf_addf(out, "behind: %d\n", behind);
 }
 
-static int read_outcome(struct workspace *ws, struct buf *out)
-{
-    int r = io_read_file(ws->dir, "outcome", OUTCOME_MOST, out);
-
-    return r == -ENOENT ? 0 : r;
-}
-
 static void add_outcome(struct workspace *ws, struct buf *out)
 {
     _cleanup_(buf_done) struct buf text = {0};
 
-    if (read_outcome(ws, &text) < 0 || !text.len)
+    if (outcome_read(ws, &text) < 0 || !text.len)
         buf_adds(out, "outcome: none\n");
     else
         buf_addf(out, "outcome: %.*s\n", (int)strcspn(text.data, "\n"), text.data);
@@ -168,7 +162,7 @@ static int open_check(void *ctx, struct node *dir, uint64_t ino, struct node **r
 static int open_outcome(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
 {
     _cleanup_(buf_done) struct buf text = {0};
-    int r = read_outcome(ctx, &text);
+    int r = outcome_read(ctx, &text);
 
     return r < 0 ? r : text_node(ctx, ino, &text, ret);
 }
@@ -204,7 +198,7 @@ static int open_base(void *ctx, struct node *dir, uint64_t ino, struct node **re
     return 0;
 }
 
-/* message, commit, drop */
+/* message, commit, rebase, drop */
 
 static int open_message(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
 {
@@ -215,6 +209,11 @@ static int open_message(void *ctx, struct node *dir, uint64_t ino, struct node *
 static int do_commit(void *ctx, const struct caller *who, const char *line)
 {
     return commit_workspace(ctx, who, line);
+}
+
+static int do_rebase(void *ctx, const struct caller *who, const char *line)
+{
+    return rebase_workspace(ctx, who);
 }
 
 static int do_drop(void *ctx, const struct caller *who, const char *line)
@@ -253,6 +252,11 @@ static int open_commit(void *ctx, struct node *dir, uint64_t ino, struct node **
     return open_control(ctx, dir, ino, do_commit, ret);
 }
 
+static int open_rebase(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    return open_control(ctx, dir, ino, do_rebase, ret);
+}
+
 static int open_drop(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
 {
     return open_control(ctx, dir, ino, do_drop, ret);
@@ -270,6 +274,7 @@ static const struct menu_item items[] = {
     {"message", S_IFREG, false, NULL, open_message},
     {"outcome", S_IFREG, false, NULL, open_outcome},
     {"owner", S_IFREG, false, NULL, open_owner},
+    {"rebase", S_IFREG, false, NULL, open_rebase},
     {"status", S_IFREG, false, NULL, open_status},
 };
 

@@ -25,14 +25,6 @@ struct entries {
     VEC(struct tree_entry);
 };
 
-void kept_dirs_done(struct kept_dirs *keep)
-{
-    vec_foreach (d, keep)
-        free(d->path);
-    free(keep->v);
-    *keep = (struct kept_dirs){0};
-}
-
 static int fail(struct snapshot *s, int r, const char *name)
 {
     _cleanup_(buf_done) struct buf path = {0};

@@ -10,6 +10,5 @@
  * workspace frozen. Without a base and without files: the zero id. */
 int snapshot_write(struct workspace *ws, struct oid *ret, struct kept_dirs *keep,
                    struct diag *reterr);
-void kept_dirs_done(struct kept_dirs *keep);
 
 #endif

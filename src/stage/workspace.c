@@ -1,5 +1,6 @@
 #include "stage/workspace.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -300,82 +301,39 @@ int workspace_create(struct stage_env *env, const char *name, const struct calle
 
 /* Moving to another base */
 
-/* Makes directories in the upper that is being prepared, over the tree of the new base. */
-struct keeper {
-    struct overlay overlay;
-    struct overlay_dir at; /* where it stands; its fd is its own */
+/* An upper to move to, in the making. */
+struct new_upper {
+    uint64_t number;
+    struct oid tree;                   /* of the base that it will stand on */
+    int64_t mtime;                     /* of that base */
+    const struct graft_source *source; /* NULL: it shows the base */
+    const struct kept_dirs *keep;
 };
 
-/* Goes down to `name`, making it if it is not there. -EEXIST: the new base has a file there. */
-static int keep_step(struct keeper *k, const char *name, mode_t mode)
+static int fill_upper(struct workspace *ws, int fd, const struct new_upper *new)
 {
-    struct overlay_entry e;
-    int r = overlay_find(&k->overlay, &k->at, name, &e);
-
-    if (r == -ENOENT)
-        r = overlay_make_dir(&k->overlay, &k->at, name, mode, &e);
-    else if (r == 0 && (!S_ISDIR(e.type) || e.kind == ENTRY_MODULE))
-        r = -EEXIST;
-    else if (r == 0)
-        r = overlay_copy_up(&k->overlay, &k->at, name, false, &e);
-    if (r == 0 && fsync(k->at.fd) < 0)
-        r = -errno;
-    int next = r < 0 ? r : open_dir(k->at.fd, name);
-    if (next < 0)
-        return next;
-    close(k->at.fd);
-    k->at = (struct overlay_dir){next, e.base, e.ino};
-    return 0;
-}
-
-static int keep_dir(struct keeper *k, const struct overlay_dir *root, const struct kept_dir *keep)
-{
-    _cleanup_free_ char *path = xstrdup(keep->path);
-    int r = 0;
-
-    k->at = *root;
-    k->at.fd = fcntl(root->fd, F_DUPFD_CLOEXEC, 0);
-    if (k->at.fd < 0)
-        return -errno;
-    for (char *name = path, *slash; r == 0 && name; name = slash) {
-        slash = strchr(name, '/');
-        if (slash)
-            *slash++ = 0;
-        r = keep_step(k, name, slash ? 0755 : keep->mode);
-    }
-    if (r == 0 && fsync(k->at.fd) < 0)
-        r = -errno;
-    close(k->at.fd);
-    return r == -EEXIST ? 0 : r;
-}
-
-/* Fills the upper that comes next, over `tree`. */
-static int keep_dirs(struct workspace *ws, int fd, const struct workspace_state *next,
-                     const struct oid *tree, const struct kept_dirs *keep)
-{
-    struct keeper k = {
+    struct graft g = {
         .overlay =
             {
                 .repo = ws->overlay.repo,
                 .work = ws->overlay.work,
-                .seed = seed_of(ws, next->upper + 1),
-                .base_mtime = next->next_mtime,
+                .seed = seed_of(ws, new->number),
+                .base_mtime = new->mtime,
                 .temporaries = ws->overlay.temporaries,
             },
+        .root = {.fd = fd, .base = new->tree, .ino = ws->ino},
     };
-    struct overlay_dir root = {.fd = fd, .base = *tree, .ino = ws->ino};
-    int r = 0;
+    int r = new->source ? graft_tree(&g, new->source) : 0;
 
-    for (size_t i = 0; i < keep->n && r == 0; i++)
-        r = keep_dir(&k, &root, &keep->v[i]);
-    ws->overlay.temporaries = k.overlay.temporaries;
+    if (r == 0)
+        r = graft_dirs(&g, new->keep);
+    ws->overlay.temporaries = g.overlay.temporaries;
     return r;
 }
 
-static int make_upper(struct workspace *ws, const struct workspace_state *next,
-                      const struct oid *tree, const struct kept_dirs *keep)
+static int make_upper(struct workspace *ws, const struct new_upper *new)
 {
-    _cleanup_free_ char *name = upper_name(next->upper + 1);
+    _cleanup_free_ char *name = upper_name(new->number);
     int r = io_remove_tree(ws->dir, name);
 
     if (r == 0 && mkdirat(ws->dir, name, 0700) < 0)
@@ -383,9 +341,21 @@ static int make_upper(struct workspace *ws, const struct workspace_state *next,
     _cleanup_close_ int fd = r == 0 ? open_dir(ws->dir, name) : r;
     if (fd < 0)
         return fd;
-    r = keep_dirs(ws, fd, next, tree, keep);
+    r = fill_upper(ws, fd, new);
     if (r == 0 && (fsync(fd) < 0 || fsync(ws->dir) < 0))
         r = -errno;
+    return r;
+}
+
+/* What is known of a base before the workspace is on it. */
+static int look_at_base(const struct workspace *ws, const struct oid *base, struct new_upper *new)
+{
+    struct revision_brief brief = {0};
+    int r = revision_brief(ws->env->config->repo, base, &brief);
+
+    if (r == 0)
+        r = base_time(ws->env->config->repo, base, ws->state.base_mtime, &new->mtime);
+    new->tree = brief.tree;
     return r;
 }
 
@@ -393,14 +363,13 @@ int workspace_prepare_move(struct workspace *ws, const struct oid *base,
                            const struct kept_dirs *keep, struct diag *reterr)
 {
     struct workspace_state next = ws->state;
-    struct revision_brief brief = {0};
-    int r = revision_brief(ws->env->config->repo, base, &brief);
+    struct new_upper new = {.number = ws->state.upper + 1, .keep = keep};
+    int r = look_at_base(ws, base, &new);
 
     if (r == 0)
-        r = base_time(ws->env->config->repo, base, ws->state.base_mtime, &next.next_mtime);
-    if (r == 0)
-        r = make_upper(ws, &next, &brief.tree, keep);
+        r = make_upper(ws, &new);
     next.next_base = *base;
+    next.next_mtime = new.mtime;
     if (r == 0)
         r = workspace_state_save(ws->dir, &next);
     if (r < 0)
@@ -427,16 +396,13 @@ int workspace_cancel_move(struct workspace *ws)
     return 0;
 }
 
-void workspace_finish_move(struct workspace *ws)
+/* The workspace is on another upper from here on. -EIO: it cannot be, and has ended. */
+static int adopt(struct workspace *ws, const struct workspace_state *next)
 {
-    _cleanup_free_ char *old = upper_name(ws->state.upper);
     _cleanup_(diag_done) struct diag why = {0};
 
     pthread_rwlock_wrlock(&ws->tree);
-    ws->state.base = ws->state.next_base;
-    ws->state.base_mtime = ws->state.next_mtime;
-    ws->state.next_base = (struct oid){0};
-    ws->state.upper++;
+    ws->state = *next;
     ws->used = -1;
     ws->era++;
     int r = settle(ws, &why);
@@ -446,13 +412,76 @@ void workspace_finish_move(struct workspace *ws)
         ws->ended = true;
     }
     pthread_rwlock_unlock(&ws->tree);
-    if (r < 0)
+    return r;
+}
+
+/* The announced state, as it is when the move has happened. */
+static struct workspace_state moved(const struct workspace *ws)
+{
+    struct workspace_state next = ws->state;
+
+    next.base = ws->state.next_base;
+    next.base_mtime = ws->state.next_mtime;
+    next.next_base = (struct oid){0};
+    next.upper++;
+    return next;
+}
+
+void workspace_finish_move(struct workspace *ws)
+{
+    _cleanup_free_ char *old = upper_name(ws->state.upper);
+    struct workspace_state next = moved(ws);
+
+    if (adopt(ws, &next) < 0)
         return;
-    r = workspace_state_save(ws->dir, &ws->state);
+    int r = workspace_state_save(ws->dir, &ws->state);
     if (r < 0) /* W3: `state` still announces the move, so the old upper must stay */
         log_error("workspace-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
     else
         io_remove_tree(ws->dir, old);
+}
+
+/* `state` could not be replaced. If it has been all the same, though perhaps not for good, it
+ * becomes the old one again, whose upper is in use; as long as that fails too, both uppers stay. */
+static void stay(struct workspace *ws, const char *upper)
+{
+    struct workspace_state found = {0};
+    int r = workspace_state_load(ws->dir, &found, NULL);
+
+    if (r < 0 || found.upper != ws->state.upper)
+        r = workspace_state_save(ws->dir, &ws->state);
+    free(found.owner);
+    if (r < 0)
+        log_error("workspace-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
+    else
+        io_remove_tree(ws->dir, upper);
+}
+
+int workspace_rebase(struct workspace *ws, const struct workspace_rebase *to, struct diag *reterr)
+{
+    _cleanup_free_ char *old = upper_name(ws->state.upper);
+    _cleanup_free_ char *upper = upper_name(ws->state.upper + 1);
+    struct graft_source source = {to->shown, to->ours, ws->upper, to->share};
+    struct new_upper new = {.number = ws->state.upper + 1, .source = &source, .keep = to->keep};
+    struct workspace_state next = ws->state;
+
+    assert(oid_is_zero(&ws->state.next_base));
+    int r = look_at_base(ws, &to->base, &new);
+    if (r == 0)
+        r = make_upper(ws, &new);
+    next.base = to->base;
+    next.base_mtime = new.mtime;
+    next.upper = new.number;
+    if (r == 0)
+        r = workspace_state_save(ws->dir, &next);
+    if (r < 0) {
+        stay(ws, upper);
+        return diag_fail(reterr, r, "cannot move the workspace to its new base: %s", strerror(-r));
+    }
+    r = adopt(ws, &next);
+    if (r == 0)
+        io_remove_tree(ws->dir, old);
+    return r;
 }
 
 void workspace_tidy(struct workspace *ws)

@@ -4,10 +4,11 @@
  *
  * On disk, in <state_dir>/workspaces/<name>/:
  *   state      whose it is, its base, which upper is current, a commit on its way; replaced as a
- *   whole upper.N/   what was changed since the base (overlay.h); N counts up with each commit
+ *              whole
+ *   upper.N/   what was changed since the base (overlay.h); N counts up with each new base
  *   work/      files under construction; emptied when the workspace is opened
  *   message    the message being prepared
- *   outcome    what the last commit answered
+ *   outcome    what the last commit or rebase answered
  *
  * States, and what moves between them:
  *
@@ -21,6 +22,10 @@
  *                                   │   mainline did not move            │
  *                                   └────────────────────────────────────┘
  *                                       workspace_finish_move: it did
+ *
+ * A rebase (workspace_rebase) leads from steady to steady: upper.N+1 is made, then `state` names it
+ * and the new base, at one instant; nobody else has to be asked whether it has happened. Files that
+ * stay as they are have a name in both uppers meanwhile.
  *
  * A crash in `moving` is resolved by whoever opens the workspace (commit_recover): the mainline
  * contains the revision that `state` announces, or it does not.
@@ -49,6 +54,7 @@
 #include <stdint.h>
 
 #include "stage/fd_cache.h"
+#include "stage/graft.h"
 #include "stage/overlay.h"
 #include "stage/staging.h"
 
@@ -134,13 +140,6 @@ void workspace_unlock_frozen(struct workspace *ws);
 
 /* Announces the move to `base`: prepares upper.N+1 with the directories of `keep` (paths, sorted),
  * as far as the new base leaves room for them, and records it. Frozen. */
-struct kept_dir {
-    char *path;
-    mode_t mode;
-};
-struct kept_dirs {
-    VEC(struct kept_dir);
-};
 int workspace_prepare_move(struct workspace *ws, const struct oid *base,
                            const struct kept_dirs *keep, struct diag *reterr);
 /* Takes the announcement back. Frozen. */
@@ -148,6 +147,16 @@ int workspace_cancel_move(struct workspace *ws);
 /* The workspace is on the announced base, clean. Never fails for the caller: when it cannot be
  * recorded, the next opening finds out again. Frozen. */
 void workspace_finish_move(struct workspace *ws);
+
+/* Brings the workspace onto `base`, where it shows `shown`; in one step. Frozen, and not while a
+ * move is announced. */
+struct workspace_rebase {
+    struct oid base;
+    struct oid ours, shown; /* trees: what it shows now, and what it is to show */
+    bool share;             /* the old base stays in the repository without us */
+    const struct kept_dirs *keep;
+};
+int workspace_rebase(struct workspace *ws, const struct workspace_rebase *to, struct diag *reterr);
 
 /* Removes uppers that a crash has left behind. Not while a move is announced. */
 void workspace_tidy(struct workspace *ws);

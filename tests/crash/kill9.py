@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""kill -9 of the daemon at random moments of a loop of edit + commit + deploy, and what must then be true.
+"""kill -9 of the daemon at random moments of a loop of edit + commit + rebase + deploy, and what must then be true.
 
 usage: kill9.py [--rounds N] [--seed S]        (default: 20 rounds; by hand: --rounds 200)
 
@@ -42,6 +42,7 @@ class Client:
     def __init__(self, m, rng, count):
         self.m, self.rng, self.count = m, rng, count
         self.acked = []     # commit messages
+        self.rebased = 0
         self.synced = {}    # path -> content of the last acknowledged fsync
         self.error = None   # what ended the loop
         self.flying = {}    # path -> content that was being written when the daemon died
@@ -53,6 +54,8 @@ class Client:
                 os.mkdir(ws)
             while True:
                 self.edit(ws)
+                if self.rng.random() < 0.5:
+                    self.rebase(ws)
                 if self.rng.random() < 0.6:
                     self.commit(ws)
         except OSError as e:
@@ -91,6 +94,23 @@ class Client:
         finally:
             os.close(fd)
         self.acked.append(message)
+
+
+    def rebase(self, ws):
+        """Another workspace moves head, so that this one has to be brought onto it, changes and all."""
+        self.count += 1
+        other = self.m / f"staging/other{self.count}"
+        os.mkdir(other)
+        with open(other + "/elsewhere", "w") as f:
+            f.write(f"{self.count}\n")
+        self.commit(other)
+        os.rmdir(other)
+        self.edit(ws)
+        with open(ws + "/.onward/rebase", "wb", buffering=0) as f:
+            f.write(b"now\n")
+        base = os.readlink(ws + "/.onward/base").rsplit("/", 1)[1]
+        assert os.readlink(self.m / "head").endswith(base), "rebased, and not on head"
+        self.rebased += 1
 
 
 def check_objects(repo):
@@ -175,13 +195,14 @@ def run(rounds, seed, dir):
     write(dir + "/backend.sh", f'#!/bin/sh\necho $ONWARD_TO >> {dir}/shell.log\n', 0o755)
     config = (f'backends:\n  files: {{directory: "{dir}/sites/{{site}}", keep: 3}}\n'
               f'  shell: {{exec: [{dir}/backend.sh], retry: {{limit: 3, first: 10ms}}}}\n')
-    acked, synced, count, commits = [], {}, 0, 0
+    acked, synced, count, rebased = [], {}, 0, 0
     for i in range(rounds):
         m = Mount(dir, repo, config=config).start()
         client = Client(m, rng, count)
         client.synced = dict(synced)
         one_round(m, client, rng, 0.3)
         acked, synced, count = acked + client.acked, client.synced, client.count
+        rebased += client.rebased
         check_objects(repo)
         m = Mount(dir, repo, config=config, expect="interrupted|attempt|failed").start()
         check_repository(repo, acked)
@@ -196,7 +217,8 @@ def run(rounds, seed, dir):
         m.stop()
         check_objects(repo)
         check_ledger(repo)
-        print(f"# round {i + 1}: {len(acked)} commits acknowledged, {count} edits", flush=True)
+        print(f"# round {i + 1}: {len(acked)} commits acknowledged, {count} edits, {rebased} rebases", flush=True)
+    assert rebased or rounds < 10, "nothing was rebased: the test does not test"
     assert len(acked) > rounds / 4, "hardly anything was committed: the test does not test"
 
 

@@ -228,6 +228,34 @@ static bool merge_as_git(struct fixture *f, uint64_t seed)
     return r == 0;
 }
 
+static void test_conflicts_go_into_a_marked_merge(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const lists[] = {
+        "f a 1\nf b \\0x\nf del 1\nf d/y 1\nx m 1\nf same 1\n",
+        "f a o\nf b \\0o\nf d 1\nx m 1o\nf new o\nf odd o\nf same 2\n",
+        "f a t\\n\nf b \\0t\nf del t\nf d/y 2\nf m 1\nf new t\nl odd t\nf same 2\n",
+    };
+    static const char want[] =
+        "f a <<<<<<<\\040head\\nt\\n=======\\no\\n>>>>>>>\\040ws\\n\nf b \\0o\nf d 1\nf m 1o\n"
+        "f new <<<<<<<\\040head\\nt\\n=======\\no\\n>>>>>>>\\040ws\\n\nf odd o\nf same 2\n";
+    struct merge_sides sides = {tree_of(f, lists[0]), tree_of(f, lists[1]), tree_of(f, lists[2]),
+                                "ws", "head"};
+    struct oid merged, expected = tree_of(f, want);
+    struct conflicts conflicts = {0};
+    _cleanup_(buf_done) struct buf paths = {0};
+
+    assert_int_equal(merge_trees_marked(f->repo, &sides, &merged, &conflicts, NULL), 1);
+    vec_foreach (c, &conflicts)
+        buf_addf(&paths, "%s%s ", c->path, c->marked ? "*" : "");
+    conflicts_done(&conflicts);
+    assert_string_equal(buf_str(&paths), "a* b d del new* odd ");
+    assert_oid_equal(&merged, &expected);
+    sides.ours = sides.base;
+    assert_int_equal(merge_trees_marked(f->repo, &sides, &merged, &conflicts, NULL), 0);
+    assert_oid_equal(&merged, &sides.theirs);
+}
+
 static void test_random_merges_are_those_of_git(void **state)
 {
     struct fixture *f = *state;
@@ -245,6 +273,7 @@ int main(void)
         TEST(test_execute_bits_and_contents_merge_separately),
         TEST(test_what_both_changed_differently_conflicts),
         TEST(test_a_conflict_names_the_three_sides),
+        TEST(test_conflicts_go_into_a_marked_merge),
         TEST(test_random_merges_are_those_of_git),
     };
 

@@ -35,7 +35,7 @@ static void the_menu(void **state)
 
     assert_string_equal(names,
                         "base@\nchanges\ncheck\ncommit\ndiff\ndrop\nmessage\noutcome\nowner\n"
-                        "status\n");
+                        "rebase\nstatus\n");
     assert_int_equal(fx_stat(f, "ws/.onward/commit", &st), 0);
     assert_int_equal(st.st_mode, S_IFREG | 0200);
     assert_int_equal(st.st_uid, me.uid);

@@ -1,0 +1,42 @@
+#include "stage/outcome.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "base/log.h"
+
+void outcome_add_conflict(struct buf *out, const char *word, const struct conflict *c)
+{
+    char hex[OID_HEX + 1];
+    const struct oid *sides[] = {&c->base, &c->ours, &c->theirs};
+
+    buf_addf(out, "%s: ", word);
+    buf_add_escaped(out, c->path);
+    for (int i = 0; i < 3; i++)
+        buf_addf(out, " %s", oid_is_zero(sides[i]) ? "-" : oid_hex(sides[i], hex));
+    buf_addc(out, '\n');
+}
+
+void outcome_add_revision(struct buf *out, const struct oid *revision)
+{
+    char hex[OID_HEX + 1];
+
+    buf_addf(out, "%s\n", oid_hex(revision, hex));
+}
+
+void outcome_save(struct workspace *ws, const struct buf *text)
+{
+    if (ws->ended)
+        return;
+    int r = io_replace_file(ws->dir, "outcome", buf_str(text), text->len, 0600);
+    if (r < 0)
+        log_error("outcome-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
+}
+
+int outcome_read(struct workspace *ws, struct buf *out)
+{
+    int r = io_read_file(ws->dir, "outcome", OUTCOME_MOST, out);
+
+    return r == -ENOENT ? 0 : r;
+}
