@@ -370,7 +370,7 @@ static int cut_all(struct history_batch *b)
 
     for (int db = 0; r == 0 && db < HISTORY_DBS; db++)
         r = lmdb_errno(mdb_drop(b->txn, b->store->dbi[db], 0));
-    b->line = (struct history_line){.next = b->line.next};
+    b->line = (struct history_line){.next = b->line.next, .epoch = b->line.epoch};
     return r;
 }
 
@@ -380,6 +380,7 @@ int history_batch_cut(struct history_batch *b, uint32_t count)
     int r = 0;
 
     assert(b->changes.n == 0 && count <= b->line.count);
+    b->line.epoch++;
     if (count == 0)
         return cut_all(b);
     for (uint32_t pos = count; r == 0 && pos < b->line.count; pos++)

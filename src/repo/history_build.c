@@ -145,14 +145,6 @@ static bool batch_full(const struct work *w, uint32_t first)
            history_batch_line(w->batch)->count - first >= most;
 }
 
-static int cut(struct work *w)
-{
-    if (w->line.count <= w->keep)
-        return 0;
-    w->b->cut(w->b->arg);
-    return history_batch_cut(w->batch, w->keep);
-}
-
 /* When a revision cannot be taken in, those before it are kept. */
 static int end_batch(struct work *w, int r)
 {
@@ -169,8 +161,8 @@ static int run_batch(struct work *w, struct diag *reterr)
     int r = history_batch_begin(w->b->store, &w->batch);
 
     w->until = clock_mono() + BATCH_TIME;
-    if (r == 0)
-        r = cut(w);
+    if (r == 0 && w->line.count > w->keep)
+        r = history_batch_cut(w->batch, w->keep);
     if (r < 0)
         return r;
     uint32_t first = history_batch_line(w->batch)->count;

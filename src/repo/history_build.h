@@ -17,8 +17,6 @@ struct history_build {
     /* At the beginning and after each batch; `total` is the length of the line. False, after a
      * batch, ends the work there. */
     bool (*progress)(void *arg, uint32_t done, uint32_t total);
-    /* Revisions are about to be taken off: positions get another meaning. */
-    void (*cut)(void *arg);
     void *arg;
 };
 

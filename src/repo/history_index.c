@@ -14,6 +14,9 @@
 #include "repo/history_snapshot.h"
 #include "repo/history_store.h"
 
+/* A new store begins as much above the one before it as no mainline is ever rewritten. */
+#define EPOCH_STEP (1 << 20)
+
 /* The thread alone opens, extends and closes the store. A question takes part in it (`asking`)
  * from its begin to its end; to close it, the thread takes `store` away, so that no new question
  * comes, and waits for those that are under way.
@@ -33,13 +36,13 @@ struct history_index {
     struct oid wanted; /* zero: nothing yet */
     int outcome;       /* of the last attempt */
     uint32_t done, total;
+    uint32_t epoch; /* where that of this store begins */
     char problem[256];
 
     atomic_bool ending;
     atomic_bool damaged; /* a question has found it so */
     atomic_bool newer;   /* there was a follow() since the attempt began */
     atomic_uint count;   /* revisions in the store */
-    _Atomic uint64_t epoch;
 };
 
 /* ---- the thread ---- */
@@ -54,13 +57,21 @@ static struct history_store *store_take(struct history_index *ix)
     return store;
 }
 
-static void store_put(struct history_index *ix, struct history_store *store, uint32_t count)
+static int store_put(struct history_index *ix, struct history_store *store)
 {
-    atomic_store(&ix->count, count);
+    _cleanup_(history_snapshot_endp) struct history_snapshot *s = NULL;
+    struct history_line line = {0};
+    int r = history_snapshot_begin(store, &s);
+
+    if (r == 0)
+        r = history_snapshot_line(s, &line);
+    atomic_store(&ix->count, line.count);
     pthread_mutex_lock(&ix->lock);
     ix->store = store;
-    ix->done = count;
+    ix->done = line.count;
+    ix->epoch += line.count ? 0 : EPOCH_STEP;
     pthread_mutex_unlock(&ix->lock);
+    return r;
 }
 
 /* Opens what is there, and a new one in its place if that is damaged. */
@@ -70,7 +81,6 @@ static int store_reopen(struct history_index *ix, bool remove, struct diag *rete
     struct history_store *store;
 
     history_store_close(store_take(ix));
-    atomic_fetch_add(&ix->epoch, 1);
     int r = remove ? -EUCLEAN : history_store_open(ix->dir, &store, &why);
     if (r == -EUCLEAN) {
         log_warn("history-index-damaged", "remedy=\"it is made anew\" reason=\"%s\"",
@@ -81,15 +91,7 @@ static int store_reopen(struct history_index *ix, bool remove, struct diag *rete
     } else if (r < 0) {
         diag_fail(reterr, r, "%s", diag_text(&why, r));
     }
-    if (r < 0)
-        return r;
-    _cleanup_(history_snapshot_endp) struct history_snapshot *s = NULL;
-    struct history_line line = {0};
-    r = history_snapshot_begin(store, &s);
-    if (r == 0)
-        r = history_snapshot_line(s, &line);
-    store_put(ix, store, line.count);
-    return r;
+    return r < 0 ? r : store_put(ix, store);
 }
 
 static bool should_stop(void *arg)
@@ -113,20 +115,12 @@ static bool note_progress(void *arg, uint32_t done, uint32_t total)
     return !atomic_load(&ix->newer);
 }
 
-static void note_cut(void *arg)
-{
-    struct history_index *ix = arg;
-
-    atomic_fetch_add(&ix->epoch, 1);
-}
-
 static int bring_to(struct history_index *ix, const struct oid *head, struct diag *reterr)
 {
     struct history_build b = {.repo = ix->repo,
                               .store = ix->store,
                               .stop = should_stop,
                               .progress = note_progress,
-                              .cut = note_cut,
                               .arg = ix};
     uint32_t before = ix->done;
     int64_t start = clock_mono();
@@ -287,11 +281,6 @@ void history_index_progress(struct history_index *ix, struct history_progress *r
     pthread_mutex_unlock(&ix->lock);
 }
 
-uint64_t history_index_epoch(struct history_index *ix)
-{
-    return atomic_load(&ix->epoch);
-}
-
 /* ---- questions ---- */
 
 static void leave(struct history_index *ix)
@@ -333,6 +322,14 @@ static int answer(struct history_index *ix, struct history_snapshot *s, int r)
     return -EIO;
 }
 
+static uint32_t first_epoch(struct history_index *ix)
+{
+    pthread_mutex_lock(&ix->lock);
+    uint32_t epoch = ix->epoch;
+    pthread_mutex_unlock(&ix->lock);
+    return epoch;
+}
+
 /* Asks a function of history_snapshot.h and returns its result. */
 #define ASK(ix, question, ...)                                                                     \
     ({                                                                                             \
@@ -340,6 +337,30 @@ static int answer(struct history_index *ix, struct history_snapshot *s, int r)
         int r_ = ask(ix, &snapshot_);                                                              \
         r_ < 0 ? r_ : answer(ix, snapshot_, question(snapshot_, __VA_ARGS__));                     \
     })
+
+static int read_epoch(struct history_snapshot *s, uint32_t *ret)
+{
+    struct history_line line;
+    int r = history_snapshot_line(s, &line);
+
+    if (r == 0)
+        *ret = line.epoch;
+    return r;
+}
+
+/* What the store counts is read like all else, so it belongs to what is read before and after. */
+uint32_t history_index_epoch(struct history_index *ix)
+{
+    uint32_t before, after, own;
+
+    do {
+        own = 0;
+        before = first_epoch(ix);
+        ASK(ix, read_epoch, &own);
+        after = first_epoch(ix);
+    } while (before != after);
+    return before + own;
+}
 
 static int count_revisions(struct history_snapshot *s, uint32_t *ret)
 {

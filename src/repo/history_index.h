@@ -65,9 +65,10 @@ struct history_progress {
     char problem[256];    /* why it cannot be made; "" */
 };
 void history_index_progress(struct history_index *ix, struct history_progress *ret);
-/* Grows whenever positions and path_ids may come to mean something else: whoever remembers some
- * asks for it before and compares it later. */
-uint64_t history_index_epoch(struct history_index *ix);
+/* Another number whenever positions and path_ids have come to mean something else. Between two
+ * questions for it that have the same answer, all others were about one line, longer or shorter:
+ * whoever remembers a position asks for the epoch before and compares it later. */
+uint32_t history_index_epoch(struct history_index *ix);
 
 /* ---- revisions ---- */
 

@@ -82,13 +82,14 @@ void record_line(struct history_record *r, const struct history_line *line)
 {
     r->nkey = sizeof(line_key) - 1;
     memcpy(r->key, line_key, r->nkey);
-    r->nvalue = 12 + OID_RAW;
+    r->nvalue = 16 + OID_RAW;
     if (!line)
         return;
     put32(r->value, HISTORY_FORMAT);
     put32(r->value + 4, line->count);
     put32(r->value + 8, line->next);
-    memcpy(r->value + 12, line->head.id, OID_RAW);
+    put32(r->value + 12, line->epoch);
+    memcpy(r->value + 16, line->head.id, OID_RAW);
     seal(r, HISTORY_LINE);
 }
 
@@ -173,7 +174,7 @@ static bool right_size(enum history_db db, size_t nkey, size_t nvalue)
     static const struct {
         size_t key, value, more_key, more_value;
     } sizes[HISTORY_DBS] = {
-        [HISTORY_LINE] = {sizeof(line_key) - 1, 12 + OID_RAW},
+        [HISTORY_LINE] = {sizeof(line_key) - 1, 16 + OID_RAW},
         [HISTORY_REVISIONS] = {4, OID_RAW + 8},
         [HISTORY_POSITIONS] = {OID_RAW, 4},
         [HISTORY_TIMES] = {8, 4},
@@ -198,7 +199,8 @@ int record_read_line(struct bytes key, struct bytes value, struct history_line *
         return -EUCLEAN;
     ret->count = get32(value.data + 4);
     ret->next = get32(value.data + 8);
-    memcpy(ret->head.id, value.data + 12, OID_RAW);
+    ret->epoch = get32(value.data + 12);
+    memcpy(ret->head.id, value.data + 16, OID_RAW);
     return 0;
 }
 

@@ -10,7 +10,7 @@
 #define HISTORY_FORMAT 1
 
 enum history_db {
-    HISTORY_LINE,      /* nothing -> format, revisions, next path_id, head: one record */
+    HISTORY_LINE,      /* one record: format, and what struct history_line says */
     HISTORY_REVISIONS, /* pos -> id, time */
     HISTORY_POSITIONS, /* id -> pos */
     HISTORY_TIMES,     /* time -> pos, of those revisions that no later one is as old as or older */
@@ -42,6 +42,7 @@ static inline struct bytes record_key(const struct history_record *r)
 struct history_line {
     uint32_t count;  /* revisions */
     path_id next;    /* ids from here on have never been given */
+    uint32_t epoch;  /* how often revisions were taken off */
     struct oid head; /* the revision at count - 1 */
 };
 

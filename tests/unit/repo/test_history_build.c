@@ -35,13 +35,9 @@ static bool tell(void *arg, uint32_t done, uint32_t total)
     return true;
 }
 
-static void no_cut(void *arg)
-{
-}
-
 static void build_in_child(struct child *c)
 {
-    struct history_build b = {.stop = never, .progress = tell, .cut = no_cut, .arg = c, .batch = 3};
+    struct history_build b = {.stop = never, .progress = tell, .arg = c, .batch = 3};
 
     if (repo_open(c->path, &b.repo, NULL) < 0 || history_store_open(c->dir, &b.store, NULL) < 0)
         _exit(1);
@@ -121,8 +117,7 @@ static void test_a_stopped_build_keeps_whole_revisions(void **state)
     struct fixture *f = *state;
     _cleanup_free_ char *dir = xasprintf("%s/history", f->dir);
     struct stopping s;
-    struct history_build b = {
-        .repo = f->repo, .stop = soon, .progress = go_on, .cut = no_cut, .arg = &s};
+    struct history_build b = {.repo = f->repo, .stop = soon, .progress = go_on, .arg = &s};
     int stopped = 0;
 
     history_random(f->path, 32, 25, NULL);

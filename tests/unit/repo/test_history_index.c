@@ -37,8 +37,12 @@ static void assert_follows(struct fixture *f, struct history_index *ix, const ch
  * also by an index that is opened again on the way. */
 static void walk_around(struct fixture *f, unsigned seed, bool reopen)
 {
-    static const char *const revs[] = {"main~39", "main~38", "main~11", "main",   "turned",
-                                       "main",    "main~20", "other",   "other~", "turned"};
+    static const struct {
+        const char *rev;
+        bool cut; /* it is not on the way on from the one before */
+    } steps[] = {{"main~39"},      {"main~38"},     {"main~11"},       {"main"},
+                 {"turned", true}, {"main", true},  {"main~20", true}, {"other", true},
+                 {"other~", true}, {"turned", true}};
     _cleanup_free_ char *dir = index_dir(f);
     struct history_index *ix;
 
@@ -49,11 +53,15 @@ static void walk_around(struct fixture *f, unsigned seed, bool reopen)
     history_random(f->path, seed + 2, 10, NULL);
     test_run(f->path, "git branch -f other main; git update-ref refs/heads/main keep");
     assert_int_equal(history_index_open(f->repo, dir, &ix, NULL), 0);
-    for (size_t i = 0; i < ARRAY_SIZE(revs); i++) {
-        assert_follows(f, ix, revs[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+        uint32_t epoch = history_index_epoch(ix);
+        assert_follows(f, ix, steps[i].rev);
+        if (i > 0)
+            assert_int_equal(history_index_epoch(ix), epoch + steps[i].cut);
         if (reopen) {
             history_index_free(ix);
             assert_int_equal(history_index_open(f->repo, dir, &ix, NULL), 0);
+            assert_int_equal(history_index_wait(ix, 10 * NS_PER_SEC), 0);
         }
     }
     history_index_free(ix);
@@ -136,7 +144,7 @@ static void test_a_shallow_clone_begins_where_it_was_cut(void **state)
     struct history_index *ix;
 
     history_random(f->path, 3, 20, NULL);
-    test_run(f->dir, "git clone -q --bare --depth 5 file://$PWD/work shallow");
+    test_run(f->dir, "git clone -q --bare --depth 5 \"file://$PWD/work\" shallow");
     free(f->path);
     f->path = xasprintf("%s/shallow", f->dir);
     fixture_reopen(f);
@@ -300,7 +308,7 @@ static void test_damage_that_a_question_finds_is_mended(void **state)
     struct oid head = oid_from(f->path, "git rev-parse main"),
                blob = oid_from(f->path, "git rev-parse main:d/f");
     struct history_index *ix = history_open_at(f->repo, dir, &head);
-    uint64_t epoch = history_index_epoch(ix);
+    uint32_t epoch = history_index_epoch(ix);
     _cleanup_close_ int fd = open(file, O_RDWR | O_CLOEXEC);
     off_t at = find_bytes(fd, &blob);
     assert_int_equal(pwrite(fd, "x", 1, at), 1);
@@ -309,7 +317,7 @@ static void test_damage_that_a_question_finds_is_mended(void **state)
     history_index_progress(ix, &p);
     assert_false(p.current && history_index_epoch(ix) == epoch);
     assert_int_equal(history_index_wait(ix, 10 * NS_PER_SEC), 0);
-    assert_true(history_index_epoch(ix) > epoch);
+    assert_true(history_index_epoch(ix) != epoch);
     assert_follows(f, ix, "main");
     history_index_free(ix);
 }
@@ -371,59 +379,104 @@ static void test_a_directory_that_cannot_be_made_is_an_error(void **state)
 
 /* ---- threads ---- */
 
-/* The file n holds in each revision what it holds in no other. */
+/* On the branch main each revision changes the file n; on the other one, which leaves it after
+ * FORK and whose clock is ahead, each changes k. */
+#define FORK 100
+#define TIPS 150
+
 struct asker {
     struct history_index *ix;
     atomic_bool end;
     atomic_int answers;
 };
 
+/* The newest revision, and the last change of n then. */
+static int ask_once(struct history_index *ix, struct history_revision *rev,
+                    struct history_change *change)
+{
+    uint32_t count;
+    path_id id;
+    int r = history_index_count(ix, &count);
+
+    if (r == 0)
+        r = history_index_at(ix, count - 1, rev);
+    if (r == 0)
+        r = history_index_path(ix, "n", &id);
+    return r == 0 ? history_index_last_change(ix, id, count - 1, change) : r;
+}
+
 static void *ask_on(void *arg)
 {
     struct asker *a = arg;
-    struct history_change change;
-    uint32_t count;
-    path_id id;
 
     while (!atomic_load(&a->end)) {
-        if (history_index_count(a->ix, &count) < 0 || history_index_path(a->ix, "n", &id) < 0)
+        struct history_revision rev = {0};
+        struct history_change change;
+        uint32_t epoch = history_index_epoch(a->ix);
+        int r = ask_once(a->ix, &rev, &change);
+        if (history_index_epoch(a->ix) != epoch || r == -EAGAIN)
             continue;
-        int r = history_index_last_change(a->ix, id, count - 1, &change);
-        if (r == -EAGAIN)
-            continue;
-        if (r < 0 || change.pos != count - 1 || change.number != count)
+        if (r < 0 || change.number != change.pos + 1 ||
+            change.pos != (rev.time > 1000 ? FORK - 1 : rev.pos))
             abort();
         atomic_fetch_add(&a->answers, 1);
     }
     return NULL;
 }
 
-static void test_questions_are_answered_while_it_grows(void **state)
+static void add_revision(struct buf *stream, int mark, int parent, bool other)
+{
+    buf_addf(stream, "commit refs/heads/%s\nmark :%d\ncommitter C <c@x> %d +0000\ndata 1\nx\n",
+             other ? "other" : "main", mark, mark + (other ? 1000 : 0));
+    if (parent)
+        buf_addf(stream, "from :%d\n", parent);
+    buf_addf(stream, "M 100644 inline %s\ndata 3\n%03d\n", other ? "k" : "n", mark);
+}
+
+static void make_fork(struct fixture *f)
+{
+    _cleanup_(buf_done) struct buf stream = {0};
+
+    for (int i = 1; i <= TIPS; i++)
+        add_revision(&stream, i, i - 1, false);
+    for (int i = FORK; i < TIPS; i++)
+        add_revision(&stream, TIPS + 1 + i, i == FORK ? i : TIPS + i, true);
+    test_write_bytes(f->path, "stream", stream.data, stream.len);
+    test_run(f->path, "git fast-import --quiet <stream");
+}
+
+/* It grows to main's tip, one revision at a time, and then is led from branch to branch. */
+static void lead(struct fixture *f, struct history_index *ix)
+{
+    _cleanup_free_ char *list = test_output(f->path, "git rev-list --reverse main");
+    struct oid other[] = {oid_from(f->path, "git rev-parse main~3"),
+                          oid_from(f->path, "git rev-parse other")};
+    char *rest = list, *line;
+
+    for (int i = 0; (line = strsep(&rest, "\n")); i++) {
+        struct oid head = oid_of(line);
+        history_index_follow(ix, &head);
+        if (i % 3 == 0)
+            assert_int_equal(history_index_wait(ix, 10 * NS_PER_SEC), 0);
+    }
+    for (int i = 0; i < 60; i++) {
+        history_index_follow(ix, &other[i % 2]);
+        assert_int_equal(history_index_wait(ix, 10 * NS_PER_SEC), 0);
+    }
+}
+
+static void test_questions_are_answered_while_it_changes(void **state)
 {
     struct fixture *f = *state;
     _cleanup_free_ char *dir = index_dir(f);
-    _cleanup_(buf_done) struct buf stream = {0};
     struct asker a = {0};
     pthread_t threads[3];
 
-    for (int i = 1; i <= 200; i++)
-        buf_addf(&stream,
-                 "commit refs/heads/main\nmark :%d\ncommitter C <c@x> %d +0000\ndata 1\nx\n"
-                 "M 100644 inline n\ndata 3\n%03d\n",
-                 i, i, i);
-    test_write_bytes(f->path, "stream", stream.data, stream.len);
-    test_run(f->path, "git fast-import --quiet <stream; git rev-list --reverse main >list");
-    _cleanup_free_ char *list = test_read_file(f->path, "list", NULL);
+    make_fork(f);
     assert_int_equal(history_index_open(f->repo, dir, &a.ix, NULL), 0);
     for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
         pthread_create(&threads[i], NULL, ask_on, &a);
-    char *rest = list, *line;
-    for (int i = 0; (line = strsep(&rest, "\n")) && *line; i++) {
-        struct oid head = oid_of(line);
-        history_index_follow(a.ix, &head);
-        if (i % 3 == 0)
-            assert_int_equal(history_index_wait(a.ix, 10 * NS_PER_SEC), 0);
-    }
+    lead(f, a.ix);
     while (!atomic_load(&a.answers))
         sched_yield();
     atomic_store(&a.end, true);
@@ -469,7 +522,7 @@ int main(void)
         TEST(test_damage_that_a_question_finds_is_mended),
         TEST(test_a_question_under_way_is_answered_to_its_end),
         TEST(test_a_directory_that_cannot_be_made_is_an_error),
-        TEST(test_questions_are_answered_while_it_grows),
+        TEST(test_questions_are_answered_while_it_changes),
         TEST(test_it_ends_at_once_and_goes_on_later),
     };
 
