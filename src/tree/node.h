@@ -22,8 +22,8 @@
  *   - a generated file: a new node for each version (same inode number); attributes for ever, entry
  *     never.
  *   - a changing directory, a growing log: neither.
- *   - a symlink: its target never changes, and the kernel keeps it whatever the flags say. One that
- *     moves is a new node for each target, so its name must not be kept.
+ *   - a symlink: the kernel keeps its target whatever the flags say. One that moves is a new node
+ *     for each target, so its name must not be kept; or one node of which node_changed() is said.
  *   - a directory that changes seldom (revisions/): both, and node_changed() with each change.
  *   - a control file: neither, size 0.
  *   - staging: see stage/.
@@ -102,7 +102,7 @@ struct node_ops {
     /* Hands the entries behind `cookie` (0: from the start) to the sink, without "." and "..".
      * Cookies stay valid while the directory changes. Returns 0 also when the sink was full. */
     int (*readdir)(struct node *dir, uint64_t cookie, struct dir_sink *sink);
-    /* The target as a string that the caller frees, the same each time. Symlinks only (NULL:
+    /* The target as a string that the caller frees, of one length ever. Symlinks only (NULL:
      * -EINVAL). */
     int (*readlink)(struct node *node, char **ret);
     /* Up to `size` bytes at `off`; the number of bytes, short only at the end (NULL: -EINVAL). */

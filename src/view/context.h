@@ -66,6 +66,7 @@ int snapshot_load(struct view *v, const struct oid *revision, struct snapshot *r
 /* The root directory of a revision, referenced. `ino`: its inode number. */
 struct node *snapshot_node(struct view *v, const struct snapshot *s, uint64_t ino);
 
+struct node *head_node(struct view *v, uint64_t ino);
 struct node *revisions_node(struct view *v, uint64_t ino);
 struct node *at_node(struct view *v, uint64_t ino);
 struct node *history_node(struct view *v, uint64_t ino);

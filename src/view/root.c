@@ -80,13 +80,10 @@ static bool has_head(void *ctx)
 
 static int open_head(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
 {
-    struct view *v = ctx;
-    struct oid head;
-    int r = mainline_head(v->config.mainline, &head);
-
-    if (r == 0)
-        *ret = link_node_new(dir->table, ino, view_target("", &head, NULL), view_refs_time(v));
-    return r;
+    if (!has_head(ctx))
+        return -ENOENT;
+    *ret = head_node(ctx, ino);
+    return 0;
 }
 
 static bool has_history(void *ctx)
@@ -195,7 +192,9 @@ void view_refs_changed(struct view *v)
     _cleanup_(node_unrefp) struct node *root = view_root(v);
     _cleanup_(node_unrefp) struct node *revisions =
         revisions_node(v, node_ino(VIEW_ROOT_INO, "revisions"));
+    _cleanup_(node_unrefp) struct node *head = head_node(v, node_ino(VIEW_ROOT_INO, "head"));
 
     node_changed(root);
     node_changed(revisions);
+    node_changed(head);
 }

@@ -2,6 +2,7 @@
  * directory.
  *
  *   root.c        README fleet head, and the doors to the rest
+ *   head.c        head
  *   revisions.c   revisions/: every revision by id, expressions as symlinks
  *   snapshot.c    the tree of one revision
  *   at.c          at/<time>: the mainline as it was
