@@ -36,6 +36,8 @@ char *xasprintf(const char *fmt, ...)
         memset(&vec_->v[vec_->n], 0, sizeof(*vec_->v));                                            \
         &vec_->v[vec_->n++];                                                                       \
     })
-#define vec_foreach(p, vec) for (__typeof__(*(vec)->v) *p = (vec)->v; p < (vec)->v + (vec)->n; p++)
+/* An empty one has no memory, and C allows no arithmetic with NULL. */
+#define vec_end(vec)        ((vec)->n ? (vec)->v + (vec)->n : (vec)->v)
+#define vec_foreach(p, vec) for (__typeof__(*(vec)->v) *p = (vec)->v; p < vec_end(vec); p++)
 
 #endif

@@ -27,7 +27,7 @@
 /* What the modification time of a file of a revision is. */
 enum view_mtime {
     VIEW_MTIME_REVISION, /* that of the revision */
-    VIEW_MTIME_CHANGE, /* that of the revision that last changed it on the mainline; needs history */
+    VIEW_MTIME_CHANGE,   /* that of the mainline's revision that last changed it; needs history */
 };
 
 struct view_config {

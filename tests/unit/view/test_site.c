@@ -64,7 +64,7 @@ static void test_blame_is_made_once(void **state)
     _cleanup_(node_unrefp) struct node *other = walk(f, "sites/site/blame");
     assert_ptr_not_equal(one, other);
     assert_int_equal(one->ino, other->ino);
-    /* Beside the mainline: each revision has its own, and another one when the mainline gets there. */
+    /* Beside the mainline: each revision has its own, another one when the mainline gets there. */
     change(f, "git checkout -q -b side && echo 2 >a && git commit -q -a -m s1 && "
               "git commit -q --allow-empty -m s2 && git checkout -q main");
     deploy(f, "side~1", ".");
