@@ -40,13 +40,15 @@ void refs_unref(struct refs *refs)
     free(object_of(refs));
 }
 
-/* What `ref` names in the end. libgit2 looks even a direct one up again to resolve it. */
+/* What `ref` names in the end; for a tag in packed-refs, what that says it leads to, which spares
+ * reading the tag. libgit2 looks even a direct one up again to resolve it. */
 static int final_target(const git_reference *ref, git_oid *ret)
 {
     git_reference *direct = NULL;
 
     if (git_reference_type(ref) == GIT_REFERENCE_DIRECT) {
-        git_oid_cpy(ret, git_reference_target(ref));
+        const git_oid *peeled = git_reference_target_peel(ref);
+        git_oid_cpy(ret, peeled ? peeled : git_reference_target(ref));
         return 0;
     }
     int code = git_reference_resolve(&direct, ref);
