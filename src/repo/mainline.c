@@ -126,7 +126,7 @@ int mainline_refresh(struct mainline *m, struct diag *reterr)
     struct refs *refs;
 
     pthread_mutex_lock(&m->refreshing);
-    int r = refs_load(m->repo, &refs, reterr);
+    int r = refs_reload(m->repo, m->refs, &refs, reterr);
     if (r == 0)
         put_in_place(m, refs);
     pthread_mutex_unlock(&m->refreshing);

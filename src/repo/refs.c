@@ -73,20 +73,39 @@ static bool is_wanted(const char *name, const char *prefix)
     return false;
 }
 
-static void add_ref(struct handle *h, struct refs_object *o, const git_reference *ref)
+/* Which refs are wanted, and what is known already. */
+struct load {
+    const char *prefix;       /* NULL: all of ours */
+    const struct refs *known; /* may be NULL */
+};
+
+static struct oid peel(struct handle *h, const struct load *l, const char *name,
+                       const struct oid *named)
 {
+    const struct ref *k = l->known ? refs_find(l->known, name) : NULL;
+
+    return k && oid_equal(&k->named, named) && !oid_is_zero(&k->target)
+               ? k->target
+               : source_peel(h->repo->source, named);
+}
+
+static void add_ref(struct handle *h, const struct load *l, struct refs_object *o,
+                    const git_reference *ref)
+{
+    const char *name = git_reference_name(ref);
     git_oid target;
 
     if (final_target(ref, &target) < 0)
         return;
-    struct oid start = oid_from_git(&target);
+    struct oid named = oid_from_git(&target);
     if (o->refs.n == o->cap) {
         o->cap = o->cap ? o->cap * 2 : 64;
         o->refs.v = xrealloc(o->refs.v, o->cap, sizeof(*o->refs.v));
     }
     o->refs.v[o->refs.n++] = (struct ref){
-        .name = xstrdup(git_reference_name(ref)),
-        .target = source_peel(h->repo->source, &start),
+        .name = xstrdup(name),
+        .named = named,
+        .target = peel(h, l, name, &named),
     };
 }
 
@@ -95,7 +114,7 @@ static int compare_refs(const void *a, const void *b)
     return strcmp(((const struct ref *)a)->name, ((const struct ref *)b)->name);
 }
 
-static int load_once(struct handle *h, const char *prefix, struct refs **ret)
+static int load_once(struct handle *h, const struct load *l, struct refs **ret)
 {
     _cleanup_(refs_unrefp) struct refs *refs = &NEW(struct refs_object)->refs;
     git_reference_iterator *it = NULL;
@@ -104,8 +123,8 @@ static int load_once(struct handle *h, const char *prefix, struct refs **ret)
     object_of(refs)->count = 1;
     int code = git_reference_iterator_new(&it, h->git);
     while (code == 0 && (code = git_reference_next(&ref, it)) == 0) {
-        if (is_wanted(git_reference_name(ref), prefix))
-            add_ref(h, object_of(refs), ref);
+        if (is_wanted(git_reference_name(ref), l->prefix))
+            add_ref(h, l, object_of(refs), ref);
         git_reference_free(ref);
     }
     git_reference_iterator_free(it);
@@ -138,7 +157,7 @@ static bool same_stamp(const struct stat *a, const struct stat *b)
 /* Packing puts a new packed-refs in place and then deletes the loose files. Who has read the old
  * packed-refs and then looks for the loose files finds neither, or an older value. So a list counts
  * only if packed-refs was the same before and after it was made. */
-static int load(struct repo *repo, const char *prefix, struct refs **ret, struct diag *reterr)
+static int load(struct repo *repo, const struct load *l, struct refs **ret, struct diag *reterr)
 {
     _cleanup_(handle_give_backp) struct handle *h = NULL;
     int64_t until = clock_mono() + LOAD_PATIENCE;
@@ -149,7 +168,7 @@ static int load(struct repo *repo, const char *prefix, struct refs **ret, struct
     do {
         _cleanup_(refs_unrefp) struct refs *refs = NULL;
         struct stat before = packed_stamp(repo);
-        code = load_once(h, prefix, &refs);
+        code = load_once(h, l, &refs);
         struct stat after = packed_stamp(repo);
         if (code == 0 && same_stamp(&before, &after)) {
             *ret = TAKE(refs);
@@ -164,12 +183,17 @@ static int load(struct repo *repo, const char *prefix, struct refs **ret, struct
 
 int refs_load(struct repo *repo, struct refs **ret, struct diag *reterr)
 {
-    return load(repo, NULL, ret, reterr);
+    return refs_reload(repo, NULL, ret, reterr);
+}
+
+int refs_reload(struct repo *repo, const struct refs *known, struct refs **ret, struct diag *reterr)
+{
+    return load(repo, &(struct load){.known = known}, ret, reterr);
 }
 
 int refs_load_below(struct repo *repo, const char *prefix, struct refs **ret, struct diag *reterr)
 {
-    return load(repo, prefix, ret, reterr);
+    return load(repo, &(struct load){.prefix = prefix}, ret, reterr);
 }
 
 const struct ref *refs_find(const struct refs *refs, const char *name)

@@ -12,6 +12,7 @@
 
 struct ref {
     char *name;        /* "refs/heads/main" */
+    struct oid named;  /* the object that it names */
     struct oid target; /* the commit that it names after peeling tags; zero if it is not a commit */
 };
 
@@ -22,6 +23,9 @@ struct refs {
     size_t n;
 };
 int refs_load(struct repo *repo, struct refs **ret, struct diag *reterr);
+/* The same, looking only at objects of refs that are not as they were in `known`. */
+int refs_reload(struct repo *repo, const struct refs *known, struct refs **ret,
+                struct diag *reterr);
 /* The same, only those whose names begin with `prefix`. */
 int refs_load_below(struct repo *repo, const char *prefix, struct refs **ret, struct diag *reterr);
 struct refs *refs_ref(struct refs *refs);

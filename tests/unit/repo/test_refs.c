@@ -61,6 +61,32 @@ static void test_the_list_is_that_of_git(void **state)
     }
 }
 
+/* What is known already is not looked at again, and what has moved is. */
+static void test_reloading_gives_what_loading_gives(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(refs_unrefp) struct refs *known = NULL;
+
+    free(test_commit(f->path, "a", "1", "x"));
+    free(test_commit(f->path, "a", "2", "y"));
+    test_run(f->path, "git branch stays; git branch moves; git branch goes; git tag -a -m x heavy;"
+                      "git tag light; git pack-refs --all");
+    assert_int_equal(refs_load(f->repo, &known, NULL), 0);
+    test_run(f->path, "git branch -f moves HEAD~; git branch -D -q goes; git branch comes HEAD~;"
+                      "git tag -f -a -m x heavy HEAD~; git tag -f light HEAD~");
+    for (int packed = 0; packed < 2; packed++) {
+        _cleanup_(refs_unrefp) struct refs *fresh = NULL, *again = NULL;
+        assert_int_equal(refs_load(f->repo, &fresh, NULL), 0);
+        assert_int_equal(refs_reload(f->repo, known, &again, NULL), 0);
+        assert_int_equal(again->n, fresh->n);
+        for (size_t i = 0; i < fresh->n; i++) {
+            assert_string_equal(again->v[i].name, fresh->v[i].name);
+            assert_oid_equal(&again->v[i].target, &fresh->v[i].target);
+        }
+        test_run(f->path, "git pack-refs --all --prune");
+    }
+}
+
 static void test_one_ref_is_read_as_it_is(void **state)
 {
     struct fixture *f = *state;
@@ -193,6 +219,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_the_list_is_that_of_git),
+        TEST(test_reloading_gives_what_loading_gives),
         TEST(test_one_ref_is_read_as_it_is),
         TEST(test_a_ref_moves_only_from_where_it_is),
         TEST(test_a_lock_is_waited_for_and_then_named),
