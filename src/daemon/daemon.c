@@ -19,6 +19,7 @@
 #include "onward/version.h"
 #include "repo/ref_mark.h"
 #include "repo/watch.h"
+#include "stage/proposal_node.h"
 #include "stage/staging.h"
 #include "tree/stream.h"
 #include "view/view.h"
@@ -51,6 +52,8 @@ struct daemon {
     struct node_table *table;
     struct node *events;
     struct staging *staging;
+    struct proposals *proposals;
+    struct node *proposals_dir;
     struct view *view;
     struct mount *mount;
     struct watch *watch;
@@ -173,6 +176,16 @@ static json_t *history_status(struct history_index *ix)
     return j;
 }
 
+static size_t count_proposals(struct proposals *s)
+{
+    struct proposal_list list = {0};
+
+    proposals_list(s, &list);
+    size_t n = list.n;
+    proposal_list_done(&list);
+    return n;
+}
+
 /* `.onward/status.json`. */
 static void status_text(void *ctx, struct buf *out)
 {
@@ -198,6 +211,7 @@ static void status_text(void *ctx, struct buf *out)
     json_put_str(j, "idle_because", d->idle_why);
     json_put_str(j, "problem", fleet->problem);
     json_object_set_new(j, "sites", count_states(fleet));
+    json_object_set_new(j, "proposals", json_integer(count_proposals(d->proposals)));
     json_object_set_new(j, "history", history_status(d->history));
     json_write(j, 1, out);
     buf_addc(out, '\n');
@@ -305,7 +319,13 @@ static int open_staging(struct daemon *d, struct diag *reterr)
         .most_workspace_size = d->config->most_workspace_size,
     };
 
-    return d->options->read_only ? 0 : staging_new(&config, &d->staging, reterr);
+    int r = d->options->read_only ? 0 : staging_new(&config, &d->staging, reterr);
+    if (r < 0)
+        return r;
+    d->proposals =
+        d->staging ? proposals_ref(staging_proposals(d->staging)) : proposals_new(&config, NULL);
+    d->proposals_dir = proposals_dir_new(d->proposals, node_ino(VIEW_ROOT_INO, "proposals"));
+    return 0;
 }
 
 static int open_events(struct daemon *d, struct diag *reterr)
@@ -336,6 +356,7 @@ static int open_nodes(struct daemon *d, struct diag *reterr)
         .mtime = mtime_is_change(d) ? VIEW_MTIME_CHANGE : VIEW_MTIME_REVISION,
         .table = d->table,
         .staging = d->staging ? staging_root(d->staging) : NULL,
+        .proposals = d->proposals_dir,
         .events = d->events,
         .config_text = config_text,
         .status_text = status_text,
@@ -458,8 +479,10 @@ static void close_all(struct daemon *d)
     stop_reconciling(d);
     mount_free(d->mount);
     node_unref(d->events);
+    node_unref(d->proposals_dir);
     staging_free(d->staging);
     node_table_free(d->table);
+    proposals_unref(d->proposals);
     view_free(d->view);
     fleet_board_free(d->board);
     history_index_free(d->history);

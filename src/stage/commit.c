@@ -13,6 +13,7 @@
 #include "repo/revision.h"
 #include "stage/author.h"
 #include "stage/outcome.h"
+#include "stage/review.h"
 #include "stage/snapshot.h"
 
 #define TRIES_MOST 64 /* lost races, or changes while checks ran, before the commit gives up */
@@ -25,6 +26,7 @@ struct commit {
     struct oid tree;       /* of the workspace */
     struct kept_dirs keep; /* its empty directories */
     struct oid head, head_tree, merged, revision;
+    int needed; /* approvals that head asks for; if any, this makes a proposal */
     struct check_input
         unchecked;       /* what a command has to look at, which cannot be waited for yet */
     struct buf *reasons; /* what goes into `outcome` when it fails */
@@ -146,11 +148,7 @@ static int merge_with_head(struct commit *c)
     r = admit(c);
     if (r < 0)
         return r;
-    if (check_approvals(config_of(c)->repo, &c->head_tree) > 0)
-        return refuse(
-            c, -EOPNOTSUPP,
-            "the mainline asks for approvals (review in onward.yaml), and this version of "
-            "onwardfs has no proposals: push the change for review with Git");
+    c->needed = check_approvals(config_of(c)->repo, &c->head_tree);
     if (oid_equal(&c->head, &c->ws->state.base)) {
         c->merged = c->tree;
         return 0;
@@ -179,6 +177,18 @@ static int write_revision(struct commit *c)
                            &author, &committer, c->message, &c->revision, &why);
     author_done(&author);
     author_done(&committer);
+    return r < 0 ? refuse_diag(c, r, &why) : 0;
+}
+
+static int propose(struct commit *c)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    struct signature author;
+
+    author_of(config_of(c), c->who->uid, &author);
+    const struct review_change change = {&c->tree, c->message, &author, c->needed};
+    int r = review_propose(c->ws, &change, c->reasons, &why);
+    author_done(&author);
     return r < 0 ? refuse_diag(c, r, &why) : 0;
 }
 
@@ -216,6 +226,8 @@ static int try_once(struct commit *c)
     _cleanup_(diag_done) struct diag why = {0};
     int r = merge_with_head(c);
 
+    if (r == 0 && c->needed > 0)
+        return propose(c);
     if (r == 0)
         r = write_revision(c);
     if (r < 0)
@@ -256,7 +268,7 @@ static int commit_frozen(struct commit *c)
     r = check_frozen(c, &c->ws->base_tree, &c->tree);
     if (r == 0)
         r = land(c);
-    if (r == 0)
+    if (r == 0 && !c->needed)
         workspace_finish_move(c->ws);
     else if (workspace_cancel_move(c->ws) < 0)
         log_error("workspace-not-saved", "workspace=%s", c->ws->name);
@@ -301,6 +313,7 @@ static const char *outcome_label(int r)
     }
 }
 
+/* `revision` NULL: it has become a proposal, and `reasons` say which. */
 static void record(struct workspace *ws, int r, const struct oid *revision,
                    const struct buf *reasons)
 {
@@ -308,10 +321,10 @@ static void record(struct workspace *ws, int r, const struct oid *revision,
 
     if (ws->ended)
         return;
-    metric_add(METRIC_COMMITS, outcome_label(r), 1);
-    if (r == 0)
+    metric_add(METRIC_COMMITS, r == 0 && !revision ? "proposed" : outcome_label(r), 1);
+    if (r == 0 && revision)
         outcome_add_revision(&text, revision);
-    outcome_save(ws, r == 0 ? &text : reasons);
+    outcome_save(ws, text.len ? &text : reasons);
 }
 
 int commit_workspace(struct workspace *ws, const struct caller *who, const char *line)
@@ -327,11 +340,14 @@ int commit_workspace(struct workspace *ws, const struct caller *who, const char 
     r = take_message(&c, line);
     if (r == 0)
         r = commit_checked(&c);
-    record(ws, r, &c.revision, &reasons);
-    if (r == 0 && !strcmp(line, "-") && unlinkat(ws->dir, "message", 0) < 0)
+    bool committed = r == 0 && !c.needed;
+    record(ws, r, c.needed ? NULL : &c.revision, &reasons);
+    if (committed)
+        review_overtaken(ws, &c.revision);
+    if (committed && !strcmp(line, "-") && unlinkat(ws->dir, "message", 0) < 0)
         log_error("message-not-emptied", "workspace=%s reason=\"%s\"", ws->name, strerror(errno));
     pthread_mutex_unlock(&ws->committing);
-    if (r == 0)
+    if (committed)
         log_info("committed", "workspace=%s revision=%s uid=%u", ws->name,
                  oid_hex(&c.revision, hex), who->uid);
     kept_dirs_done(&c.keep);

@@ -7,13 +7,14 @@
 #include "stage/workspace.h"
 
 /* Commits the workspace for `who`. `line` is the message; "-": it is in the file `message`. 0 when
- * the revision is durable and the workspace clean on it; else the workspace is as it was:
- *   -EINVAL      findings, or an empty message
+ * the revision is durable and the workspace clean on it, or, where the mainline asks for approvals,
+ * when the proposal is durable (review.h) and the workspace as it was. Else it is as it was, too:
+ *   -EINVAL      findings, an empty message, or one that claims approvals
  *   -EBUSY       conflicts with the mainline, or its work tree
  *   -ENODATA     nothing changed
  *   -EACCES      not the owner
  *   -ESTALE      the workspace has ended
- *   -EOPNOTSUPP  the mainline asks for approvals
+ *   -EDQUOT      too many proposals are open
  *   -ENOSPC, -EIO … as they come
  * What it was, is in `outcome` either way. */
 int commit_workspace(struct workspace *ws, const struct caller *who, const char *line);

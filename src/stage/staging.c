@@ -16,6 +16,7 @@
 #include "stage/commit.h"
 #include "stage/listing.h"
 #include "stage/overlay_node.h"
+#include "stage/proposals.h"
 #include "stage/snapshot.h"
 
 #define OPEN_FILES_MOST 256 /* descriptors that are kept open for later */
@@ -72,6 +73,11 @@ static int get(struct staging *s, const char *name, struct workspace **ret)
         *ret = workspace_ref(found);
     pthread_mutex_unlock(&s->lock);
     return r;
+}
+
+static int on_find(void *arg, const char *name, struct workspace **ret)
+{
+    return get(arg, name, ret);
 }
 
 /* The directory `staging/` */
@@ -286,6 +292,7 @@ static void on_unused(struct stage_env *env)
     closep(&s->env.dir);
     fd_cache_free(s->env.fds);
     checks_free(s->env.checks);
+    proposals_unref(s->env.proposals);
     pthread_mutex_destroy(&s->lock);
     free(s->host);
     free(s);
@@ -320,8 +327,10 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
         .checks = open_checks(config),
         .dir = -1,
         .ended = on_ended,
+        .find = on_find,
         .arg = s,
     };
+    s->env.proposals = proposals_new(&s->config, &s->env);
     pthread_mutex_init(&s->lock, NULL);
     int r = open_dir(s, reterr);
     if (r == 0) {
@@ -333,6 +342,7 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
         staging_free(s);
         return r;
     }
+    proposals_recover(s->env.proposals);
     s->root = node_new(config->table, &staging_ops, sizeof(struct staging_node), config->root_ino);
     ((struct staging_node *)s->root)->staging = s;
     stage_env_ref(&s->env);
@@ -366,4 +376,9 @@ void staging_free(struct staging *s)
 struct node *staging_root(struct staging *s)
 {
     return s->root;
+}
+
+struct proposals *staging_proposals(struct staging *s)
+{
+    return s->env.proposals;
 }

@@ -43,6 +43,7 @@ struct staging_config {
 };
 
 struct staging;
+struct proposals;
 
 /* Opens the staging area: finds the workspaces that there are (without reading them), finishes or
  * undoes commits that a crash interrupted. */
@@ -55,5 +56,7 @@ void staging_end(struct staging *s);
 void staging_free(struct staging *s);
 /* The directory node of `staging/`. Borrowed. */
 struct node *staging_root(struct staging *s);
+/* The open proposals of the repository. Borrowed. */
+struct proposals *staging_proposals(struct staging *s);
 
 #endif

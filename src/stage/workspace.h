@@ -9,6 +9,7 @@
  *   work/      files under construction; emptied when the workspace is opened
  *   message    the message being prepared
  *   outcome    what the last commit or rebase answered
+ *   review-id  by which proposals know it; there once it has made one
  *
  * States, and what moves between them:
  *
@@ -58,6 +59,8 @@
 #include "stage/overlay.h"
 #include "stage/staging.h"
 
+struct workspace;
+
 /* What all workspaces share. Lives as long as any of them. */
 struct stage_env {
     unsigned refs;
@@ -65,9 +68,12 @@ struct stage_env {
     const struct staging_config *config;
     struct fd_cache *fds;
     struct checks *checks;
-    int dir; /* <state_dir>/workspaces */
+    struct proposals *proposals; /* of the repository: reviews end in them */
+    int dir;                     /* <state_dir>/workspaces */
     /* Forgets an ended workspace: set by staging.c. */
     void (*ended)(void *arg, const char *name);
+    /* The workspace of that name, referenced. -ENOENT, -EIO. */
+    int (*find)(void *arg, const char *name, struct workspace **ret);
     void *arg;
 };
 

@@ -22,6 +22,8 @@ static const char readme[] =
     "  teams/<team>/            the same sites by team\n"
     "  staging/                 mkdir staging/my-change, edit there, then\n"
     "                           echo 'why' > staging/my-change/.onward/commit\n"
+    "  proposals/<n>/           changes that wait for approvals: diff, message, author;\n"
+    "                           echo yes > proposals/<n>/approve\n"
     "  .onward/                 the daemon's own files (not listed): status.json metrics events\n"
     "                           config.yaml version ctl outcome\n"
     "\n"
@@ -102,6 +104,17 @@ static int open_staging(void *ctx, struct node *dir, uint64_t ino, struct node *
     return 0;
 }
 
+static bool has_proposals(void *ctx)
+{
+    return ((struct view *)ctx)->config.proposals;
+}
+
+static int open_proposals(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    *ret = node_ref(((struct view *)ctx)->config.proposals);
+    return 0;
+}
+
 #define OPEN_DIR(name)                                                                             \
     static int open_##name(void *ctx, struct node *dir, uint64_t ino, struct node **ret)           \
     {                                                                                              \
@@ -131,6 +144,7 @@ static const struct menu_item root_items[] = {
     {"sites", S_IFDIR, false, NULL, open_sites},
     {"teams", S_IFDIR, false, NULL, open_teams},
     {"staging", S_IFDIR, false, has_staging, open_staging},
+    {"proposals", S_IFDIR, false, has_proposals, open_proposals},
     {".onward", S_IFDIR, true, NULL, open_onward},
 };
 

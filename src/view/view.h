@@ -38,8 +38,9 @@ struct view_config {
     struct history_index *history; /* NULL: none; then there are no history/ and blame */
     enum view_mtime mtime;
     struct node_table *table;
-    struct node *staging; /* the node of staging/; NULL: there is none */
-    struct node *events;  /* the node of .onward/events */
+    struct node *staging;   /* the node of staging/; NULL: there is none */
+    struct node *proposals; /* the node of proposals/; NULL: there is none */
+    struct node *events;    /* the node of .onward/events */
     /* Texts of `.onward/`: the configuration in force, and the daemon's own status as JSON. */
     void (*config_text)(void *ctx, struct buf *out);
     void (*status_text)(void *ctx, struct buf *out);

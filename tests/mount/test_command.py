@@ -258,9 +258,12 @@ def test_the_manual_page_lists_what_there_is(dir):
         until("one is there, one under way", lambda: states(m) == {"fast": "in-sync", "slow": "migrating"})
         id = os.path.basename(os.readlink(m / "head"))
 
+        git(repo, "update-ref", "refs/onward/proposals/1", "main")
+        until("a proposal", lambda: os.listdir(m / "proposals"))
+
         def fill(path):
             site = "slow" if "/migrating" in path else "fast"
-            known = {"id": id, "site": site, "team": "t", "generation": "2", "workspace": "w",
+            known = {"id": id, "site": site, "team": "t", "generation": "2", "workspace": "w", "n": "1",
                      "time": "2999-01-01", "path": "f/a", "version": os.listdir(m / "history/f/a")[-1]}
             return re.sub(r"<(\w+)>", lambda p: known[p.group(1)], path)
 
@@ -270,7 +273,7 @@ def test_the_manual_page_lists_what_there_is(dir):
         assert not missing, f"on the page, not in the mount: {missing}"
         there = set()
         for where in ("", "sites/<site>", "sites/<site>/migrating", "sites/<site>/history/<generation>",
-                      "commits/<id>", ".onward", "staging/<workspace>/.onward"):
+                      "commits/<id>", ".onward", "staging/<workspace>/.onward", "proposals/<n>"):
             there |= {f"{where}/{name}".lstrip("/") for name in os.listdir(m / fill(where))}
         assert not there - listed, f"in the mount, not on the page: {there - listed}"
         os.unlink(dir + "/hold")

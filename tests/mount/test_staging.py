@@ -244,18 +244,6 @@ def test_first_commit_in_an_empty_repository(dir):
         assert git(repo, "log", "--format=%s", "main").strip() == "begin"
 
 
-def test_a_mainline_that_asks_for_approvals_takes_no_commit(dir):
-    repo = make_repo(dir + "/r.git", {**BASE, "onward.yaml": "onward: 1\nreview: {approvals: 1}\n"})
-    before = git(repo, "rev-parse", "main")
-    with Mount(dir, repo, options=VIEW) as m:
-        ws = m / "staging/w"
-        os.mkdir(ws)
-        write(ws + "/onward.yaml", "onward: 1\n")
-        fails(errno.ENOTSUP, say, ws + "/.onward/commit", "nobody approved")
-        assert "approvals" in read(ws + "/.onward/outcome")
-        assert git(repo, "rev-parse", "main") == before
-
-
 def test_a_message_without_a_newline_commits(dir):
     repo = make_repo(dir + "/r.git", BASE)
     with Mount(dir, repo, options=VIEW) as m:
