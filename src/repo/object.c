@@ -323,20 +323,12 @@ int tree_walk_path(struct repo *repo, const struct oid *root, const char *path,
     return 0;
 }
 
+/* What is no blob is found out when it is read. */
 int blob_size(struct repo *repo, const struct oid *oid, uint64_t *ret)
 {
-    git_object_t type;
-    uint64_t size;
-    int r = source_header(repo->source, oid, &type, &size);
+    int r = source_header(repo->source, oid, NULL, ret);
 
-    if (r == -ENOENT)
-        return repo_object_bad(repo, oid, "missing");
-    if (r < 0)
-        return r;
-    if (type != GIT_OBJECT_BLOB)
-        return repo_object_bad(repo, oid, not_a(GIT_OBJECT_BLOB));
-    *ret = size;
-    return 0;
+    return r == -ENOENT ? repo_object_bad(repo, oid, "missing") : r;
 }
 
 static void blob_destroy(struct cached *c)

@@ -35,7 +35,8 @@ struct packs *packs_new(const char *objects_dir, size_t bases);
 void packs_free(struct packs *p);
 DEFINE_CLEANUP(struct packs *, packs_free)
 
-/* Type and size of an object, from its header. -ENOENT: ask elsewhere. */
+/* Type and size of an object, from its header. `ret_type` may be NULL: what a delta is, is known
+ * only at the end of its chain, and its size is not worth the way there. -ENOENT: ask elsewhere. */
 int packs_header(struct packs *p, const struct oid *oid, git_object_t *ret_type,
                  uint64_t *ret_size);
 /* The object; `*ret` is malloc'ed, with a NUL behind `*ret_size` bytes. -ENOENT: ask elsewhere;

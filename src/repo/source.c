@@ -135,17 +135,20 @@ int source_header(struct source *s, const struct oid *oid, git_object_t *ret_typ
     if (oid_is_zero(oid))
         return -ENOENT;
     r = packs_header(s->packs, oid, ret_type, ret_size);
-    for (size_t i = 0; r < 0 && i < s->dirs.n; i++)
-        r = loose_header(s->dirs.v[i], oid, ret_type, ret_size);
     if (r == 0)
         return 0;
-    q.broken = r != -ENOENT;
-    r = ask_libgit2(&q, ask_header, &header);
-    if (r == 0) {
-        *ret_type = header.type;
-        *ret_size = header.size;
+    for (size_t i = 0; r < 0 && i < s->dirs.n; i++)
+        r = loose_header(s->dirs.v[i], oid, &header.type, &header.size);
+    if (r < 0) {
+        q.broken = r != -ENOENT;
+        r = ask_libgit2(&q, ask_header, &header);
     }
-    return r;
+    if (r < 0)
+        return r;
+    if (ret_type)
+        *ret_type = header.type;
+    *ret_size = header.size;
+    return 0;
 }
 
 /* ---- whole objects ---- */

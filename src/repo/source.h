@@ -44,7 +44,8 @@ struct source *source_new(struct repo *repo, size_t bases);
 void source_free(struct source *s);
 DEFINE_CLEANUP(struct source *, source_free)
 
-/* Type and size of an object, from its header, as cheaply as can be. -ENOENT -EIO -ENOMEM. */
+/* Type and size of an object, from its header, as cheaply as can be. `ret_type` may be NULL, which
+ * is cheaper still. -ENOENT -EIO -ENOMEM. */
 int source_header(struct source *s, const struct oid *oid, git_object_t *ret_type,
                   uint64_t *ret_size);
 /* The object, of any type; the caller gives it back with raw_done(). -EFBIG: it is larger than

@@ -100,11 +100,12 @@ int unpacker_header(struct unpacker *u, struct place place, git_object_t *ret_ty
         ssize_t n = inflater_head(&u->inflater, place.pack, &e, head, sizeof(head));
         r = n < 0 ? n : pack_delta_open(&delta, head, n);
     }
-    if (r == 0)
+    if (r == 0 && ret_type && is_delta(&e))
         r = unpacker_walk(u, place, READ_HEADER);
     if (r < 0)
         return r;
-    *ret_type = u->cached ? u->cached->type : u->root.entry.type;
+    if (ret_type)
+        *ret_type = !is_delta(&e) ? e.type : u->cached ? u->cached->type : u->root.entry.type;
     *ret_size = is_delta(&e) ? delta.result_size : e.size;
     return 0;
 }

@@ -57,6 +57,7 @@ void unpacker_reset(struct unpacker *u);
 /* Walks the chain of the object: sets `chain`, `root` and `cached`. `want`: how much to read of an
  * entry whose header is wanted. */
 int unpacker_walk(struct unpacker *u, struct place place, size_t want);
+/* `ret_type` as packs_header(). */
 int unpacker_header(struct unpacker *u, struct place place, git_object_t *ret_type,
                     uint64_t *ret_size);
 /* The object, which is the caller's. -EFBIG: it, or one that it is made from, is larger than
