@@ -19,6 +19,7 @@ static const struct {
     {OPTION_FORCE, 'f', "force", NULL, "even if changes are lost by it"},
     {OPTION_LIMIT, 'n', "limit", "N", "only the newest N"},
     {OPTION_NO_WAIT, 0, "no-wait", NULL, "only say how far it is"},
+    {OPTION_PROPOSALS, 0, "proposals", NULL, "the changes that wait for approvals instead"},
 };
 
 /* What getopt_long() answers for --help; option i is answered as i. */
@@ -100,6 +101,9 @@ static int apply(enum verb_option bit, const char *value, struct call *call, str
         break;
     case OPTION_NO_WAIT:
         call->no_wait = true;
+        break;
+    case OPTION_PROPOSALS:
+        call->proposals = true;
         break;
     }
     return VERB_YES;

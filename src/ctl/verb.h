@@ -27,6 +27,7 @@ enum verb_option {
     OPTION_FORCE = 1 << 4,
     OPTION_LIMIT = 1 << 5,
     OPTION_NO_WAIT = 1 << 6,
+    OPTION_PROPOSALS = 1 << 7,
 };
 
 /* One invocation. Everything is borrowed. */
@@ -34,7 +35,7 @@ struct call {
     const struct mountpoint *mount;
     FILE *out;
     struct paint paint;
-    bool json, watch, force, no_wait;
+    bool json, watch, force, no_wait, proposals;
     unsigned limit;             /* how many to show; 0: all */
     const char *from, *message; /* NULL when not given */
     const char *path;           /* what follows `--`, for a verb that takes a path; NULL: nothing */
@@ -80,6 +81,7 @@ int verb_list(const struct call *call, struct diag *reterr);
 int verb_check(const struct call *call, struct diag *reterr);
 int verb_commit(const struct call *call, struct diag *reterr);
 int verb_rebase(const struct call *call, struct diag *reterr);
+int verb_approve(const struct call *call, struct diag *reterr);
 int verb_drop(const struct call *call, struct diag *reterr);
 int verb_retry(const struct call *call, struct diag *reterr);
 int verb_index(const struct call *call, struct diag *reterr);

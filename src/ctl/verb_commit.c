@@ -1,5 +1,6 @@
 /* onward commit: a workspace's changes become a revision. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -11,6 +12,8 @@
 /* Longer messages go through the file `message`: a shell would cut them into several writes, and so
  * people may expect the same limit here. */
 #define LINE_MOST 4000
+/* How the outcome of a commit begins that waits for approvals. */
+#define PROPOSED "proposal "
 /* How long the fleet is waited for after a commit, and how often it is looked at. */
 #define MOVE_WAIT (500 * NS_PER_MS)
 #define MOVE_POLL (20 * NS_PER_MS)
@@ -24,7 +27,6 @@ static const struct {
     {ENODATA, "nothing to commit"},
     {EACCES, "refused: the workspace belongs to somebody else"},
     {EPERM, "refused: the workspace belongs to somebody else"},
-    {EOPNOTSUPP, "refused: the mainline asks for approvals"},
     {EROFS, "refused: the mount or the repository is read-only"},
     {ENOSPC, "failed: no space left; the workspace is as it was"},
     {EDQUOT, "failed: the quota is used up; the workspace is as it was"},
@@ -136,6 +138,26 @@ static void print(const struct call *call, const struct workspace_ref *w, const 
     fprintf(call->out, "%s\n", buf_str(&text));
 }
 
+/* The outcome "proposal N: needs M approvals", and what follows it. */
+static void print_proposed(const struct call *call, const struct workspace_ref *w,
+                           const struct buf *outcome)
+{
+    _cleanup_(json_decrefp) json_t *j = json_object();
+    _cleanup_(buf_done) struct buf text = {0};
+
+    if (call->json) {
+        json_put_str(j, "workspace", w->name);
+        json_put_str(j, "revision", NULL);
+        json_object_set_new(j, "proposal",
+                            json_integer(strtoll(outcome->data + strlen(PROPOSED), NULL, 10)));
+        json_put_str(j, "outcome", outcome->data);
+        json_write(j, 1, &text);
+    } else {
+        buf_addf(&text, "%s: %s", w->name, outcome->data);
+    }
+    fprintf(call->out, "%s\n", buf_str(&text));
+}
+
 /* The full id in the outcome of a commit that went well; yours. */
 static char *rev_in(const char *outcome)
 {
@@ -168,6 +190,10 @@ int verb_commit(const struct call *call, struct diag *reterr)
         return refuse(call, &w, committed, &outcome, reterr);
     if (r < 0)
         return r;
+    if (!strncmp(buf_str(&outcome), PROPOSED, strlen(PROPOSED))) {
+        print_proposed(call, &w, &outcome);
+        return VERB_YES;
+    }
     _cleanup_free_ char *rev = rev_in(buf_str(&outcome));
     if (!rev)
         return diag_fail(reterr, -EPROTO, "%s: committed, but the outcome names no revision: %s",

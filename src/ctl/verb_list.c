@@ -1,8 +1,9 @@
-/* onward list: the workspaces. */
+/* onward list: the workspaces, or the proposals. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/proposal_ref.h"
 #include "ctl/rev.h"
 #include "ctl/workspace_ref.h"
 
@@ -115,8 +116,10 @@ int verb_list(const struct call *call, struct diag *reterr)
     _cleanup_(names_done) struct names names = {0};
     _cleanup_(columns_done) struct columns t = {.ncolumns = ARRAY_SIZE(heading)};
     _cleanup_(json_decrefp) json_t *array = json_array();
-    int r = mountpoint_list(call->mount, "staging", &names, reterr);
 
+    if (call->proposals)
+        return proposals_print(call, reterr);
+    int r = mountpoint_list(call->mount, "staging", &names, reterr);
     for (size_t i = 0; i < ARRAY_SIZE(heading); i++)
         columns_add(&t, heading[i]);
     for (size_t i = 0; i < names.n && r == 0; i++)

@@ -1,8 +1,9 @@
-/* onward show: one revision, as `git show` would. */
+/* onward show: one revision, as `git show` would, or a proposal. */
 #include <errno.h>
 #include <string.h>
 
 #include "ctl/patch.h"
+#include "ctl/proposal_ref.h"
 #include "ctl/rev.h"
 #include "ctl/verb.h"
 
@@ -112,6 +113,11 @@ static void print_json(const struct call *call, const struct shown *s)
 int verb_show(const struct call *call, struct diag *reterr)
 {
     _cleanup_(shown_done) struct shown s = {0};
+
+    if (call->n == 2 && !strcmp(call->operands[0], "proposal"))
+        return proposal_print(call, call->operands[1], reterr);
+    if (call->n == 2)
+        return diag_fail(reterr, VERB_USAGE, "show takes one revision, or `proposal N`");
     int r = shown_read(call->mount, call->operands[0], &s, reterr);
 
     if (r < 0)

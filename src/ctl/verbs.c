@@ -39,11 +39,11 @@ const struct verb verbs[] = {
     },
     {
         .name = "show",
-        .operands = "REV",
-        .summary = "one revision: who, when, why, and the patch",
+        .operands = "REV | proposal N",
+        .summary = "one revision, or proposal: who, when, why, and the patch",
         .options = OPTION_JSON,
         .least = 1,
-        .most = 1,
+        .most = 2,
         .run = verb_show,
     },
     {
@@ -62,7 +62,8 @@ const struct verb verbs[] = {
         .name = "list",
         .operands = "",
         .summary = "the workspaces: owner, base, how far behind head, what changed",
-        .options = OPTION_JSON,
+        .help = "With --proposals: the changes that wait for approvals.",
+        .options = OPTION_JSON | OPTION_PROPOSALS,
         .run = verb_list,
     },
     {
@@ -83,7 +84,8 @@ const struct verb verbs[] = {
             "Without WORKSPACE: the one of the working directory. Without -m: the message "
             "prepared\n"
             "in the workspace's .onward/message. Prints the new revision and the sites that it\n"
-            "moves; when it is refused, prints the reasons and changes nothing.",
+            "moves; when it is refused, prints the reasons and changes nothing. Where the\n"
+            "mainline asks for approvals, makes a proposal, or changes the one that it made.",
         .options = OPTION_MESSAGE | OPTION_JSON,
         .most = 1,
         .run = verb_commit,
@@ -98,6 +100,16 @@ const struct verb verbs[] = {
         .options = OPTION_JSON,
         .most = 1,
         .run = verb_rebase,
+    },
+    {
+        .name = "approve",
+        .operands = "N",
+        .summary = "approve somebody else's proposal; the last approval merges it",
+        .help = "-m adds a comment, of one line. Look first: `onward show proposal N`.",
+        .options = OPTION_MESSAGE,
+        .least = 1,
+        .most = 1,
+        .run = verb_approve,
     },
     {
         .name = "drop",

@@ -78,7 +78,7 @@ def field(m, n, key):
 def test_two_people_approve(dir):
     with reviewed(dir, 2) as m:
         before = head(m)
-        assert propose(m, message="lock later\n\nbecause of the tills".split("\n")[0]) == "proposal 1: needs 2 approvals\n"
+        assert propose(m, message="lock later") == "proposal 1: needs 2 approvals\n"
         assert head(m) == before and os.listdir(m / "proposals") == ["1"]
         p = m / "proposals/1"
         assert sorted(os.listdir(p)) == ["approvals", "approve", "author", "diff", "findings", "message", "status",
@@ -103,7 +103,8 @@ def test_two_people_approve(dir):
         assert os.listdir(m / "proposals") == [] and not os.path.exists(p)
         # The workspace is clean on the new base, as after a commit.
         ws = m / "staging/fix/.onward/"
-        assert as_user(ANN, "cat", ws + "changes") == "" and as_user(ANN, "readlink", ws + "base").strip().endswith(after)
+        assert as_user(ANN, "cat", ws + "changes") == ""
+        assert as_user(ANN, "readlink", ws + "base").strip().endswith(after)
         assert as_user(ANN, "cat", ws + "outcome").strip() == after
         assert git(m.repo, "for-each-ref", "refs/onward/proposals/") == ""
         git(m.repo, "fsck", "--strict")
@@ -152,7 +153,7 @@ def test_a_mainline_in_the_way(dir):
         # A change that is clean by itself but not with what head has by now.
         propose(m, ws="yaml", uid=CAY, files={"a.yaml": "a: 1\n"})
         n = max(os.listdir(m / "proposals"), key=int)
-        declaration = "onward: 1\nreview: {approvals: 1}\nchecks: [yaml]\nsites: [{name: s, source: d, backend: files}]\n"
+        declaration = "onward: 1\nreview: {approvals: 1}\nsites: [{name: s, source: d, backend: files}]\n"
         others_push(m, {"onward.yaml": declaration, "d/x": "1\n"})
         assert m.read(f"proposals/{n}/findings") == ""
         assert tell(BOB, m / f"proposals/{n}/approve", "yes") == 0
@@ -165,7 +166,8 @@ def test_a_mainline_in_the_way(dir):
 
 def test_findings_on_the_merged_tree(dir):
     with reviewed(dir, more={"d/x": "1\n"}) as m:
-        propose(m, files={"onward.yaml": "onward: 1\nreview: {approvals: 1}\nsites: [{name: s, source: d, backend: b}]\n"})
+        declaration = "onward: 1\nreview: {approvals: 1}\nsites: [{name: s, source: d, backend: b}]\n"
+        propose(m, files={"onward.yaml": declaration})
         os.makedirs(m.repo + ".work/e")
         others_push(m, {"d/x": None, "e/x": "1\n"})
         assert "onward.yaml:" in m.read("proposals/1/findings")
@@ -246,7 +248,8 @@ def test_restarts_keep_everything(dir):
         with Mount(dir, repo, options=["-o", "ro,noreconcile"], state=state) as ro:
             assert os.listdir(ro / "proposals") == ["1"] and not os.path.exists(ro / "staging")
             assert {n: ro.read("proposals/1/" + n) for n in texts} == texts
-            assert sorted(os.listdir(ro / "proposals/1")) == ["approvals", "author", "diff", "message", "status", "tree"]
+            assert sorted(os.listdir(ro / "proposals/1")) == [
+                "approvals", "author", "diff", "message", "status", "tree"]
     with Mount(dir, m.repo, options=SHARED, config=CONFIG) as m:
         assert {n: m.read("proposals/1/" + n) for n in texts} == texts
         assert "proposal 1: needs 1 approval\n" in propose(m), "it is the workspace's still"
@@ -345,11 +348,12 @@ def test_what_others_push(dir):
         blob = git(m.repo, "hash-object", "-w", "--stdin", stdin="no commit").strip()
         git(m.repo, "update-ref", "refs/onward/proposals/13", blob)
         # Approvals by the author, and twice by one person, are none.
-        chain = git(work, "rev-parse", "HEAD").strip()
+        chain = content = git(work, "rev-parse", "HEAD").strip()
         for who in ("Ann Lee <ANN@example.org>", "Bob Ray <bob@example.org>", "Bob Ray <BOB@example.org>"):
             name, email = who[:-1].split(" <")
-            chain = git(work, "commit-tree", tree, "-p", chain, env={"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email},
-                        stdin=f"Approve\n\nwith \x1b[31mcolour\n\nOnward-Approves: {git(work, 'rev-parse', 'HEAD').strip()}\n").strip()
+            chain = git(work, "commit-tree", tree, "-p", chain,
+                        env={"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email},
+                        stdin=f"Approve\n\nwith \x1b[31mcolour\n\nOnward-Approves: {content}\n").strip()
         git(work, "push", "-q", "-f", "origin", f"{chain}:refs/onward/proposals/7")
         until("it is seen", lambda: "Bob" in m.read("proposals/7/approvals"))
         approvals = m.read("proposals/7/approvals")
@@ -386,6 +390,35 @@ def test_approvers_at_once(dir):
         for i in range(5):
             assert m.read(f"head/f{i}") == f"{i}\n"
             assert as_user(ANN, "cat", m / f"staging/w{i}/.onward/changes") == ""
+
+
+def test_command_line(dir):
+    with reviewed(dir, 2) as m:
+        def onward(uid, *args, status=0):
+            p = as_user(uid, ONWARD, *args, check=False, env={"ONWARD_MOUNT": m.path})
+            assert p.returncode == status, (args, p.returncode, p.stdout, p.stderr)
+            return p.stdout + p.stderr
+        as_user(ANN, "mkdir", m / "staging/fix")
+        put(ANN, m / "staging/fix/t", LINES.replace("line 3\n", "ours\n"))
+        assert "no proposals" in onward(BOB, "list", "--proposals")
+        assert "proposal 1: needs 2 approvals" in onward(ANN, "commit", "fix", "-m", "why")
+        assert '"proposal": 1' in onward(ANN, "commit", "fix", "-m", "why", "--json")
+        listed = onward(BOB, "list", "--proposals")
+        assert re.search(r"^1 +Ann Lee <ann@example.org> +fix +0 of 2 +0 +why$", listed, re.M), listed
+        assert '"needed": 2' in onward(BOB, "list", "--proposals", "--json")
+        shown = onward(BOB, "show", "proposal", "1")
+        assert shown.startswith("proposal 1\n") and "+ours" in shown and "0 of 2" in shown, shown
+        assert "your own" in onward(ANN, "approve", "1", status=1)
+        assert "no proposal" in onward(BOB, "approve", "9", status=1)
+        assert "needs 1 approval" in onward(BOB, "approve", "1")
+        assert "Bob Ray" in onward(ANN, "show", "proposal", "1", "--json")
+        assert "merged; head is" in onward(CAY, "approve", "1") and "ours" in m.read("head/t")
+        put(ANN, m / "staging/fix/c", "ours\n")
+        onward(ANN, "commit", "fix", "-m", "again")
+        others_push(m, {"c": "theirs\n"})
+        onward(BOB, "approve", "2")
+        said = onward(CAY, "approve", "2", status=1)
+        assert "conflict: c" in said and "EBUSY" in said, said
 
 
 def test_a_mount_for_one(dir):
