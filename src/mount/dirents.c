@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "mount/entry.h"
+#include "mount/scratch.h"
 
 /* One reply being filled. */
 struct dirents {
@@ -88,7 +89,7 @@ static void send_dirents(struct dirents *l, uint64_t epoch)
 
 void dirents_reply(fuse_req_t req, struct node *dir, uint64_t cookie, size_t size, bool plus)
 {
-    _cleanup_free_ char *data = malloc(size ? size : 1);
+    char *data = scratch(size);
     struct dirents l = {
         .sink = {.add = dirents_add},
         .req = req,
@@ -99,7 +100,7 @@ void dirents_reply(fuse_req_t req, struct node *dir, uint64_t cookie, size_t siz
         .size = size,
     };
 
-    if (!data) {
+    if (size && !data) {
         fuse_reply_err(req, ENOMEM);
         return;
     }

@@ -10,6 +10,7 @@
 #include "base/metric.h"
 #include "mount/dirents.h"
 #include "mount/entry.h"
+#include "mount/scratch.h"
 
 /* How each request is answered.
  *
@@ -341,9 +342,9 @@ static void on_flush(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 static void read_run(struct slow *s)
 {
-    _cleanup_free_ char *data = malloc(s->range.size ? s->range.size : 1);
+    char *data = scratch(s->range.size);
 
-    if (!data) {
+    if (s->range.size && !data) {
         fuse_reply_err(s->req, ENOMEM);
         return;
     }
