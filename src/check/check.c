@@ -284,24 +284,6 @@ static void run_jobs(struct run *run)
     pool_free(pool);
 }
 
-/* Runs the jobs among which there are commands. The thread may be one of those that serve the
- * mount, which commands look at. */
-static int run_and_wait(struct run *run, struct diag *reterr)
-{
-    struct checks *c = run->checks;
-    int r = 0;
-
-    if (atomic_fetch_add(&c->waiting, 1) >= CHECK_WAITING) {
-        r = diag_fail(reterr, -EBUSY, "%d checks are running already; try again", CHECK_WAITING);
-    } else {
-        pool_wait_begin();
-        run_jobs(run);
-        pool_wait_end();
-    }
-    atomic_fetch_sub(&c->waiting, 1);
-    return r;
-}
-
 /* The first error of any job; else what those of files have found is in one list. */
 static int collect(struct run *run, struct diag *reterr)
 {
@@ -316,22 +298,36 @@ static int collect(struct run *run, struct diag *reterr)
 }
 
 /* Those of files are kept as one result, whatever the number of their jobs. */
-static int run_all(struct run *run, bool waits, struct diag *reterr)
+static int run_all(struct run *run, struct diag *reterr)
 {
     struct results *results = run->checks->results;
     bool mine = results_begin(results, run->files_key, true, &run->of_files) == RESULT_MINE;
 
     if (mine)
         add_file_jobs(run);
-    int r = 0;
-    if (waits)
-        r = run_and_wait(run, reterr);
-    else
-        run_jobs(run);
-    if (r == 0)
-        r = collect(run, reterr);
+    run_jobs(run);
+    int r = collect(run, reterr);
     if (mine)
         results_finish(results, run->files_key, r < 0 ? NULL : &run->of_files, RESULT_FOREVER);
+    return r;
+}
+
+/* The same when there are commands among the jobs, here or in the thread that checks the same tree
+ * and is waited for. The thread may be one of those that serve the mount, which commands look at.
+ */
+static int run_and_wait(struct run *run, struct diag *reterr)
+{
+    struct checks *c = run->checks;
+    int r = 0;
+
+    if (atomic_fetch_add(&c->waiting, 1) >= CHECK_WAITING) {
+        r = diag_fail(reterr, -EBUSY, "%d checks are running already; try again", CHECK_WAITING);
+    } else {
+        pool_wait_begin();
+        r = run_all(run, reterr);
+        pool_wait_end();
+    }
+    atomic_fetch_sub(&c->waiting, 1);
     return r;
 }
 
@@ -346,7 +342,9 @@ static int run_checks(struct run *run, unsigned flags, struct diag *reterr)
         return diag_prefix(reterr, r, "cannot look at what has changed");
     choose(run, old, new);
     bool waits = is_waiting(run);
-    return waits && flags & CHECK_NO_WAIT ? -EINPROGRESS : run_all(run, waits, reterr);
+    if (waits && flags & CHECK_NO_WAIT)
+        return -EINPROGRESS;
+    return waits ? run_and_wait(run, reterr) : run_all(run, reterr);
 }
 
 static void run_done(struct run *run)

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/pool.h"
 #include "check/check.h"
 
 #define LONG (60 * NS_PER_SEC)
@@ -300,7 +301,7 @@ static void checks_run_beside_each_other(void **state)
 struct asker {
     struct checks *c;
     const struct check_input *in;
-    int result;
+    int result; /* the error, or how many findings */
 };
 
 static void *ask(void *arg)
@@ -309,6 +310,8 @@ static void *ask(void *arg)
     struct findings found = {0};
 
     a->result = checks_run(a->c, a->in, 0, &found, NULL);
+    if (a->result == 0)
+        a->result = found.n;
     findings_done(&found);
     return NULL;
 }
@@ -338,6 +341,39 @@ static void the_end_of_the_daemon_ends_them(void **state)
     host_close(&h);
 }
 
+static void ask_in_pool(void *arg)
+{
+    ask(arg);
+}
+
+static void let_pass(void *arg)
+{
+    test_run(((struct fixture *)arg)->dir, "echo x >a");
+}
+
+/* Neither who runs a command keeps the mount from serving it, nor who waits for the one who does.
+ */
+static void who_waits_for_the_same_tree_leaves_the_pool_to_others(void **state)
+{
+    struct fixture *f = *state;
+    struct host h;
+    _cleanup_free_ char *wait = xasprintf("cat <%s/a >/dev/null", f->dir);
+
+    test_run(f->dir, "mkfifo a");
+    host_open(f, &h, wait, "true");
+    h.checks[0].timeout = 20 * NS_PER_SEC;
+    struct check_input in = visible_input(f, NAME_THEM " && echo x > apps/x");
+    struct asker askers[] = {{h.c, &in, -1}, {h.c, &in, -1}};
+    struct pool *pool = pool_new("serve", 1);
+    pool_submit(pool, ask_in_pool, &askers[0]);
+    pool_submit(pool, ask_in_pool, &askers[1]);
+    pool_submit(pool, let_pass, f);
+    pool_free(pool);
+    assert_int_equal(askers[0].result, 0);
+    assert_int_equal(askers[1].result, 0);
+    host_close(&h);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, fixture_set_up, fixture_tear_down)
 
 int main(void)
@@ -354,6 +390,7 @@ int main(void)
         TEST(what_was_cut_short_is_checked_again),
         TEST(checks_run_beside_each_other),
         TEST(the_end_of_the_daemon_ends_them),
+        TEST(who_waits_for_the_same_tree_leaves_the_pool_to_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
