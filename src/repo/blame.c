@@ -20,6 +20,7 @@
  * numbers in the version that is being looked at, in order. */
 struct lines {
     const struct blame *blame;
+    size_t most; /* bytes of a version that is looked at */
     struct blob *blob;
     size_t n, open;
     struct line {
@@ -46,14 +47,14 @@ static bool is_text(const struct blob *blob)
 }
 
 /* -EFBIG: they would come to more than `most` bytes. */
-static int lines_split(struct lines *l, size_t most)
+static int lines_split(struct lines *l)
 {
     const char *at = l->blob->data, *end = at + l->blob->size;
     size_t n = 1;
 
     for (const char *p = at; p < end; p++)
         n += *p == '\n';
-    if (l->blob->size > most || n - 1 > most / LINE_LEAST)
+    if (l->blob->size > l->most || n - 1 > l->most / LINE_LEAST)
         return -EFBIG;
     l->v = xcalloc(n, sizeof(*l->v));
     while (at < end) {
@@ -122,8 +123,11 @@ static int compare(struct lines *l, const struct oid *older)
     git_diff_options opts = GIT_DIFF_OPTIONS_INIT;
     struct step s = {.lines = l};
     struct blob *blob;
-    int r = blob_load(l->blame->repo, older, &blob);
+    uint64_t size;
+    int r = blob_size(l->blame->repo, older, &size);
 
+    if (r == 0)
+        r = size > l->most ? -EFBIG : blob_load(l->blame->repo, older, &blob);
     if (r < 0)
         return r == -ENOENT ? -EIO : r;
     const struct blob *newer = l->version ? l->version : l->blob;
@@ -251,22 +255,43 @@ static int add_size(struct sheet *s, const struct blob *blob, const char *path)
     return 0;
 }
 
+/* Loads what has lines; NULL: it is no text. Of a file that is too large for a sheet, no more is
+ * looked at than tells which. */
+static int load_text(const struct sheet *s, const struct oid *oid, struct blob **ret)
+{
+    _cleanup_(blob_unrefp) struct blob *blob = NULL;
+    char head[BINARY_LOOK];
+    uint64_t size;
+    int r = blob_size(s->blame->repo, oid, &size);
+
+    if (r == 0 && size > s->most) {
+        ssize_t n = blob_read(s->blame->repo, oid, head, sizeof(head), 0);
+        r = n < 0 ? n : memchr(head, 0, n) ? 0 : -EFBIG;
+    } else if (r == 0) {
+        r = blob_load(s->blame->repo, oid, &blob);
+    }
+    if (r == 0)
+        *ret = blob && is_text(blob) ? TAKE(blob) : NULL;
+    return r == -ENOENT ? -EIO : r;
+}
+
 static int add_file(const struct change *c, void *arg)
 {
     struct sheet *s = arg;
-    _cleanup_(lines_done) struct lines l = {.blame = s->blame, .version_oid = c->new_oid};
+    _cleanup_(lines_done) struct lines l = {
+        .blame = s->blame, .most = s->most, .version_oid = c->new_oid};
     _cleanup_free_ char *path = xasprintf("%s%s%s", s->path, *s->path ? "/" : "", c->path);
 
     if (c->new_kind != ENTRY_FILE && c->new_kind != ENTRY_EXEC)
         return add_other(s, c->path);
-    int r = blob_load(s->blame->repo, &c->new_oid, &l.blob);
+    int r = load_text(s, &c->new_oid, &l.blob);
     if (r < 0)
-        return r == -ENOENT ? -EIO : r;
-    if (!is_text(l.blob))
+        return r;
+    if (!l.blob)
         return add_other(s, c->path);
     if (!s->out)
         return add_size(s, l.blob, c->path);
-    r = lines_split(&l, s->most);
+    r = lines_split(&l);
     if (r == 0)
         r = find_makers(&l, path);
     return r < 0 ? r : add_lines(s, &l, c->path);

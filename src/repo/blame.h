@@ -30,11 +30,12 @@ struct blame {
  * and for what has no lines (a NUL in its first 8000 bytes, a symlink, a submodule) one line with
  * "N/A" in the first two columns, and the path. Control bytes, quotes and backslashes of paths are
  * escaped as in C; text is as it is. A last line without a newline gets one; an empty file adds
- * nothing. -ENOENT: there is no such directory; -EFBIG: more than `most` bytes; -EAGAIN, -EIO as
- * history_index.h. */
+ * nothing. -ENOENT: there is no such directory; -EFBIG: more than `most` bytes, or an older version
+ * with more to compare with; -EAGAIN, -EIO as history_index.h. */
 int blame_directory(const struct blame *b, const char *path, size_t most, struct buf *out);
 /* How many bytes that would be, without finding out who made the lines: for all columns before the
- * path are of one width. Costs a look at each file. -ENOENT, -EFBIG, -EIO as above. */
+ * path are of one width. Costs a look at each file; where there are more than `most` bytes, at the
+ * first of them. -ENOENT, -EFBIG, -EIO as above. */
 int blame_size(const struct blame *b, const char *path, size_t most, size_t *ret);
 
 #endif

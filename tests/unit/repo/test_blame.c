@@ -248,6 +248,28 @@ static void test_bounds(void **state)
     assert_int_equal(blame(&w, "main", "main", "x", SIZE_MAX, &none), -ENOENT);
 }
 
+/* No file and no version of one is loaded that is larger than what may come out. */
+static void test_files_that_are_too_large(void **state)
+{
+    _cleanup_(world_done) struct world w;
+    _cleanup_(buf_done) struct buf got = {0};
+    size_t size;
+
+    world_init(&w, *state);
+    test_run(w.f->path, "mkdir b t v && head -c 9000 /dev/zero >b/x && head -c 9000 /dev/zero |"
+                        "tr '\\0' x | tee t/x >v/x && git add b t v && git commit -q -m 1 &&"
+                        "echo 1 >v/x && git commit -q -a -m 2");
+    follow(&w);
+    assert_int_equal(blame(&w, "main", "main", "b", 8999, &got), 0);
+    assert_string_equal(got.data, "N/A          N/A        x\n");
+    assert_int_equal(blame(&w, "main", "main", "t", 8999, &got), -EFBIG);
+    buf_clear(&got);
+    assert_int_equal(blame(&w, "main", "main", "v", 9000, &got), 0);
+    struct blame b = {w.f->repo, w.index, oid_from(w.f->path, "git rev-parse main"), 0, 1};
+    assert_int_equal(blame_size(&b, "v", 8999, &size), 0);
+    assert_int_equal(blame_directory(&b, "v", 8999, &got), -EFBIG);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +277,7 @@ int main(void)
         TEST(test_what_has_no_lines),
         TEST(test_lines_beside_the_mainline),
         TEST(test_bounds),
+        TEST(test_files_that_are_too_large),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
