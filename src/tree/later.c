@@ -17,6 +17,7 @@ struct later_node {
     pthread_mutex_t lock; /* guards what follows */
     bool made;
     struct buf text;
+    uint64_t given; /* bytes of it that were read */
 };
 
 static int later_getattr(struct node *node, struct stat *st)
@@ -29,7 +30,14 @@ static int later_getattr(struct node *node, struct stat *st)
     return 0;
 }
 
-/* Called with the lock held. */
+/* Called with the lock held, as are those below. */
+static void forget_text(struct later_node *l)
+{
+    buf_done(&l->text);
+    l->made = false;
+    l->given = 0;
+}
+
 static int make_text(struct later_node *l)
 {
     int r = l->made ? 0 : l->make(l->ctx, &l->text);
@@ -38,25 +46,34 @@ static int make_text(struct later_node *l)
         r = -EIO;
     l->made = r == 0;
     if (r < 0)
-        buf_done(&l->text);
+        forget_text(l);
     return r;
+}
+
+/* The kernel asks for each piece once and keeps it: what has been read is not kept twice. */
+static ssize_t give(struct later_node *l, void *buf, size_t size, uint64_t off)
+{
+    if (size > l->size - off)
+        size = l->size - off;
+    memcpy(buf, l->text.data + off, size);
+    l->given += size;
+    if (l->given >= l->size)
+        forget_text(l);
+    return size;
 }
 
 static ssize_t later_read(struct node *node, void *buf, size_t size, off_t off)
 {
     struct later_node *l = (struct later_node *)node;
 
-    pthread_mutex_lock(&l->lock);
-    int r = make_text(l);
-    pthread_mutex_unlock(&l->lock);
-    if (r < 0)
-        return r;
     if (off < 0 || (uint64_t)off >= l->size)
         return 0;
-    if (size > l->size - off)
-        size = l->size - off;
-    memcpy(buf, l->text.data + off, size);
-    return size;
+    pthread_mutex_lock(&l->lock);
+    ssize_t n = make_text(l);
+    if (n == 0)
+        n = give(l, buf, size, off);
+    pthread_mutex_unlock(&l->lock);
+    return n;
 }
 
 static void later_free(struct node *node)

@@ -1,4 +1,5 @@
-/* Files whose text is made when they are read: once, whole, of the size that was said. */
+/* Files whose text is made when they are read: once for each time that all of it is read, whole, of
+ * the size that was said. */
 #include "tree/later.h"
 
 #include <errno.h>
@@ -104,11 +105,29 @@ static void what_fails_is_tried_again_and_a_lie_is_an_error(void **state)
     node_table_free(t);
 }
 
+static void what_has_been_read_is_not_kept(void **state)
+{
+    struct node_table *t = node_table_new();
+    struct maker m = {.text = "0123456789"};
+    struct node *n = get(t, &m, 10);
+    char got[16];
+
+    for (int i = 1; i <= 2; i++) {
+        assert_int_equal(n->ops->read(n, got, 4, 6), 4);
+        assert_int_equal(n->ops->read(n, got, 6, 0), 6);
+        assert_memory_equal(got, m.text, 6);
+        assert_int_equal(m.made, i);
+    }
+    node_unref(n);
+    node_table_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(looking_at_it_makes_nothing),
         cmocka_unit_test(the_one_that_is_known_is_found),
+        cmocka_unit_test(what_has_been_read_is_not_kept),
         cmocka_unit_test(what_fails_is_tried_again_and_a_lie_is_an_error),
     };
 
