@@ -129,8 +129,13 @@ static int link_read(struct node *node, char **ret)
 {
     struct snap_file *f = (struct snap_file *)node;
     _cleanup_(blob_unrefp) struct blob *blob = NULL;
-    int r = blob_load(f->view->config.repo, &key_of(node)->oid, &blob);
+    int64_t size;
+    int r = file_size(f, &size);
 
+    if (r == 0 && size >= PATH_MAX) /* not to be loaded: it may be of any size */
+        return -EIO;
+    if (r == 0)
+        r = blob_load(f->view->config.repo, &key_of(node)->oid, &blob);
     if (r < 0)
         return r == -ENOENT ? -EIO : r;
     if (!blob->size || blob->size >= PATH_MAX || memchr(blob->data, 0, blob->size))
