@@ -101,13 +101,16 @@ static void find_last_good(struct repo *repo, const struct oid *rev, struct oid 
 
 /* ---- which revision decides ------------------------------------------------------------------ */
 
-/* Whether the index has both on its line, the mark behind head: then head is a descendant. */
+/* Whether the index has both on its line, the mark behind head: then head is a descendant. On one
+ * line, that is: it may turn to another one between the questions. */
 static bool line_holds_mark(const struct targets_source *s)
 {
     struct history_revision seen, head;
+    uint32_t epoch = s->history ? history_index_epoch(s->history) : 0;
 
     return s->history && history_index_find(s->history, &s->head, &head) == 0 &&
-           history_index_find(s->history, &s->seen, &seen) == 0 && seen.pos <= head.pos;
+           history_index_find(s->history, &s->seen, &seen) == 0 && seen.pos <= head.pos &&
+           history_index_epoch(s->history) == epoch;
 }
 
 /* The mainline's newest revision, or the high-water mark if that is not behind it. */

@@ -231,7 +231,8 @@ static int check_big_free(struct check *c, struct walk *w, uint64_t page, const 
     if (r < 0)
         return r;
     memcpy(&h, data, sizeof(h));
-    if (h.number != number || h.flags != PAGE_OVERFLOW || (h.lower | h.upper << 16) != pages)
+    if (h.number != number || h.flags != PAGE_OVERFLOW ||
+        (h.lower | (uint32_t)h.upper << 16) != pages)
         return wrong(c, number, "not the page that it should be");
     w->seen.overflows += pages;
     return check_free(c, number, data + sizeof(h), size);
