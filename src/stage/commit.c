@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "base/metric.h"
@@ -12,9 +13,11 @@
 #include "repo/merge.h"
 #include "repo/revision.h"
 #include "stage/author.h"
+#include "stage/flush.h"
 #include "stage/outcome.h"
 #include "stage/review.h"
 #include "stage/snapshot.h"
+#include "stage/trailer.h"
 
 #define TRIES_MOST 64 /* lost races, or changes while checks ran, before the commit gives up */
 
@@ -75,7 +78,12 @@ static int take_message(struct commit *c, const char *line)
             return refuse(c, -EINVAL, "the message has NUL bytes");
         c->message = tidy(buf_str(&text), text.len);
     }
-    return c->message ? 0 : refuse(c, -EINVAL, "the message is empty");
+    if (!c->message)
+        return refuse(c, -EINVAL, "the message is empty");
+    char *said = c->message;
+    c->message = trailer_set(said, "Onward-Workspace", c->ws->name);
+    free(said);
+    return 0;
 }
 
 /* Checks and merge */
@@ -327,7 +335,7 @@ static void record(struct workspace *ws, int r, const struct oid *revision,
     outcome_save(ws, text.len ? &text : reasons);
 }
 
-int commit_workspace(struct workspace *ws, const struct caller *who, const char *line)
+static int commit(struct workspace *ws, const struct caller *who, const char *line, bool by_itself)
 {
     _cleanup_(buf_done) struct buf reasons = {0};
     struct commit c = {.ws = ws, .who = who, .reasons = &reasons};
@@ -338,10 +346,12 @@ int commit_workspace(struct workspace *ws, const struct caller *who, const char 
         return r;
     pthread_mutex_lock(&ws->committing);
     r = take_message(&c, line);
+    flush_workspace(ws);
     if (r == 0)
         r = commit_checked(&c);
     bool committed = r == 0 && !c.needed;
-    record(ws, r, c.needed ? NULL : &c.revision, &reasons);
+    if (r != -ENODATA || !by_itself)
+        record(ws, r, c.needed ? NULL : &c.revision, &reasons);
     if (committed)
         review_overtaken(ws, &c.revision);
     if (committed && !strcmp(line, "-") && unlinkat(ws->dir, "message", 0) < 0)
@@ -353,6 +363,21 @@ int commit_workspace(struct workspace *ws, const struct caller *who, const char 
     kept_dirs_done(&c.keep);
     free(c.message);
     return r;
+}
+
+int commit_workspace(struct workspace *ws, const struct caller *who, const char *line)
+{
+    return commit(ws, who, line, false);
+}
+
+int commit_by_itself(struct workspace *ws)
+{
+    const struct caller owner = {ws->state.uid, ws->state.gid};
+    char after[CLOCK_TEXT];
+    _cleanup_free_ char *line = xasprintf("Autocommit of workspace %s after %s without writes",
+                                          ws->name, clock_format_duration(ws->autocommit, after));
+
+    return commit(ws, &owner, line, true);
 }
 
 /* The mainline has the announced revision, or it has it not. */
@@ -389,6 +414,7 @@ int commit_check(struct workspace *ws, struct findings *ret, struct diag *reterr
 {
     struct check_input in;
 
+    flush_workspace(ws);
     workspace_lock_frozen(ws);
     int r = ws->ended ? -ESTALE : snapshot_write(ws, &in.tree, NULL, reterr);
     in.base = ws->base_tree;

@@ -19,6 +19,10 @@
  * What it was, is in `outcome` either way. */
 int commit_workspace(struct workspace *ws, const struct caller *who, const char *line);
 
+/* The same in its owner's name, with a message that says that nobody has said anything. When
+ * nothing has changed, `outcome` stays. */
+int commit_by_itself(struct workspace *ws);
+
 /* Finishes or undoes a commit that a crash interrupted. After workspace_open(). */
 int commit_recover(struct workspace *ws, struct diag *reterr);
 

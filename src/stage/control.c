@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "repo/diff.h"
 #include "repo/history.h"
+#include "stage/autocommit_node.h"
 #include "stage/commit.h"
 #include "stage/message.h"
 #include "stage/outcome.h"
@@ -198,7 +199,13 @@ static int open_base(void *ctx, struct node *dir, uint64_t ino, struct node **re
     return 0;
 }
 
-/* message, commit, rebase, drop */
+/* message, autocommit, commit, rebase, drop */
+
+static int open_autocommit(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    *ret = autocommit_node_get(ctx, dir->parent, ino);
+    return 0;
+}
 
 static int open_message(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
 {
@@ -265,6 +272,7 @@ static int open_drop(void *ctx, struct node *dir, uint64_t ino, struct node **re
 /* The menu */
 
 static const struct menu_item items[] = {
+    {"autocommit", S_IFREG, false, NULL, open_autocommit},
     {"base", S_IFLNK, false, there_base, open_base},
     {"changes", S_IFREG, false, NULL, open_changes},
     {"check", S_IFREG, false, NULL, open_check},

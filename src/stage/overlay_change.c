@@ -7,7 +7,9 @@
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "stage/autocommit.h"
 #include "stage/control.h"
+#include "stage/flush.h"
 #include "stage/overlay_node.h"
 
 /* Times of directories. The kernel keeps a listing as long as the directory's mtime stays the same,
@@ -163,6 +165,13 @@ static int enter(struct overlay_node *n, const struct caller *who)
     return r;
 }
 
+/* Unlocks after a change of names or attributes. */
+static void leave(struct workspace *ws)
+{
+    workspace_unlock_names(ws);
+    autocommit_arm(ws->env->autocommit, ws);
+}
+
 /* Making */
 
 struct new_entry {
@@ -216,7 +225,7 @@ static int make(struct node *node, const struct caller *who, const char *name,
         r = make_entry(&c, name, new, &made);
         change_end(&c, r == 0);
     }
-    workspace_unlock_names(dir->ws);
+    leave(dir->ws);
     if (r == 0)
         *ret = &made->node;
     return r;
@@ -313,7 +322,7 @@ int overlay_unlink(struct node *node, const struct caller *who, const char *name
         r = find(dir, name, &e);
     if (r == 0)
         r = S_ISDIR(e.type) ? -EISDIR : take_away(dir, name, &e);
-    workspace_unlock_names(dir->ws);
+    leave(dir->ws);
     return r;
 }
 
@@ -353,7 +362,7 @@ int overlay_rmdir(struct node *node, const struct caller *who, const char *name)
         r = S_ISDIR(e.type) ? check_empty(dir, name, &e) : -ENOTDIR;
     if (r == 0)
         r = take_away(dir, name, &e);
-    workspace_unlock_names(dir->ws);
+    leave(dir->ws);
     return r;
 }
 
@@ -505,7 +514,7 @@ int overlay_move(struct node *node, const struct caller *who, const char *name,
         r = check_move(&m);
     if (r == 0)
         r = move(&m);
-    workspace_unlock_names(m.from->ws);
+    leave(m.from->ws);
     return r < 0 ? r : 0;
 }
 
@@ -621,7 +630,7 @@ int overlay_setattr(struct node *node, const struct caller *who, const struct se
         r = set_mode(n, set->mode);
     if (r == 0 && set->valid & (SET_ATIME | SET_MTIME))
         r = set_times(n, set);
-    workspace_unlock_names(n->ws);
+    leave(n->ws);
     return r;
 }
 
@@ -649,6 +658,14 @@ static int lock_for_content(struct overlay_node *n)
     }
 }
 
+/* Unlocks after it. */
+static void leave_content(struct overlay_node *n)
+{
+    workspace_unlock_data(n->ws);
+    flush_mark(n);
+    autocommit_arm(n->ws->env->autocommit, n->ws);
+}
+
 ssize_t overlay_write(struct node *node, const struct caller *who, const void *buf, size_t size,
                       off_t off)
 {
@@ -668,7 +685,7 @@ ssize_t overlay_write(struct node *node, const struct caller *who, const void *b
             r = io_pwrite_full(fd, buf, size, off);
         overlay_node_put(n);
     }
-    workspace_unlock_data(n->ws);
+    leave_content(n);
     return r < 0 ? r : (ssize_t)size;
 }
 
@@ -691,6 +708,6 @@ int overlay_fallocate(struct node *node, int mode, off_t off, off_t len)
             r = -errno;
         overlay_node_put(n);
     }
-    workspace_unlock_data(n->ws);
+    leave_content(n);
     return r;
 }

@@ -7,6 +7,7 @@
 #include "repo/history.h"
 #include "repo/merge.h"
 #include "repo/revision.h"
+#include "stage/flush.h"
 #include "stage/outcome.h"
 #include "stage/snapshot.h"
 
@@ -132,6 +133,7 @@ int rebase_workspace(struct workspace *ws, const struct caller *who)
     if (r < 0)
         return r;
     pthread_mutex_lock(&ws->committing);
+    flush_workspace(ws);
     workspace_lock_frozen(ws);
     r = rebase_frozen(&b);
     workspace_unlock_frozen(ws);

@@ -13,7 +13,9 @@
 #include "base/map.h"
 #include "check/check.h"
 #include "repo/revision.h"
+#include "stage/autocommit.h"
 #include "stage/commit.h"
+#include "stage/keep_ref.h"
 #include "stage/listing.h"
 #include "stage/overlay_node.h"
 #include "stage/proposals.h"
@@ -233,6 +235,17 @@ static const struct node_ops staging_ops = {
 
 /* Opening */
 
+/* What an opened workspace needs from now on. */
+static void start(struct staging *s, struct workspace *ws)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = ws->state.kept ? keep_ref_make(&s->config, ws->name, &ws->state.base, &why) : 0;
+
+    if (r < 0)
+        log_error("base-not-kept", "workspace=%s reason=\"%s\"", ws->name, diag_text(&why, r));
+    autocommit_arm(s->env.autocommit, ws);
+}
+
 static void open_one(struct staging *s, const char *name)
 {
     _cleanup_(diag_done) struct diag why = {0};
@@ -243,7 +256,23 @@ static void open_one(struct staging *s, const char *name)
         r = commit_recover(ws, &why);
     if (r < 0) /* harms only this one */
         log_error("workspace-broken", "workspace=%s reason=\"%s\"", name, diag_text(&why, r));
+    if (r == 0)
+        start(s, ws);
     map_put(&s->workspaces, name, r < 0 ? (void *)&broken : TAKE(ws));
+}
+
+static bool is_kept(const char *ref, void *arg)
+{
+    struct staging *s = arg;
+    bool kept = false;
+
+    map_foreach (it, &s->workspaces) {
+        const struct workspace *ws = it->value;
+        _cleanup_free_ char *own = keep_ref_name(&s->config, it->key);
+        if (!strcmp(own, ref)) /* of one that cannot be opened, nobody knows */
+            kept = it->value == &broken || ws->state.kept;
+    }
+    return kept;
 }
 
 static int scan(struct staging *s)
@@ -332,12 +361,18 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
     };
     s->env.proposals = proposals_new(&s->config, &s->env);
     pthread_mutex_init(&s->lock, NULL);
-    int r = open_dir(s, reterr);
+    int r = autocommit_new(&s->env.autocommit);
+    if (r < 0)
+        diag_fail(reterr, r, "cannot start a thread: %s", strerror(-r));
+    else
+        r = open_dir(s, reterr);
     if (r == 0) {
         r = scan(s);
         if (r < 0)
             diag_fail(reterr, r, "%s/workspaces: %s", config->state_dir, strerror(-r));
     }
+    if (r == 0)
+        keep_ref_prune(config, is_kept, s);
     if (r < 0) {
         staging_free(s);
         return r;
@@ -352,8 +387,10 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
 
 void staging_end(struct staging *s)
 {
-    if (s)
-        checks_end(s->env.checks);
+    if (!s)
+        return;
+    checks_end(s->env.checks);
+    autocommit_end(s->env.autocommit);
 }
 
 void staging_free(struct staging *s)
@@ -362,6 +399,8 @@ void staging_free(struct staging *s)
 
     if (!s)
         return;
+    autocommit_free(s->env.autocommit);
+    s->env.autocommit = NULL;
     pthread_mutex_lock(&s->lock);
     workspaces = s->workspaces;
     s->workspaces = (struct map){0};

@@ -15,6 +15,7 @@
 #include "base/map.h"
 #include "repo/revision.h"
 #include "stage/author.h"
+#include "stage/keep_ref.h"
 #include "stage/workspace_state.h"
 
 #define NAME_MOST 128
@@ -78,6 +79,9 @@ static struct workspace *new_workspace(struct stage_env *env, const char *name, 
     pthread_mutex_init(&ws->resync, NULL);
     pthread_mutex_init(&ws->listing, NULL);
     pthread_mutex_init(&ws->committing, NULL);
+    pthread_mutex_init(&ws->marks, NULL);
+    ws->changed_at = clock_mono();
+    ws->autocommit_set_at = clock_real();
     return ws;
 }
 
@@ -99,6 +103,7 @@ void workspace_unref(struct workspace *ws)
     pthread_mutex_destroy(&ws->resync);
     pthread_mutex_destroy(&ws->listing);
     pthread_mutex_destroy(&ws->committing);
+    pthread_mutex_destroy(&ws->marks);
     free(ws->state.owner);
     free(ws->name);
     stage_env_unref(ws->env);
@@ -234,6 +239,7 @@ int workspace_open(struct stage_env *env, const char *name, struct workspace **r
         r = settle(ws, reterr);
     if (r < 0)
         return r;
+    ws->autocommit = ws->state.autocommit;
     r = empty_work(ws);
     if (r < 0)
         return diag_fail(reterr, r, "work: %s", strerror(-r));
@@ -262,9 +268,10 @@ static int base_time(struct repo *repo, const struct oid *base, int64_t before, 
 
 /* Writes a new workspace's files into `dir`. */
 static int fill_new(const struct stage_env *env, int dir, const struct caller *who,
-                    const struct oid *base)
+                    const struct oid *base, bool kept)
 {
-    struct workspace_state state = {.uid = who->uid, .gid = who->gid, .base = *base, .upper = 1};
+    struct workspace_state state = {
+        .uid = who->uid, .gid = who->gid, .base = *base, .upper = 1, .kept = kept};
     int r = base_time(env->config->repo, base, -1, &state.base_mtime);
 
     if (r < 0)
@@ -276,8 +283,8 @@ static int fill_new(const struct stage_env *env, int dir, const struct caller *w
     return workspace_state_save(dir, &state);
 }
 
-int workspace_create(struct stage_env *env, const char *name, const struct caller *who,
-                     const struct oid *base, struct workspace **ret, struct diag *reterr)
+static int create(struct stage_env *env, const char *name, const struct caller *who,
+                  const struct oid *base, struct workspace **ret, struct diag *reterr)
 {
     _cleanup_free_ char *draft = xasprintf(".new-%s", name);
     int r = io_remove_tree(env->dir, draft);
@@ -287,7 +294,7 @@ int workspace_create(struct stage_env *env, const char *name, const struct calle
     _cleanup_close_ int dir = r == 0 ? open_dir(env->dir, draft) : r;
     if (dir < 0)
         return dir;
-    r = fill_new(env, dir, who, base);
+    r = fill_new(env, dir, who, base, keep_ref_needed(name));
     if (r == 0 && renameat2(env->dir, draft, env->dir, name, RENAME_NOREPLACE) < 0)
         r = -errno;
     if (r < 0) {
@@ -297,6 +304,20 @@ int workspace_create(struct stage_env *env, const char *name, const struct calle
     if (fsync(env->dir) < 0)
         return -errno;
     return workspace_open(env, name, ret, reterr);
+}
+
+/* The ref is there before the workspace is. */
+int workspace_create(struct stage_env *env, const char *name, const struct caller *who,
+                     const struct oid *base, struct workspace **ret, struct diag *reterr)
+{
+    bool kept = keep_ref_needed(name);
+    int r = kept ? keep_ref_make(env->config, name, base, reterr) : 0;
+
+    if (r == 0)
+        r = create(env, name, who, base, ret, reterr);
+    if (r < 0 && kept)
+        keep_ref_drop(env->config, name);
+    return r;
 }
 
 /* Moving to another base */
@@ -423,6 +444,7 @@ static struct workspace_state moved(const struct workspace *ws)
     next.base = ws->state.next_base;
     next.base_mtime = ws->state.next_mtime;
     next.next_base = (struct oid){0};
+    next.kept = false;
     next.upper++;
     return next;
 }
@@ -431,14 +453,18 @@ void workspace_finish_move(struct workspace *ws)
 {
     _cleanup_free_ char *old = upper_name(ws->state.upper);
     struct workspace_state next = moved(ws);
+    bool kept = ws->state.kept;
 
     if (adopt(ws, &next) < 0)
         return;
     int r = workspace_state_save(ws->dir, &ws->state);
-    if (r < 0) /* W3: `state` still announces the move, so the old upper must stay */
+    if (r < 0) { /* W3: `state` still announces the move, so the old upper must stay */
         log_error("workspace-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
-    else
-        io_remove_tree(ws->dir, old);
+        return;
+    }
+    io_remove_tree(ws->dir, old);
+    if (kept)
+        keep_ref_drop(ws->env->config, ws->name);
 }
 
 /* `state` could not be replaced. If it has been all the same, though perhaps not for good, it
@@ -472,15 +498,36 @@ int workspace_rebase(struct workspace *ws, const struct workspace_rebase *to, st
     next.base = to->base;
     next.base_mtime = new.mtime;
     next.upper = new.number;
+    next.kept = false;
     if (r == 0)
         r = workspace_state_save(ws->dir, &next);
     if (r < 0) {
         stay(ws, upper);
         return diag_fail(reterr, r, "cannot move the workspace to its new base: %s", strerror(-r));
     }
+    bool kept = ws->state.kept;
     r = adopt(ws, &next);
-    if (r == 0)
-        io_remove_tree(ws->dir, old);
+    if (r < 0)
+        return r;
+    io_remove_tree(ws->dir, old);
+    if (kept)
+        keep_ref_drop(ws->env->config, ws->name);
+    return 0;
+}
+
+int workspace_set_autocommit(struct workspace *ws, int64_t after)
+{
+    int64_t now = clock_real();
+
+    workspace_lock_frozen(ws);
+    struct workspace_state next = ws->state;
+    next.autocommit = after;
+    int r = ws->ended ? -ESTALE : workspace_state_save(ws->dir, &next);
+    if (r == 0) {
+        ws->state.autocommit = ws->autocommit = after;
+        ws->autocommit_set_at = now > ws->autocommit_set_at ? now : ws->autocommit_set_at + 1;
+    }
+    workspace_unlock_frozen(ws);
     return r;
 }
 
@@ -519,6 +566,8 @@ int workspace_end(struct workspace *ws, int (*only_if)(struct workspace *ws))
         return r;
     if (fsync(ws->env->dir) < 0)
         log_error("workspace-not-removed", "workspace=%s reason=\"%s\"", ws->name, strerror(errno));
+    if (ws->state.kept)
+        keep_ref_drop(ws->env->config, ws->name);
     ws->env->ended(ws->env->arg, ws->name);
     io_remove_tree(ws->env->dir, grave);
     return 0;

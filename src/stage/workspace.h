@@ -60,6 +60,8 @@
 #include "stage/staging.h"
 
 struct workspace;
+struct autocommit;
+struct overlay_node;
 
 /* What all workspaces share. Lives as long as any of them. */
 struct stage_env {
@@ -68,6 +70,7 @@ struct stage_env {
     const struct staging_config *config;
     struct fd_cache *fds;
     struct checks *checks;
+    struct autocommit *autocommit;
     struct proposals *proposals; /* of the repository: reviews end in them */
     int dir;                     /* <state_dir>/workspaces */
     /* Forgets an ended workspace: set by staging.c. */
@@ -90,6 +93,8 @@ struct workspace_state {
     uint64_t upper;
     struct oid next_base; /* the commit on its way; zero: none */
     int64_t next_mtime;
+    bool kept;          /* a ref keeps the base (keep_ref.h) */
+    int64_t autocommit; /* ns without writes after which it commits by itself; 0: never */
 };
 
 struct workspace {
@@ -110,6 +115,14 @@ struct workspace {
     pthread_mutex_t listing;    /* guards the nodes' listings */
     pthread_mutex_t committing; /* one commit at a time */
     _Atomic int64_t used;       /* bytes in the upper, about; -1: not counted yet */
+
+    _Atomic int64_t autocommit;        /* as in `state` */
+    _Atomic int64_t autocommit_set_at; /* real; grows */
+    _Atomic int64_t changed_at;        /* mono: the last write, or what counts as one */
+    _Atomic bool armed;                /* autocommit.c: it waits to be due */
+
+    pthread_mutex_t marks; /* guards the list of nodes that flush.c has marked */
+    struct overlay_node *marked;
 };
 
 /* "-ENAMETOOLONG", "-EINVAL" unless `name` may name a workspace. */
@@ -163,6 +176,9 @@ struct workspace_rebase {
     const struct kept_dirs *keep;
 };
 int workspace_rebase(struct workspace *ws, const struct workspace_rebase *to, struct diag *reterr);
+
+/* Sets state.autocommit, durable. */
+int workspace_set_autocommit(struct workspace *ws, int64_t after);
 
 /* Removes uppers that a crash has left behind. Not while a move is announced. */
 void workspace_tidy(struct workspace *ws);

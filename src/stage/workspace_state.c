@@ -39,8 +39,10 @@ int workspace_state_load(int dirfd, struct workspace_state *ret, struct diag *re
         .base_mtime = json_int(j, "base_mtime", -1),
         .upper = json_int(j, "upper", 0),
         .next_mtime = json_int(j, "next_mtime", -1),
+        .kept = json_is_true(json_object_get(j, "kept")),
+        .autocommit = json_int(j, "autocommit", 0),
     };
-    if (json_int(j, "onward", 0) != 1 || s.upper == 0 || s.base_mtime < 0 ||
+    if (json_int(j, "onward", 0) != 1 || s.upper == 0 || s.base_mtime < 0 || s.autocommit < 0 ||
         read_oid(j, "base", &s.base) < 0 || read_oid(j, "next_base", &s.next_base) < 0) {
         r = diag_fail(reterr, -EIO, "state: not the state of a workspace of this version");
     } else {
@@ -67,6 +69,10 @@ int workspace_state_save(int dirfd, const struct workspace_state *state)
         put_oid(j, "next_base", &state->next_base);
         json_object_set_new(j, "next_mtime", json_integer(state->next_mtime));
     }
+    if (state->kept)
+        json_object_set_new(j, "kept", json_true());
+    if (state->autocommit)
+        json_object_set_new(j, "autocommit", json_integer(state->autocommit));
     json_write(j, 1, &text);
     buf_addc(&text, '\n');
     json_decref(j);

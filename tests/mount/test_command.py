@@ -108,8 +108,8 @@ def test_a_message_of_several_lines(dir):
             if not arguments:
                 write(place + "/.onward/message", message)
             onward(m, "commit", *arguments, cwd=place)
-            assert git(repo, "log", "-1", "--format=%B", "main").strip() == message
-            assert m.read(f"commits/{git(repo, 'rev-parse', 'main').strip()}/message").strip() == message
+            assert git(repo, "log", "-1", "--format=%B", "main").strip() == f"{message}\n\nOnward-Workspace: w{n}"
+            assert m.read(f"commits/{git(repo, 'rev-parse', 'main').strip()}/message").startswith(message + "\n")
 
 
 def test_diff_of_a_site_shows_what_it_shares(dir):

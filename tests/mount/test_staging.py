@@ -230,7 +230,38 @@ def test_workspaces_survive_restart_and_kill(dir):
         m.kill() if end == "kill" else m.stop()
     with Mount(dir, repo, options=VIEW) as m:
         say(ws + "/.onward/commit", "-")
-        assert git(repo, "log", "-1", "--format=%B").strip() == "a subject\n\na body"
+        assert git(repo, "log", "-1", "--format=%B").strip() == "a subject\n\na body\n\nOnward-Workspace: keep"
+
+
+def test_the_base_of_a_workspace_survives_gc(dir):
+    repo = make_repo(dir + "/r.git", BASE)
+    work = repo + ".work"
+    git(work, "checkout", "-q", "-b", "feature")
+    id = commit(work, {"only/here": "f\n"}, push=False)
+    git(work, "push", "-q", "origin", "feature")
+    kept = lambda: git(repo, "for-each-ref", "--format=%(objectname)", "refs/onward/workspaces").split()
+    m = Mount(dir, repo, options=VIEW).start()
+    ws, dropped = m / "staging/w@feature", m / "staging/x@HEAD~0"
+    os.mkdir(m / "staging/plain")
+    assert kept() == []
+    os.mkdir(ws)
+    os.mkdir(dropped)
+    assert sorted(kept()) == sorted([id, git(repo, "rev-parse", "main").strip()])
+    os.rmdir(dropped)
+    assert kept() == [id]
+    git(repo, "update-ref", "-d", "refs/heads/feature")
+    write(ws + "/a.txt", "x\n")
+    m.kill()
+    stray = git(repo, "for-each-ref", "--format=%(refname)", "refs/onward/workspaces").strip() + "-stray"
+    git(repo, "update-ref", stray, id)
+    git(repo, "update-ref", "-d", stray[:-6])   # lost, and nothing else is
+    m = Mount(dir, repo, options=VIEW).start()
+    assert kept() == [id]
+    git(repo, "gc", "-q", "--prune=now")
+    assert read(ws + "/only/here") == "f\n"
+    say(ws + "/.onward/rebase", "x")
+    assert kept() == []
+    m.stop()
 
 
 def test_first_commit_in_an_empty_repository(dir):

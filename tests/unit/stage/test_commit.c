@@ -139,7 +139,7 @@ static void message_from_its_file(void **state)
     assert_outcome(f, "the message is empty");
     assert_int_equal(fx_write(f, "ws/.onward/message", "\nsubject\n\nbody\n\n \n", 0), 18);
     assert_int_equal(fx_commit(f, "ws", &me, "-"), 0);
-    assert_git(f, "git log -1 --format=%B main", "subject\n\nbody");
+    assert_git(f, "git log -1 --format=%B main", "subject\n\nbody\n\nOnward-Workspace: ws");
     fx_assert_content(f, "ws/.onward/message", "");
     assert_int_equal(fx_commit(f, "ws", &me, "   "), -EINVAL);
 }

@@ -33,9 +33,9 @@ static void the_menu(void **state)
     _cleanup_free_ char *names = fx_list(f, "ws/.onward");
     struct stat st;
 
-    assert_string_equal(names,
-                        "base@\nchanges\ncheck\ncommit\ndiff\ndrop\nmessage\noutcome\nowner\n"
-                        "rebase\nstatus\n");
+    assert_string_equal(
+        names, "autocommit\nbase@\nchanges\ncheck\ncommit\ndiff\ndrop\nmessage\noutcome\nowner\n"
+               "rebase\nstatus\n");
     assert_int_equal(fx_stat(f, "ws/.onward/commit", &st), 0);
     assert_int_equal(st.st_mode, S_IFREG | 0200);
     assert_int_equal(st.st_uid, me.uid);
