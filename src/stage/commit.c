@@ -81,7 +81,7 @@ static int take_message(struct commit *c, const char *line)
     if (!c->message)
         return refuse(c, -EINVAL, "the message is empty");
     char *said = c->message;
-    c->message = trailer_set(said, "Onward-Workspace", c->ws->name);
+    c->message = trailer_set(said, TRAILER_WORKSPACE, c->ws->name);
     free(said);
     return 0;
 }

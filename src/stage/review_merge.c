@@ -15,6 +15,7 @@
 #include "stage/outcome.h"
 #include "stage/review.h"
 #include "stage/snapshot.h"
+#include "stage/trailer.h"
 
 #define TRIES_MOST 64
 
@@ -245,18 +246,26 @@ static struct workspace *find_workspace(struct proposals *s, const struct propos
     return NULL;
 }
 
+static size_t without_blanks(const char *text, size_t len)
+{
+    while (len && strchr(" \t\r\n", text[len - 1]))
+        len--;
+    return len;
+}
+
 /* The message that was being prepared has been used, if it still is the one. */
 static void empty_message(const struct workspace *ws, const char *message)
 {
     _cleanup_(buf_done) struct buf text = {0};
-    size_t len = strlen(message);
 
     if (io_read_file(ws->dir, "message", PROPOSAL_MESSAGE_MOST, &text) < 0)
         return;
-    while (len && message[len - 1] == '\n')
-        len--;
-    if (text.len >= len && !memcmp(buf_str(&text), message, len) &&
-        strspn(text.data + len, " \t\r\n") == text.len - len)
+    const char *begin = buf_str(&text) + strspn(buf_str(&text), "\r\n");
+    _cleanup_free_ char *tidy =
+        xasprintf("%.*s\n", (int)without_blanks(begin, strlen(begin)), begin);
+    _cleanup_free_ char *whole = trailer_set(tidy, TRAILER_WORKSPACE, ws->name);
+    size_t len = without_blanks(message, strlen(message));
+    if (without_blanks(whole, strlen(whole)) == len && !memcmp(whole, message, len))
         unlinkat(ws->dir, "message", 0);
 }
 

@@ -83,7 +83,7 @@ def test_two_people_approve(dir):
         p = m / "proposals/1"
         assert sorted(os.listdir(p)) == ["approvals", "approve", "author", "diff", "findings", "message", "status",
                                          "tree", "withdraw"]
-        assert read(p + "/author") == WHO[ANN] + "\n" and read(p + "/message") == "lock later\n"
+        assert read(p + "/author") == WHO[ANN] + "\n" and read(p + "/message") == "lock later\n\nOnward-Workspace: fix\n"
         assert "+ours\n" in read(p + "/diff") and read(p + "/approvals") == "" and read(p + "/findings") == ""
         assert "ours" in read(p + "/tree/t") and os.readlink(p + "/tree").startswith("../../revisions/")
         assert field(m, 1, "needed") == "2" and field(m, 1, "workspace") == "fix"
@@ -98,8 +98,8 @@ def test_two_people_approve(dir):
         after = head(m)
         assert m.link("head") == after and git(m.repo, "rev-parse", "main^").strip() == before
         assert git(m.repo, "log", "-1", "--format=%an <%ae>|%cn|%B", "main").strip() == (
-            f"{WHO[ANN]}|onwardfs|lock later\n\nApproved-by: {WHO[BOB]}\nApproved-by: {WHO[CAY]}")
-        assert m.read(f"commits/{after}/trailers") == f"Approved-by: {WHO[BOB]}\nApproved-by: {WHO[CAY]}\n"
+            f"{WHO[ANN]}|onwardfs|lock later\n\nOnward-Workspace: fix\nApproved-by: {WHO[BOB]}\nApproved-by: {WHO[CAY]}")
+        assert m.read(f"commits/{after}/trailers") == f"Onward-Workspace: fix\nApproved-by: {WHO[BOB]}\nApproved-by: {WHO[CAY]}\n"
         assert os.listdir(m / "proposals") == [] and not os.path.exists(p)
         # The workspace is clean on the new base, as after a commit.
         ws = m / "staging/fix/.onward/"
@@ -121,7 +121,7 @@ def test_approvals_lapse_with_what_they_were_for(dir):
         assert "needs 2" in propose(m, files={"new": "file\n"}) and read(p + "/approvals") == ""
         assert tell(CAY, p + "/approve", seen) == errno.ESTALE, "not what was looked at"
         assert tell(BOB, p + "/approve", "yes") == 0
-        assert "needs 2" in propose(m, message="other words") and read(p + "/message") == "other words\n"
+        assert "needs 2" in propose(m, message="other words") and read(p + "/message") == "other words\n\nOnward-Workspace: fix\n"
         assert tell(BOB, p + "/approve", "yes") == 0
         # Onto a new base: the same change to the same files is what was approved.
         others_push(m, {"c": "theirs\n"})
@@ -189,7 +189,7 @@ def test_the_bar_is_that_of_head(dir):
         # No bar any more: a commit counts at once, and ends the proposal that it was.
         assert re.match("[0-9a-f]{40}\n", propose(m, ws="other", uid=BOB, files={"n": "1\n"}))
         assert os.listdir(m / "proposals") == [] and m.read("head/n") == "1\n"
-        assert git(m.repo, "log", "-1", "--format=%B", "main").strip() == "why"
+        assert git(m.repo, "log", "-1", "--format=%B", "main").strip() == "why\n\nOnward-Workspace: other"
 
 
 def test_refusals(dir):
@@ -216,8 +216,9 @@ def test_refusals(dir):
         assert tell(ANN, m / "staging/fix/.onward/commit", "-") == 0
         assert os.listdir(m / "proposals") == ["2"], "numbers only grow"
         assert tell(BOB, m / "proposals/2/approve", "yes") == 0
-        assert git(m.repo, "log", "-1", "--format=%B", "main").strip() == (
-            f"subject\n\nSee-also: x\nApproved-by: {WHO[BOB]}")
+        said = git(m.repo, "log", "-1", "--format=%B", "main").strip()
+        assert said == (
+            f"subject\n\nSee-also: x\nOnward-Workspace: fix\nApproved-by: {WHO[BOB]}")
         assert as_user(ANN, "cat", m / "staging/fix/.onward/message") == ""
 
 
