@@ -1,7 +1,7 @@
-/* Refs that keep the bases of workspaces from `git gc`, for those that are not based on the mainline
- * (whose history keeps the others): refs/onward/workspaces/<host>/<state>/<name>. <state> tells
- * apart the state directories of one host; what a ref may not contain is a '-' in <name>, which
- * ends in a hash of the real one. */
+/* Refs that keep the bases of workspaces from `git gc`, for those that are not based on the
+ * mainline (whose history keeps the others): refs/onward/workspaces/<host>/<state>/<name>. <state>
+ * tells apart the state directories of one host; what a ref may not contain is a '-' in <name>,
+ * which ends in a hash of the real one. */
 #ifndef ONWARD_STAGE_KEEP_REF_H
 #define ONWARD_STAGE_KEEP_REF_H
 
