@@ -152,5 +152,8 @@ int ref_delete(struct repo *repo, const char *name, const struct oid *from, stru
     if (r < 0)
         return r;
     struct ref_change c = {.attempt = attempt_delete, .name = name, .from = from};
-    return change_ref(h, &c, reterr);
+    ref_mark_set(repo, name, from);
+    r = change_ref(h, &c, reterr);
+    ref_mark_clear(repo, name);
+    return r;
 }

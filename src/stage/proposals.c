@@ -13,7 +13,8 @@
 
 #define ENDED_REF  "refs/onward/proposals-ended"
 #define HIGHEST    "Onward-Highest"
-#define KNOWN_MOST (2 * PROPOSALS_MOST)
+#define REFS_MOST  (2 * PROPOSALS_MOST) /* that are looked at in one go */
+#define KNOWN_MOST (2 * REFS_MOST)
 #define TRIES_MOST 64
 
 static char none; /* stands for a tip that is no proposal's */
@@ -152,13 +153,15 @@ static int by_number(const void *a, const void *b)
 
 static void list_refs(struct proposals *s, const struct refs *refs, struct proposal_list *ret)
 {
-    for (size_t i = refs_first(refs, PROPOSAL_REFS);
+    size_t first = refs_first(refs, PROPOSAL_REFS);
+
+    for (size_t i = first;
          i < refs->n && !strncmp(refs->v[i].name, PROPOSAL_REFS, strlen(PROPOSAL_REFS)); i++) {
         struct proposal *p;
         uint64_t number = proposal_number(refs->v[i].name);
         if (!number || oid_is_zero(&refs->v[i].target))
             continue;
-        if (ret->n == PROPOSALS_MOST) {
+        if (ret->n == PROPOSALS_MOST || i - first >= REFS_MOST) {
             if (!__atomic_exchange_n(&s->said_many, true, __ATOMIC_RELAXED))
                 log_info("many-proposals", "shown=%d", PROPOSALS_MOST);
             break;

@@ -233,14 +233,17 @@ static int merge_checked(struct merging *m, uint64_t number)
 
 /* The workspace */
 
-static struct workspace *find_workspace(struct proposals *s, const struct proposal *p)
+/* The workspace that it came from, `committing` held. One that commits right now is as good as
+ * changed: an approver does not wait for somebody else's checks. */
+static struct workspace *take_workspace(struct proposals *s, const struct proposal *p)
 {
     struct workspace *ws = NULL;
     _cleanup_free_ char *id = NULL;
 
     if (!p->workspace || s->env->find(s->env->arg, p->workspace, &ws) < 0)
         return NULL;
-    if (review_id(ws, &id) == 0 && !strcmp(id, p->id))
+    if (review_id(ws, &id) == 0 && !strcmp(id, p->id) &&
+        pthread_mutex_trylock(&ws->committing) == 0)
         return ws;
     workspace_unref(ws);
     return NULL;
@@ -291,9 +294,7 @@ int review_merge(struct proposals *s, uint64_t number)
         return 0;
     if ((int)first->approvals.n < review_needed(s))
         return 0;
-    m.ws = find_workspace(s, first);
-    if (m.ws)
-        pthread_mutex_lock(&m.ws->committing);
+    m.ws = take_workspace(s, first);
     int r = merge_checked(&m, number);
     if (r == 0)
         tell_workspace(&m, first->message);

@@ -254,7 +254,7 @@ static void the_directory(void **state)
     _cleanup_(node_unrefp) struct node *one = look(dir, "1"), *message = look(one, "message"),
                                        *approve = look(one, "approve");
     _cleanup_free_ char *text = node_content(message, NULL);
-    assert_string_equal(text, "why\n");
+    assert_string_equal(text, "why\n\nOnward-Workspace: ws\n");
     node_stat(approve, &st);
     assert_int_equal(st.st_mode & 0777, 0200);
     assert_int_equal(approve->ops->write(approve, &me, "yes\n", 4, 0), -EACCES);
