@@ -1,6 +1,6 @@
 /* A generated file whose size is known before its text is: looking at it (`ls -l`) costs the size,
- * the text is made when somebody reads it, and kept until all of it has been read: the kernel has it
- * then. Should it ask again, it is made again, and must be the same. */
+ * the text is made when somebody reads it, and kept until all of it has been read: then the kernel
+ * has it. Should it ask again, the text is made again, and must be the same. */
 #ifndef ONWARD_TREE_LATER_H
 #define ONWARD_TREE_LATER_H
 
