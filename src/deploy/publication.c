@@ -11,6 +11,8 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 
+#define PIECE (64 << 10) /* bytes of a file that are looked at together */
+
 void publication_done(struct publication *p)
 {
     buf_done(&p->path);
@@ -126,22 +128,34 @@ static mode_t mode_of(const struct tree_entry *e)
 /* ---- writing ----------------------------------------------------------------------------------
  */
 
+/* Piece by piece: a file may be larger than memory. */
+static int write_content(struct publication *p, const struct oid *oid, int fd)
+{
+    char piece[PIECE];
+    uint64_t at = 0;
+    ssize_t n;
+
+    while ((n = blob_read(p->repo, oid, piece, sizeof(piece), at)) > 0) {
+        int r = io_write_full(fd, piece, n);
+        if (r < 0)
+            return fail(p, r, "write");
+        at += n;
+        p->bytes += n;
+    }
+    return n < 0 ? fail(p, n, "read") : 0;
+}
+
 static int write_file(struct publication *p, const struct tree_entry *e, int dirfd)
 {
-    _cleanup_(blob_unrefp) struct blob *blob = NULL;
-    int r = blob_load(p->repo, &e->oid, &blob);
-
-    if (r < 0)
-        return fail(p, r, "read");
     _cleanup_close_ int fd =
         openat(dirfd, e->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
     if (fd < 0)
         return fail(p, -errno, "write");
-    r = io_write_full(fd, blob->data, blob->size);
-    if (r == 0 && (fchmod(fd, mode_of(e)) < 0 || fsync(fd) < 0))
-        r = -errno;
-    p->bytes += blob->size;
-    return r < 0 ? fail(p, r, "write") : 0;
+    int r = write_content(p, &e->oid, fd);
+    if (r < 0)
+        return r;
+    return fchmod(fd, mode_of(e)) < 0 || fsync(fd) < 0 ? fail(p, -errno, "write") : 0;
 }
 
 static int write_link(struct publication *p, const struct tree_entry *e, int dirfd)
@@ -215,40 +229,38 @@ int publication_write(struct publication *p, int dirfd, struct diag *reterr)
 /* What differs ends a comparison with this, which is no errno. */
 #define DIFFERENT 1
 
-/* Whether the open file holds these bytes and nothing more. */
-static int same_bytes(int fd, const struct blob *blob)
+/* Whether the open file holds what the blob does and nothing more. */
+static int compare_content(struct publication *p, const struct oid *oid, int fd)
 {
-    char chunk[65536];
-    size_t at = 0;
+    char theirs[PIECE], ours[PIECE];
+    uint64_t at = 0;
 
     for (;;) {
-        ssize_t n = read(fd, chunk, sizeof(chunk));
+        ssize_t n = read(fd, theirs, sizeof(theirs));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            return -errno;
-        if (n == 0)
-            return at == blob->size ? 0 : DIFFERENT;
-        if (at + n > blob->size || memcmp(chunk, (const char *)blob->data + at, n) != 0)
+            return fail(p, -errno, "compare");
+        ssize_t m = blob_read(p->repo, oid, ours, n ? n : 1, at);
+        if (m < 0)
+            return fail(p, m, "read");
+        if (m != n || memcmp(ours, theirs, n) != 0)
             return DIFFERENT;
+        if (n == 0)
+            return 0;
         at += n;
+        p->bytes += n;
     }
 }
 
 static int compare_file(struct publication *p, const struct tree_entry *e, int dirfd)
 {
-    _cleanup_(blob_unrefp) struct blob *blob = NULL;
     _cleanup_close_ int fd = openat(dirfd, e->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
 
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_mode & 07777) != mode_of(e))
         return DIFFERENT;
-    int r = blob_load(p->repo, &e->oid, &blob);
-    if (r < 0)
-        return fail(p, r, "read");
-    r = same_bytes(fd, blob);
-    p->bytes += blob->size;
-    return r < 0 ? fail(p, r, "compare") : r;
+    return compare_content(p, &e->oid, fd);
 }
 
 static int compare_link(struct publication *p, const struct tree_entry *e, int dirfd)
