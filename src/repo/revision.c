@@ -14,6 +14,8 @@
 
 #define EXPR_MOST    1024
 #define PREFIX_LEAST 4 /* as Git */
+/* What is larger is asked first whether it is a commit: anybody may look for any object here. */
+#define SURELY_SMALL (1 << 20)
 
 static void signature_done(struct signature *s)
 {
@@ -32,12 +34,25 @@ void revision_free(struct revision *rev)
     free(rev);
 }
 
+static int read_large_commit(struct repo *repo, const struct oid *oid, struct raw *ret)
+{
+    git_object_t type;
+    uint64_t size;
+    int r = source_header(repo->source, oid, &type, &size);
+
+    if (r == 0 && type != GIT_OBJECT_COMMIT)
+        return -ENOENT;
+    return r < 0 ? r : source_read(repo->source, oid, UINT64_MAX, ret);
+}
+
 /* Reads the commit object. -ENOENT if there is none of this id, or it is something else. */
 static int read_commit(struct repo *repo, const struct oid *oid, struct raw *ret)
 {
     struct raw raw;
-    int r = source_read(repo->source, oid, UINT64_MAX, &raw);
+    int r = source_read(repo->source, oid, SURELY_SMALL, &raw);
 
+    if (r == -EFBIG)
+        r = read_large_commit(repo, oid, &raw);
     if (r == -ENOENT)
         return access(repo->objects_dir, F_OK) == 0 ? -ENOENT : -EIO; /* is the repository there? */
     if (r < 0)

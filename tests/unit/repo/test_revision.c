@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -207,6 +208,25 @@ static void test_trailers_are_those_that_git_finds(void **state)
     }
 }
 
+/* Neither is a large object loaded to find that it is no commit, nor a large commit none. */
+static void test_large_objects(void **state)
+{
+    struct fixture *f = *state;
+    struct oid blob = oid_from(f->path, "head -c 134217728 /dev/zero | git hash-object -w --stdin"),
+               commit = oid_from(f->path, "head -c 3000000 /dev/zero | tr '\\0' x |"
+                                          "git commit-tree $(git mktree </dev/null)");
+    struct revision *rev;
+    struct rusage before, after;
+
+    getrusage(RUSAGE_SELF, &before);
+    assert_int_equal(revision_load(f->repo, &blob, &rev), -ENOENT);
+    getrusage(RUSAGE_SELF, &after);
+    assert_true(after.ru_maxrss - before.ru_maxrss < 64 << 10);
+    assert_int_equal(revision_load(f->repo, &commit, &rev), 0);
+    assert_true(strlen(rev->message) >= 3000000);
+    revision_free(rev);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +235,7 @@ int main(void)
         TEST(test_names_resolve_as_git_resolves_them),
         TEST(test_a_written_commit_is_what_git_reads),
         TEST(test_trailers_are_those_that_git_finds),
+        TEST(test_large_objects),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
