@@ -47,8 +47,8 @@ def test_root_lists_the_namespace(dir):
     repo = make_repo(dir + "/r.git", {"a": "1"})
     with Mount(dir, repo, options=VIEW) as m:
         names = set(os.listdir(m.path))
-        assert {"README", "fleet", "head", "revisions", "branches", "tags", "at", "commits", "history", "proposals", "sites",
-                "teams", "staging"} == names, names
+        assert {"README", "fleet", "head", "revisions", "branches", "tags", "at", "commits", "history",
+                "proposals", "sites", "teams", "staging"} == names, names
         assert ".onward" not in names
         assert os.path.isdir(m / ".onward")
         assert "onwardfs" in m.read(".onward/version")
