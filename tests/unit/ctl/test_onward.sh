@@ -36,6 +36,18 @@ expect "a directory that is not there" 1 "No such file" "$onward" -C nowhere sta
 expect "a directory outside of any mount" 1 "not inside an onwardfs mount" "$onward" -C "$dir" status
 expect "a tree by ONWARD_MOUNT, without colours into a pipe" 0 "s1    t     in-sync" env ONWARD_MOUNT="$dir/tree" "$onward" status
 expect "no tree by ONWARD_MOUNT" 1 "no onwardfs mount" env ONWARD_MOUNT="$dir" "$onward" status
+mkdir -p "$dir/tree/proposals/7"
+printf 'proposal: 7\nauthor: Ann <a@x>\nworkspace: fix\nbase: none\nbehind: 3\nneeded: 2\n' >"$dir/tree/proposals/7/status"
+printf 'why\n\nmore\n' >"$dir/tree/proposals/7/message"
+printf 'Bob <b@x> 2026-01-01T00:00:00Z looks good\nCay <c@x> 2026-01-02T00:00:00Z\n' >"$dir/tree/proposals/7/approvals"
+printf -- '+x\n' >"$dir/tree/proposals/7/diff"
+expect "proposals in a table" 0 "7         Ann <a@x>  fix        2 of 2     3       why" \
+    env ONWARD_MOUNT="$dir/tree" "$onward" list --proposals
+expect "a proposal with its approvals" 0 "Bob <b@x>: looks good" env ONWARD_MOUNT="$dir/tree" "$onward" show proposal 7
+expect "a proposal for programs" 0 '"comment": "looks good"' env ONWARD_MOUNT="$dir/tree" "$onward" show proposal 7 --json
+expect "a number is a number" 2 "not the number" env ONWARD_MOUNT="$dir/tree" "$onward" approve x7
+expect "a proposal that is not there" 1 "there is no proposal 8" env ONWARD_MOUNT="$dir/tree" "$onward" approve 8
+expect "one revision at a time" 2 "one revision" env ONWARD_MOUNT="$dir/tree" "$onward" show a b
 mkdir "$dir/tree/.onward"
 echo '{"history":{"state":"building","revisions":1,"of":2}}' >"$dir/tree/.onward/status.json"
 expect "the index is not complete" 1 "building: 1 of 2" env ONWARD_MOUNT="$dir/tree" "$onward" index --no-wait
