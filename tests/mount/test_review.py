@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Reviews through a real mount: changes of one user become revisions only when others approve them."""
 
+import contextlib
 import errno
 import os
 import random
@@ -236,7 +237,11 @@ def test_a_workspace_that_went_on(dir):
 
 
 def test_restarts_keep_everything(dir):
-    m = reviewed(dir, 2).start()
+    with ended(reviewed(dir, 2).start()) as m:
+        leave_behind_and_return(dir, m)
+
+
+def leave_behind_and_return(dir, m):
     propose(m)
     propose(m, ws="two", uid=BOB, files={"two": "2\n"})
     assert tell(CAY, m / "proposals/1/approve", "yes") == 0
@@ -283,8 +288,25 @@ def approve_apart(uid, path):
     return pid
 
 
+@contextlib.contextmanager
+def ended(m):
+    """A mount that a test starts and stops itself: it goes with the test, however that ends."""
+    try:
+        yield m
+    finally:
+        if m.process.poll() is None:
+            m.process.kill()
+            run("fusermount3", "-u", "-z", m.path, check=False)
+
+
 def test_killed_between_approval_and_merge(dir):
     m = reviewed(dir)
+    with ended(m.start()):
+        m.stop()
+        kill_in_rounds(m)
+
+
+def kill_in_rounds(m):
     seed = int(os.environ.get("SEED") or time.time())
     dice, takes = random.Random(seed), 0
     count = {"merged": 0, "approved": 0, "open": 0}
