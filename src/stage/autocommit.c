@@ -26,9 +26,11 @@ struct autocommit {
 /* When the workspace is due; negative: never. */
 static int64_t due(struct workspace *ws)
 {
-    int64_t after = ws->autocommit;
+    int64_t after = ws->autocommit, at;
 
-    return ws->ended || after == 0 ? -1 : ws->changed_at + after;
+    if (ws->ended || after == 0)
+        return -1;
+    return __builtin_add_overflow(ws->changed_at, after, &at) ? INT64_MAX : at;
 }
 
 static void run(void *arg)
@@ -141,5 +143,15 @@ void autocommit_arm(struct autocommit *a, struct workspace *ws)
         *VEC_ADD(&a->armed) = workspace_ref(ws);
         pthread_cond_signal(&a->changed);
     }
+    pthread_mutex_unlock(&a->lock);
+}
+
+void autocommit_rearm(struct autocommit *a, struct workspace *ws)
+{
+    autocommit_arm(a, ws);
+    if (!a)
+        return;
+    pthread_mutex_lock(&a->lock);
+    pthread_cond_signal(&a->changed);
     pthread_mutex_unlock(&a->lock);
 }

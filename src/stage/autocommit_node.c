@@ -78,7 +78,7 @@ static ssize_t autocommit_write(struct node *node, const struct caller *who, con
     if (r == 0)
         r = workspace_set_autocommit(ws, after);
     if (r == 0)
-        autocommit_arm(ws->env->autocommit, ws);
+        autocommit_rearm(ws->env->autocommit, ws);
     return r < 0 ? r : (ssize_t)size;
 }
 
