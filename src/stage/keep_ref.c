@@ -46,6 +46,7 @@ int keep_ref_make(const struct staging_config *config, const char *name, const s
                   struct diag *reterr)
 {
     _cleanup_free_ char *ref = keep_ref_name(config, name);
+    _cleanup_(diag_done) struct diag why = {0};
     int r = -EAGAIN;
 
     for (int i = 0; i < TRIES_MOST && r == -EAGAIN; i++) {
@@ -54,9 +55,9 @@ int keep_ref_make(const struct staging_config *config, const char *name, const s
         if (r == 0 && oid_equal(&at, base))
             return 0;
         if (r == 0 || r == -ENOENT)
-            r = ref_update(config->repo, ref, &at, base, "workspace", i ? reterr : NULL);
+            r = ref_update(config->repo, ref, &at, base, "workspace", &why);
     }
-    return r < 0 ? diag_prefix(reterr, r, "cannot keep the base") : 0;
+    return r < 0 ? diag_fail(reterr, r, "cannot keep the base: %s", diag_text(&why, r)) : 0;
 }
 
 static void drop(const struct staging_config *config, const char *ref)
