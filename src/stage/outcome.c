@@ -25,12 +25,38 @@ void outcome_add_revision(struct buf *out, const struct oid *revision)
     buf_addf(out, "%s\n", oid_hex(revision, hex));
 }
 
+#define ROOM_FOR_COUNT 64
+
+static size_t count_lines(const char *text, size_t len)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < len; i++)
+        n += text[i] == '\n';
+    return n;
+}
+
+static void add_shortened(struct buf *out, const struct buf *text)
+{
+    const char *cut = memrchr(text->data, '\n', OUTCOME_MOST - ROOM_FOR_COUNT);
+    size_t len = cut ? (size_t)(cut - text->data) + 1 : 0;
+
+    buf_add(out, text->data, len);
+    buf_addf(out, "and %zu lines more\n", count_lines(text->data + len, text->len - len));
+}
+
 void outcome_save(struct workspace *ws, const struct buf *text)
 {
+    _cleanup_(buf_done) struct buf shortened = {0};
+
     if (ws->ended)
         return;
+    if (text->len > OUTCOME_MOST) {
+        add_shortened(&shortened, text);
+        text = &shortened;
+    }
     int r = io_replace_file(ws->dir, "outcome", buf_str(text), text->len, 0600);
-    if (r < 0)
+    if (r < 0 && !ws->ended)
         log_error("outcome-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
 }
 

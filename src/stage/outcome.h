@@ -12,7 +12,8 @@
 void outcome_add_conflict(struct buf *out, const char *word, const struct conflict *c);
 /* Adds the line that says which revision it was. */
 void outcome_add_revision(struct buf *out, const struct oid *revision);
-/* Replaces the outcome. That it cannot be saved is logged: what it speaks of has happened. */
+/* Replaces the outcome; of a text longer than OUTCOME_MOST it has whole lines, and how many more
+ * there were. That it cannot be saved is logged: what it speaks of has happened. */
 void outcome_save(struct workspace *ws, const struct buf *text);
 /* Adds the outcome as it is; nothing if there has been none. */
 int outcome_read(struct workspace *ws, struct buf *out);
