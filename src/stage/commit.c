@@ -26,6 +26,7 @@ struct commit {
     struct workspace *ws;
     const struct caller *who;
     char *message;
+    struct buf said;       /* what the file `message` had */
     struct oid tree;       /* of the workspace */
     struct kept_dirs keep; /* its empty directories */
     struct oid head, head_tree, merged, revision;
@@ -66,17 +67,17 @@ static char *tidy(const char *text, size_t len)
 
 static int take_message(struct commit *c, const char *line)
 {
-    _cleanup_(buf_done) struct buf text = {0};
+    struct buf *text = &c->said;
 
     if (strcmp(line, "-")) {
         c->message = tidy(line, strlen(line));
     } else {
-        int r = io_read_file(c->ws->dir, "message", MESSAGE_MOST, &text);
+        int r = io_read_file(c->ws->dir, "message", MESSAGE_MOST, text);
         if (r < 0 && r != -ENOENT)
             return refuse(c, r, "the message cannot be read");
-        if (text.len && memchr(text.data, 0, text.len))
+        if (text->len && memchr(text->data, 0, text->len))
             return refuse(c, -EINVAL, "the message has NUL bytes");
-        c->message = tidy(buf_str(&text), text.len);
+        c->message = tidy(buf_str(text), text->len);
     }
     if (!c->message)
         return refuse(c, -EINVAL, "the message is empty");
@@ -335,6 +336,27 @@ static void record(struct workspace *ws, int r, const struct oid *revision,
     outcome_save(ws, text.len ? &text : reasons);
 }
 
+/* It has been used; not if it is another by now, for the next commit. */
+static void empty_message(const struct commit *c)
+{
+    _cleanup_(buf_done) struct buf now = {0};
+    const struct workspace *ws = c->ws;
+    int r = io_read_file(ws->dir, "message", MESSAGE_MOST, &now);
+
+    if (r == 0 && now.len == c->said.len && !memcmp(now.data, c->said.data, now.len))
+        r = unlinkat(ws->dir, "message", 0) < 0 ? -errno : 0;
+    if (r < 0 && !ws->ended)
+        log_error("message-not-emptied", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
+}
+
+static int flush(struct commit *c)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = flush_workspace(c->ws, &why);
+
+    return r < 0 ? refuse_diag(c, r, &why) : 0;
+}
+
 static int commit(struct workspace *ws, const struct caller *who, const char *line, bool by_itself)
 {
     _cleanup_(buf_done) struct buf reasons = {0};
@@ -342,11 +364,13 @@ static int commit(struct workspace *ws, const struct caller *who, const char *li
     char hex[OID_HEX + 1];
 
     int r = workspace_may_change(ws, who);
+    if (r == 0)
+        r = workspace_lock_committing(ws);
     if (r < 0)
         return r;
-    pthread_mutex_lock(&ws->committing);
     r = take_message(&c, line);
-    flush_workspace(ws);
+    if (r == 0)
+        r = flush(&c);
     if (r == 0)
         r = commit_checked(&c);
     bool committed = r == 0 && !c.needed;
@@ -354,14 +378,15 @@ static int commit(struct workspace *ws, const struct caller *who, const char *li
         record(ws, r, c.needed ? NULL : &c.revision, &reasons);
     if (committed)
         review_overtaken(ws, &c.revision);
-    if (committed && !strcmp(line, "-") && unlinkat(ws->dir, "message", 0) < 0)
-        log_error("message-not-emptied", "workspace=%s reason=\"%s\"", ws->name, strerror(errno));
-    pthread_mutex_unlock(&ws->committing);
+    if (committed && !strcmp(line, "-"))
+        empty_message(&c);
+    workspace_unlock_committing(ws);
     if (committed)
         log_info("committed", "workspace=%s revision=%s uid=%u", ws->name,
                  oid_hex(&c.revision, hex), who->uid);
     kept_dirs_done(&c.keep);
     free(c.message);
+    buf_done(&c.said);
     return r;
 }
 
@@ -413,10 +438,12 @@ int commit_recover(struct workspace *ws, struct diag *reterr)
 int commit_check(struct workspace *ws, struct findings *ret, struct diag *reterr)
 {
     struct check_input in;
+    int r = flush_workspace(ws, reterr);
 
-    flush_workspace(ws);
+    if (r < 0)
+        return r;
     workspace_lock_frozen(ws);
-    int r = ws->ended ? -ESTALE : snapshot_write(ws, &in.tree, NULL, reterr);
+    r = ws->ended ? -ESTALE : snapshot_write(ws, &in.tree, NULL, reterr);
     in.base = ws->base_tree;
     workspace_unlock_frozen(ws);
     return r < 0 ? r : checks_run(ws->env->checks, &in, 0, ret, reterr);

@@ -2,8 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -76,10 +78,15 @@ static bool find_path(struct overlay_node *n, struct buf *out)
     return there;
 }
 
-/* Closing a file makes the kernel write back all of its dirty pages, and wait for them. */
+/* Closing a file makes the kernel write back all of its dirty pages, and wait for them. A directory
+ * on the way may have become a link: what it leads to is not ours to open. */
 static int open_and_close(int root, const char *path)
 {
-    int fd = root < 0 ? -1 : openat(root, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    struct open_how how = {
+        .flags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
+    };
+    int fd = root < 0 ? -1 : (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 
     if (fd < 0)
         return -EBADF;
@@ -111,7 +118,7 @@ static int open_root(const struct workspace *ws)
     return open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-void flush_workspace(struct workspace *ws)
+static void flush_all(struct workspace *ws)
 {
     struct ids ids = {0};
 
@@ -128,4 +135,23 @@ void flush_workspace(struct workspace *ws)
     }
     pool_wait_end();
     free(ids.v);
+}
+
+int flush_workspace(struct workspace *ws, struct diag *reterr)
+{
+    struct stage_env *env = ws->env;
+
+    pthread_rwlock_rdlock(&env->flushing);
+    bool ended = env->flush_ended;
+    if (!ended)
+        flush_all(ws);
+    pthread_rwlock_unlock(&env->flushing);
+    return ended ? diag_fail(reterr, -ECANCELED, "the mount is about to end") : 0;
+}
+
+void flush_end(struct stage_env *env)
+{
+    env->flush_ended = true;
+    pthread_rwlock_wrlock(&env->flushing);
+    pthread_rwlock_unlock(&env->flushing);
 }

@@ -14,7 +14,9 @@ void flush_mark(struct overlay_node *n);
 /* The node is about to be freed. */
 void flush_forget(struct overlay_node *n);
 /* Returns when everything that was stored before has arrived. No lock may be held: it arrives as
- * ordinary writes. */
-void flush_workspace(struct workspace *ws);
+ * ordinary writes. -ECANCELED: after flush_end(). */
+int flush_workspace(struct workspace *ws, struct diag *reterr);
+/* Waits for those under way, while the mount still answers them; there are none from now on. */
+void flush_end(struct stage_env *env);
 
 #endif

@@ -44,8 +44,8 @@ struct overlay_node {
     struct overlay_entry at;
     struct fd_slot slot;
     struct shared_listing *listing;
-    /* flush.c's, under ws->marks */
-    bool marked;
+    /* flush.c's, changed under ws->marks */
+    _Atomic bool marked;
     struct overlay_node *next_marked, **prev_marked;
 };
 

@@ -123,6 +123,19 @@ static int rebase_frozen(struct rebase *b)
     return r < 0 ? r : move(b);
 }
 
+static int rebase_now(struct rebase *b)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = flush_workspace(b->ws, &why);
+
+    if (r < 0)
+        return refuse_diag(b, r, &why);
+    workspace_lock_frozen(b->ws);
+    r = rebase_frozen(b);
+    workspace_unlock_frozen(b->ws);
+    return r;
+}
+
 int rebase_workspace(struct workspace *ws, const struct caller *who)
 {
     _cleanup_(buf_done) struct buf text = {0};
@@ -132,14 +145,13 @@ int rebase_workspace(struct workspace *ws, const struct caller *who)
 
     if (r < 0)
         return r;
-    pthread_mutex_lock(&ws->committing);
-    flush_workspace(ws);
-    workspace_lock_frozen(ws);
-    r = rebase_frozen(&b);
-    workspace_unlock_frozen(ws);
+    r = workspace_lock_committing(ws);
+    if (r < 0)
+        return r;
+    r = rebase_now(&b);
     if (r < 0 && r != -EUCLEAN)
         outcome_save(ws, &text);
-    pthread_mutex_unlock(&ws->committing);
+    workspace_unlock_committing(ws);
     if (r == 0 || r == -EUCLEAN)
         log_info("rebased", "workspace=%s base=%s conflicts=%zu uid=%u", ws->name,
                  oid_hex(&b.to.base, hex), b.conflicts.n, who->uid);

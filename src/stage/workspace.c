@@ -13,12 +13,14 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/pool.h"
 #include "repo/revision.h"
 #include "stage/author.h"
 #include "stage/keep_ref.h"
 #include "stage/workspace_state.h"
 
 #define NAME_MOST 128
+#define WAIT_MOST 32 /* threads for one workspace's commit */
 
 int workspace_check_name(const char *name)
 {
@@ -167,6 +169,27 @@ void workspace_lock_frozen(struct workspace *ws)
 void workspace_unlock_frozen(struct workspace *ws)
 {
     pthread_rwlock_unlock(&ws->freeze);
+}
+
+/* Who holds it may be waiting for the mount, and that for a thread of our pool. */
+int workspace_lock_committing(struct workspace *ws)
+{
+    if (pthread_mutex_trylock(&ws->committing) == 0)
+        return 0;
+    if (atomic_fetch_add(&ws->waiting, 1) >= WAIT_MOST) {
+        ws->waiting--;
+        return -EBUSY;
+    }
+    pool_wait_begin();
+    pthread_mutex_lock(&ws->committing);
+    pool_wait_end();
+    ws->waiting--;
+    return 0;
+}
+
+void workspace_unlock_committing(struct workspace *ws)
+{
+    pthread_mutex_unlock(&ws->committing);
 }
 
 /* Opening and making */
@@ -524,7 +547,8 @@ int workspace_set_autocommit(struct workspace *ws, int64_t after)
     next.autocommit = after;
     int r = ws->ended ? -ESTALE : workspace_state_save(ws->dir, &next);
     if (r == 0) {
-        ws->state.autocommit = ws->autocommit = after;
+        ws->state.autocommit = after;
+        ws->autocommit = after;
         ws->autocommit_set_at = now > ws->autocommit_set_at ? now : ws->autocommit_set_at + 1;
     }
     workspace_unlock_frozen(ws);

@@ -73,6 +73,8 @@ struct stage_env {
     struct autocommit *autocommit;
     struct proposals *proposals; /* of the repository: reviews end in them */
     int dir;                     /* <state_dir>/workspaces */
+    pthread_rwlock_t flushing;   /* flush.c: held for reading while the mount is asked */
+    _Atomic bool flush_ended;
     /* Forgets an ended workspace: set by staging.c. */
     void (*ended)(void *arg, const char *name);
     /* The workspace of that name, referenced. -ENOENT, -EIO. */
@@ -114,6 +116,7 @@ struct workspace {
     pthread_mutex_t resync;     /* taken by nodes that follow a move */
     pthread_mutex_t listing;    /* guards the nodes' listings */
     pthread_mutex_t committing; /* one commit at a time */
+    _Atomic unsigned waiting;   /* for `committing` */
     _Atomic int64_t used;       /* bytes in the upper, about; -1: not counted yet */
 
     _Atomic int64_t autocommit;        /* as in `state` */
@@ -156,6 +159,11 @@ void workspace_unlock_data(struct workspace *ws);
 /* Keeps the workspace as it is; readers go on. */
 void workspace_lock_frozen(struct workspace *ws);
 void workspace_unlock_frozen(struct workspace *ws);
+
+/* Before a commit or rebase, with no lock held: takes `committing`. -EBUSY: too many wait for it
+ * already. */
+int workspace_lock_committing(struct workspace *ws);
+void workspace_unlock_committing(struct workspace *ws);
 
 /* Announces the move to `base`: prepares upper.N+1 with the directories of `keep` (paths, sorted),
  * as far as the new base leaves room for them, and records it. Frozen. */

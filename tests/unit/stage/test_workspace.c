@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/pool.h"
 #include "fixture.h"
 #include "stage/overlay_node.h"
 #include "stage/workspace_state.h"
@@ -192,12 +193,54 @@ static void ending(void **state)
     workspace_unref(ws);
 }
 
+static void lock_and_unlock(void *arg)
+{
+    assert_int_equal(workspace_lock_committing(arg), 0);
+    workspace_unlock_committing(arg);
+}
+
+static void set_true(void *arg)
+{
+    *(_Atomic bool *)arg = true;
+}
+
+static bool is_true(void *arg)
+{
+    return *(_Atomic bool *)arg;
+}
+
+/* Who has it may need the threads that wait for it. */
+static void who_waits_to_commit_keeps_no_thread_of_a_pool(void **state)
+{
+    struct workspace *ws = of(*state);
+    struct pool *pool = pool_new("one", 1);
+    _Atomic bool ran = false;
+
+    assert_int_equal(workspace_lock_committing(ws), 0);
+    pool_submit(pool, lock_and_unlock, ws);
+    pool_submit(pool, set_true, &ran);
+    bool others_run = test_wait(is_true, &ran, 20000);
+    ws->waiting += 1000;
+    int too_many = workspace_lock_committing(ws);
+    ws->waiting -= 1000;
+    workspace_unlock_committing(ws);
+    pool_free(pool);
+    assert_true(others_run);
+    assert_int_equal(too_many, -EBUSY);
+    assert_int_equal(ws->waiting, 0);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),     T(state_round_trip),        T(state_that_is_none),
-        T(a_move_that_is_cancelled), T(a_move_that_is_finished), T(ending),
+        cmocka_unit_test(names),
+        T(state_round_trip),
+        T(state_that_is_none),
+        T(a_move_that_is_cancelled),
+        T(a_move_that_is_finished),
+        T(ending),
+        T(who_waits_to_commit_keeps_no_thread_of_a_pool),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
