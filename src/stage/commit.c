@@ -13,7 +13,6 @@
 #include "repo/merge.h"
 #include "repo/revision.h"
 #include "stage/author.h"
-#include "stage/flush.h"
 #include "stage/outcome.h"
 #include "stage/review.h"
 #include "stage/snapshot.h"
@@ -349,14 +348,6 @@ static void empty_message(const struct commit *c)
         log_error("message-not-emptied", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
 }
 
-static int flush(struct commit *c)
-{
-    _cleanup_(diag_done) struct diag why = {0};
-    int r = flush_workspace(c->ws, &why);
-
-    return r < 0 ? refuse_diag(c, r, &why) : 0;
-}
-
 static int commit(struct workspace *ws, const struct caller *who, const char *line, bool by_itself)
 {
     _cleanup_(buf_done) struct buf reasons = {0};
@@ -369,8 +360,6 @@ static int commit(struct workspace *ws, const struct caller *who, const char *li
     if (r < 0)
         return r;
     r = take_message(&c, line);
-    if (r == 0)
-        r = flush(&c);
     if (r == 0)
         r = commit_checked(&c);
     bool committed = r == 0 && !c.needed;
@@ -438,12 +427,9 @@ int commit_recover(struct workspace *ws, struct diag *reterr)
 int commit_check(struct workspace *ws, struct findings *ret, struct diag *reterr)
 {
     struct check_input in;
-    int r = flush_workspace(ws, reterr);
 
-    if (r < 0)
-        return r;
     workspace_lock_frozen(ws);
-    r = ws->ended ? -ESTALE : snapshot_write(ws, &in.tree, NULL, reterr);
+    int r = ws->ended ? -ESTALE : snapshot_write(ws, &in.tree, NULL, reterr);
     in.base = ws->base_tree;
     workspace_unlock_frozen(ws);
     return r < 0 ? r : checks_run(ws->env->checks, &in, 0, ret, reterr);

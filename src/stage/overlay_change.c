@@ -9,7 +9,6 @@
 #include "base/io.h"
 #include "stage/autocommit.h"
 #include "stage/control.h"
-#include "stage/flush.h"
 #include "stage/overlay_node.h"
 
 /* Times of directories. The kernel keeps a listing as long as the directory's mtime stays the same,
@@ -662,7 +661,6 @@ static int lock_for_content(struct overlay_node *n)
 static void leave_content(struct overlay_node *n)
 {
     workspace_unlock_data(n->ws);
-    flush_mark(n);
     autocommit_arm(n->ws->env->autocommit, n->ws);
 }
 

@@ -9,7 +9,6 @@
 
 #include "base/clock.h"
 #include "stage/control.h"
-#include "stage/flush.h"
 #include "tree/table.h"
 
 #define DIR_SIZE 4096
@@ -134,7 +133,6 @@ static void overlay_free(struct node *node)
         listing_done(&n->listing->entries);
         free(n->listing);
     }
-    flush_forget(n);
     fd_cache_drop(n->ws->env->fds, &n->slot);
     free(n->name);
     workspace_unref(n->ws);
@@ -503,8 +501,6 @@ static ssize_t overlay_read(struct node *node, void *buf, size_t size, off_t off
     ssize_t r = overlay_node_sync(n);
     if (r == 0)
         r = n->at.upper ? read_upper(n, buf, size, off) : read_blob(n, buf, size, off);
-    if (r > 0)
-        flush_mark(n);
     workspace_unlock_read(n->ws);
     return r;
 }

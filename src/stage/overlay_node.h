@@ -44,9 +44,6 @@ struct overlay_node {
     struct overlay_entry at;
     struct fd_slot slot;
     struct shared_listing *listing;
-    /* flush.c's, changed under ws->marks */
-    _Atomic bool marked;
-    struct overlay_node *next_marked, **prev_marked;
 };
 
 #define OVERLAY_DEPTH_MOST 2000 /* directories below each other that users can make */

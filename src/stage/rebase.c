@@ -7,7 +7,6 @@
 #include "repo/history.h"
 #include "repo/merge.h"
 #include "repo/revision.h"
-#include "stage/flush.h"
 #include "stage/outcome.h"
 #include "stage/snapshot.h"
 
@@ -125,13 +124,8 @@ static int rebase_frozen(struct rebase *b)
 
 static int rebase_now(struct rebase *b)
 {
-    _cleanup_(diag_done) struct diag why = {0};
-    int r = flush_workspace(b->ws, &why);
-
-    if (r < 0)
-        return refuse_diag(b, r, &why);
     workspace_lock_frozen(b->ws);
-    r = rebase_frozen(b);
+    int r = rebase_frozen(b);
     workspace_unlock_frozen(b->ws);
     return r;
 }

@@ -15,7 +15,6 @@
 #include "repo/revision.h"
 #include "stage/autocommit.h"
 #include "stage/commit.h"
-#include "stage/flush.h"
 #include "stage/keep_ref.h"
 #include "stage/listing.h"
 #include "stage/overlay_node.h"
@@ -324,7 +323,6 @@ static void on_unused(struct stage_env *env)
     checks_free(s->env.checks);
     proposals_unref(s->env.proposals);
     pthread_mutex_destroy(&s->lock);
-    pthread_rwlock_destroy(&s->env.flushing);
     free(s->host);
     free(s);
 }
@@ -361,7 +359,6 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
         .find = on_find,
         .arg = s,
     };
-    pthread_rwlock_init(&s->env.flushing, NULL);
     s->env.proposals = proposals_new(&s->config, &s->env);
     pthread_mutex_init(&s->lock, NULL);
     int r = autocommit_new(&s->env.autocommit);
@@ -394,7 +391,6 @@ void staging_end(struct staging *s)
         return;
     checks_end(s->env.checks);
     autocommit_end(s->env.autocommit);
-    flush_end(&s->env);
 }
 
 void staging_free(struct staging *s)

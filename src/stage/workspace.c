@@ -81,7 +81,6 @@ static struct workspace *new_workspace(struct stage_env *env, const char *name, 
     pthread_mutex_init(&ws->resync, NULL);
     pthread_mutex_init(&ws->listing, NULL);
     pthread_mutex_init(&ws->committing, NULL);
-    pthread_mutex_init(&ws->marks, NULL);
     ws->changed_at = clock_mono();
     ws->autocommit_set_at = clock_real();
     return ws;
@@ -105,7 +104,6 @@ void workspace_unref(struct workspace *ws)
     pthread_mutex_destroy(&ws->resync);
     pthread_mutex_destroy(&ws->listing);
     pthread_mutex_destroy(&ws->committing);
-    pthread_mutex_destroy(&ws->marks);
     free(ws->state.owner);
     free(ws->name);
     stage_env_unref(ws->env);

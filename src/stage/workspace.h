@@ -73,8 +73,6 @@ struct stage_env {
     struct autocommit *autocommit;
     struct proposals *proposals; /* of the repository: reviews end in them */
     int dir;                     /* <state_dir>/workspaces */
-    pthread_rwlock_t flushing;   /* flush.c: held for reading while the mount is asked */
-    _Atomic bool flush_ended;
     /* Forgets an ended workspace: set by staging.c. */
     void (*ended)(void *arg, const char *name);
     /* The workspace of that name, referenced. -ENOENT, -EIO. */
@@ -123,9 +121,6 @@ struct workspace {
     _Atomic int64_t autocommit_set_at; /* real; grows */
     _Atomic int64_t changed_at;        /* mono: the last write, or what counts as one */
     _Atomic bool armed;                /* autocommit.c: it waits to be due */
-
-    pthread_mutex_t marks; /* guards the list of nodes that flush.c has marked */
-    struct overlay_node *marked;
 };
 
 /* "-ENAMETOOLONG", "-EINVAL" unless `name` may name a workspace. */

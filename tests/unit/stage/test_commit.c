@@ -396,23 +396,6 @@ static void lost_races_are_tried_again(void **state)
     assert_git(f, "git show main:greeting", "line 4");
 }
 
-/* Nobody could say any more what programs have stored: no commit may go without it. */
-static void nothing_is_committed_once_the_mount_ends(void **state)
-{
-    struct fixture *f = *state;
-    int err;
-
-    open_workspace(f);
-    fx_put(f, "ws/greeting", "hi\n");
-    staging_end(f->staging);
-    assert_int_equal(fx_commit(f, "ws", &me, "late"), -ECANCELED);
-    assert_outcome(f, "the mount is about to end");
-    assert_int_equal(fx_write(f, "ws/.onward/rebase", "x\n", 0), -ECANCELED);
-    assert_null(fx_walk(f, "ws/.onward/check", &err));
-    assert_int_equal(err, -ECANCELED);
-    assert_git(f, "git rev-list --count main", "1");
-}
-
 /* While the checks ran, somebody wrote the next one. */
 static int write_message(const struct oid *head, void *arg, struct diag *reterr)
 {
@@ -451,7 +434,6 @@ int main(void)
         T(crash_before_the_mainline_moved),
         T(crash_while_preparing),
         T(lost_races_are_tried_again),
-        T(nothing_is_committed_once_the_mount_ends),
         T(another_message_stays),
     };
 
