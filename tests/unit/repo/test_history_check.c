@@ -99,7 +99,7 @@ static void test_no_damage_is_answered_from(void **state)
         history_index_free(ix);
     }
     log_open(false, LOG_LEVEL_INFO);
-    print_message("%u of %u found, file of %zu bytes\n", found, n, s.size);
+    print_message("# %u of %u found, file of %zu bytes\n", found, n, s.size);
     assert_true(found > n / 5); /* most pages are free */
     sample_done(&s);
 }
@@ -163,7 +163,7 @@ static void test_every_bit_of_a_page_is_looked_at(void **state)
         }
     }
     assert_true(leaves == 2 && branches > 0);
-    print_message("%u bits passed\n", passed);
+    print_message("# %u bits passed\n", passed);
     assert_true(passed < BLOCK * 8 / 20);
     sample_done(&s);
 }

@@ -84,9 +84,9 @@ static void every_number_is_used_once(void **state)
 static void what_is_no_proposal_harms_none(void **state)
 {
     struct fixture *f = *state;
-    _cleanup_(proposal_unrefp) struct proposal *one = put(f, "one");
     struct proposal_list list = {0};
 
+    proposal_unref(put(f, "one"));
     /* The same records under another number, before and after it in order. */
     test_run(f->work, "for n in 0 10 2 x; do git update-ref refs/onward/proposals/$n "
                       "refs/onward/proposals/1; done");
