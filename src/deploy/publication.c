@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 
@@ -131,11 +132,11 @@ static mode_t mode_of(const struct tree_entry *e)
 /* Piece by piece: a file may be larger than memory. */
 static int write_content(struct publication *p, const struct oid *oid, int fd)
 {
-    char piece[PIECE];
+    _cleanup_free_ char *piece = xmalloc(PIECE); /* the stack is as deep as the tree */
     uint64_t at = 0;
     ssize_t n;
 
-    while ((n = blob_read(p->repo, oid, piece, sizeof(piece), at)) > 0) {
+    while ((n = blob_read(p->repo, oid, piece, PIECE, at)) > 0) {
         int r = io_write_full(fd, piece, n);
         if (r < 0)
             return fail(p, r, "write");
@@ -232,11 +233,11 @@ int publication_write(struct publication *p, int dirfd, struct diag *reterr)
 /* Whether the open file holds what the blob does and nothing more. */
 static int compare_content(struct publication *p, const struct oid *oid, int fd)
 {
-    char theirs[PIECE], ours[PIECE];
+    _cleanup_free_ char *theirs = xmalloc(PIECE), *ours = xmalloc(PIECE);
     uint64_t at = 0;
 
     for (;;) {
-        ssize_t n = read(fd, theirs, sizeof(theirs));
+        ssize_t n = read(fd, theirs, PIECE);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
