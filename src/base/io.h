@@ -19,6 +19,9 @@ int io_pwrite_full(int fd, const void *data, size_t len, off_t at);
  * never a part: temporary file beside it, fsync, rename, fsync of the directory. Durable on return.
  */
 int io_replace_file(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
+/* A new file in the directory `dir` for reading and writing that has no name, or has it no more.
+ * The descriptor. */
+int io_open_nameless(const char *dir);
 /* fsync of the directory that holds `path`. */
 int io_sync_parent(int dirfd, const char *path);
 /* mkdir -p. */

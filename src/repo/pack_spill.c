@@ -33,15 +33,8 @@ static void mapped_done(struct mapped *m)
 
 static int mapped_create(struct mapped *m, const char *dir)
 {
-    m->fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (m->fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
-        return m->fd < 0 ? -errno : 0;
-    _cleanup_free_ char *path = xasprintf("%s/delta-XXXXXX", dir);
-    m->fd = mkostemp(path, O_CLOEXEC);
-    if (m->fd < 0)
-        return -errno;
-    unlink(path);
-    return 0;
+    m->fd = io_open_nameless(dir);
+    return m->fd < 0 ? m->fd : 0;
 }
 
 static int mapped_map(struct mapped *m, uint64_t size)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "repo/cache.h"
 #include "repo/handle.h"
@@ -49,21 +50,6 @@ void spill_in(struct spill *s, const char *dir)
     s->dir = xstrdup(dir);
 }
 
-/* A new file in `dir` that has no name, or has it no more. */
-static int open_nameless(const char *dir)
-{
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
-        return fd < 0 ? -errno : fd;
-    _cleanup_free_ char *path = xasprintf("%s/onward-XXXXXX", dir);
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    unlink(path);
-    return fd;
-}
-
 static void spilled_destroy(struct cached *c)
 {
     struct spilled *file = container_of(c, struct spilled, cached);
@@ -104,7 +90,7 @@ static int unpack_to(struct spill *s, const struct oid *oid, int fd, uint64_t *r
 
 static int unpack(struct spill *s, const struct oid *oid, struct spilled **ret)
 {
-    _cleanup_close_ int fd = open_nameless(s->dir);
+    _cleanup_close_ int fd = io_open_nameless(s->dir);
     uint64_t size;
     int r = fd < 0 ? dir_bad(s, fd) : unpack_to(s, oid, fd, &size);
 
