@@ -284,16 +284,25 @@ static int read_change(const struct place *p, path_id path, struct history_chang
     return r == 0 && id != path ? -ENOENT : r;
 }
 
+/* Goes to the first change of the path from `pos` on, or, `back`, to the last one up to it. */
+static int seek_change(struct place *p, struct history_snapshot *s, path_id path, uint32_t pos,
+                       bool back)
+{
+    struct history_record key;
+    int r = place_open(p, s, HISTORY_CHANGES);
+
+    record_change_key(&key, path, pos);
+    if (r == 0)
+        r = back ? place_seek_back(p, &key) : place_seek(p, &key);
+    return r;
+}
+
 int history_snapshot_last_change(struct history_snapshot *s, path_id path, uint32_t pos,
                                  struct history_change *ret)
 {
     _cleanup_(place_done) struct place p = {0};
-    struct history_record key;
-    int r = place_open(&p, s, HISTORY_CHANGES);
+    int r = seek_change(&p, s, path, pos, true);
 
-    record_change_key(&key, path, pos);
-    if (r == 0)
-        r = place_seek_back(&p, &key);
     return r == 0 ? read_change(&p, path, ret) : r;
 }
 
@@ -316,12 +325,8 @@ int history_snapshot_changes(struct history_snapshot *s, path_id path, uint32_t 
                              int (*each)(const struct history_change *change, void *arg), void *arg)
 {
     _cleanup_(place_done) struct place p = {0};
-    struct history_record key;
-    int r = place_open(&p, s, HISTORY_CHANGES);
+    int r = seek_change(&p, s, path, pos, false);
 
-    record_change_key(&key, path, pos);
-    if (r == 0)
-        r = place_seek(&p, &key);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     return each_change(&p, path, MDB_NEXT, each, arg);
@@ -332,12 +337,8 @@ int history_snapshot_changes_back(struct history_snapshot *s, path_id path, uint
                                   void *arg)
 {
     _cleanup_(place_done) struct place p = {0};
-    struct history_record key;
-    int r = place_open(&p, s, HISTORY_CHANGES);
+    int r = seek_change(&p, s, path, pos, true);
 
-    record_change_key(&key, path, pos);
-    if (r == 0)
-        r = place_seek_back(&p, &key);
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     return each_change(&p, path, MDB_PREV, each, arg);
