@@ -242,6 +242,20 @@ char *command_find(const char *name)
     return NULL;
 }
 
+void command_strings_done(struct command_strings *s)
+{
+    vec_foreach (p, s)
+        free(*p);
+    free(s->v);
+}
+
+void command_strings_clean(struct command_strings *env, const char *home)
+{
+    *VEC_ADD(env) = xstrdup("PATH=" COMMAND_PATH);
+    *VEC_ADD(env) = xasprintf("HOME=%s", home);
+    *VEC_ADD(env) = xstrdup("LANG=C.UTF-8");
+}
+
 char *command_home(void)
 {
     struct passwd entry, *found = NULL;

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/alloc.h"
 #include "base/buf.h"
 #include "base/diag.h"
 
@@ -43,6 +44,15 @@ int command_run(const struct command *c, struct command_end *ret, struct diag *r
 /* What every command of ours finds in PATH, and where names without a slash are looked up: never in
  * the caller's PATH, nor in what is deployed or checked. */
 #define COMMAND_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+/* Arguments or variables being put together; each is its own, and a NULL comes last. */
+struct command_strings {
+    VEC(char *);
+};
+void command_strings_done(struct command_strings *s);
+/* Adds what the environment of every command begins with: PATH, HOME, LANG. Nothing of ours is
+ * inherited. */
+void command_strings_clean(struct command_strings *env, const char *home);
 
 /* Where the program is: an absolute path as given, a name found in COMMAND_PATH; NULL if it is not
  * there. Yours. */

@@ -18,23 +18,12 @@
                                          outside of the tree */
 #define WHOLE_TREE "." /* the path of a finding that names none */
 
-struct strings {
-    VEC(char *);
-};
-
-static void strings_done(struct strings *s)
-{
-    vec_foreach (p, s)
-        free(*p);
-    free(s->v);
-}
-
 /* A check over a tree, in one run or, when not all paths fit, in several. */
 struct session {
     const struct host_check *h;
     const char *program;
     char *tree;
-    struct strings env;
+    struct command_strings env;
     int64_t deadline; /* mono */
     struct findings *findings;
     bool failed, cut;
@@ -51,9 +40,7 @@ static void make_environment(struct session *s)
 {
     _cleanup_free_ char *base = tree_path(s->h, &s->h->input->base), *home = command_home();
 
-    *VEC_ADD(&s->env) = xstrdup("PATH=" COMMAND_PATH);
-    *VEC_ADD(&s->env) = xasprintf("HOME=%s", home);
-    *VEC_ADD(&s->env) = xstrdup("LANG=C.UTF-8");
+    command_strings_clean(&s->env, home);
     *VEC_ADD(&s->env) = xasprintf("ONWARD_CHECK=%s", s->h->config->name);
     *VEC_ADD(&s->env) = xasprintf("ONWARD_TREE=%s", s->tree);
     *VEC_ADD(&s->env) = xasprintf("ONWARD_BASE=%s", base);
@@ -62,7 +49,7 @@ static void make_environment(struct session *s)
 
 /* The command with as many paths behind it as fit, from *at on. A path that looks like an option is
  * given so that it is none: what the repository names must not steer the command. */
-static void make_arguments(const struct host_check *h, size_t *at, struct strings *ret)
+static void make_arguments(const struct host_check *h, size_t *at, struct command_strings *ret)
 {
     size_t bytes = 0;
 
@@ -121,7 +108,7 @@ static void object_late(struct session *s, const struct command_end *end)
 /* Runs the command once; *at moves behind the paths that it was given. */
 static int run_once(struct session *s, size_t *at, struct diag *reterr)
 {
-    _cleanup_(strings_done) struct strings argv = {0};
+    _cleanup_(command_strings_done) struct command_strings argv = {0};
     _cleanup_(diag_done) struct diag why = {0};
     struct command_end end = {0};
     int64_t left = s->deadline - clock_mono();
@@ -199,7 +186,7 @@ int host_check_run(const struct host_check *h, struct findings *ret, int64_t *re
     if (r == 0)
         report(&s, began);
     *ret_until = s.cut ? 0 : s.failed ? clock_mono() + FAILED_KEEP : RESULT_FOREVER;
-    strings_done(&s.env);
+    command_strings_done(&s.env);
     free(s.tree);
     return r;
 }

@@ -18,17 +18,6 @@ struct backend_exec {
     char *home; /* of the daemon's user */
 };
 
-struct strings {
-    VEC(char *);
-};
-
-static void strings_done(struct strings *s)
-{
-    vec_foreach (p, s)
-        free(*p);
-    free(s->v);
-}
-
 /* ---- the request ------------------------------------------------------------------------------
  */
 
@@ -105,7 +94,7 @@ static char *variable_text(const json_t *value)
 }
 
 /* Every field of the request as ONWARD_<FIELD>. */
-static void add_request(struct strings *env, json_t *request)
+static void add_request(struct command_strings *env, json_t *request)
 {
     const char *key;
     json_t *value;
@@ -120,16 +109,16 @@ static void add_request(struct strings *env, json_t *request)
     }
 }
 
-static void make_environment(const struct backend_exec *b, json_t *request, struct strings *ret)
+static void make_environment(const struct backend_exec *b, json_t *request,
+                             struct command_strings *ret)
 {
-    *VEC_ADD(ret) = xstrdup("PATH=" COMMAND_PATH);
-    *VEC_ADD(ret) = xasprintf("HOME=%s", b->home);
-    *VEC_ADD(ret) = xstrdup("LANG=C.UTF-8");
+    command_strings_clean(ret, b->home);
     add_request(ret, request);
     VEC_ADD(ret);
 }
 
-static void make_arguments(const struct backend_exec *b, const char *verb, struct strings *ret)
+static void make_arguments(const struct backend_exec *b, const char *verb,
+                           struct command_strings *ret)
 {
     vec_foreach (word, &b->backend.config->command)
         *VEC_ADD(ret) = xstrdup(*word);
@@ -201,7 +190,7 @@ static void judge(const struct backend_request *request, const struct command_en
 static void run(struct backend_exec *b, const struct backend_request *request, const char *program,
                 struct backend_result *ret)
 {
-    _cleanup_(strings_done) struct strings argv = {0}, envp = {0};
+    _cleanup_(command_strings_done) struct command_strings argv = {0}, envp = {0};
     _cleanup_(buf_done) struct buf input = {0};
     _cleanup_(diag_done) struct diag why = {0};
     _cleanup_free_ char *tree = tree_path(request, &request->to);
