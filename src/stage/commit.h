@@ -9,7 +9,7 @@
 /* Commits the workspace for `who`. `line` is the message; "-": it is in the file `message`. 0 when
  * the revision is durable and the workspace clean on it, or, where the mainline asks for approvals,
  * when the proposal is durable (review.h) and the workspace as it was. Else it is as it was, too:
- *   -EINVAL      findings, an empty message, or one that claims approvals
+ *   -EINVAL      findings, or a message that cannot be taken (commit_message.h)
  *   -EBUSY       conflicts with the mainline, or its work tree
  *   -ENODATA     nothing changed
  *   -EACCES      not the owner
@@ -28,7 +28,5 @@ int commit_recover(struct workspace *ws, struct diag *reterr);
 
 /* Runs the checks on the workspace as it is now. */
 int commit_check(struct workspace *ws, struct findings *ret, struct diag *reterr);
-
-#define MESSAGE_MOST 65536
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/io.h"
-#include "stage/commit.h"
+#include "stage/commit_message.h"
 
 struct message_node {
     struct node node;

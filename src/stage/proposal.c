@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "stage/author.h"
+#include "stage/trailer.h"
 
 #define FIELD         "Onward-"
 #define F_NUMBER      FIELD "Proposal"
@@ -17,7 +18,6 @@
 #define F_APPROVES    FIELD "Approves"
 #define F_MERGED      FIELD "Merged-As"
 #define F_WITHDRAWN   FIELD "Withdrawn"
-#define APPROVED_BY   "Approved-by:"
 #define NUMBER_DIGITS 18
 
 uint64_t proposal_number(const char *ref)
@@ -152,6 +152,8 @@ char *proposal_approval_text(uint64_t number, const struct oid *content, const c
 
 char *proposal_content_text(const struct proposal *like)
 {
+    if (!like->id)
+        return xstrdup(like->message);
     return xasprintf("%s\n" F_NUMBER ": %" PRIu64 "\n" F_WORKSPACE ": %s\n" F_OWNER ": %s\n" F_ID
                      ": %s\n",
                      like->message, like->number, like->workspace, like->owner, like->id);
@@ -177,22 +179,9 @@ char *proposal_revision_text(const struct proposal *p)
     buf_adds(&out, ends_in_trailers(p->message) ? "\n" : "\n\n");
     vec_foreach (a, &p->approvals) {
         _cleanup_free_ char *who = signature_text(&a->who);
-        buf_addf(&out, APPROVED_BY " %s\n", who);
+        buf_addf(&out, TRAILER_APPROVED ": %s\n", who);
     }
     return buf_take(&out);
-}
-
-int proposal_check_message(const char *message, struct diag *reterr)
-{
-    for (const char *line = message; *line; line += strcspn(line, "\n"), line += *line == '\n') {
-        while (*line == ' ' || *line == '\t')
-            line++;
-        if (!strncasecmp(line, APPROVED_BY, strlen(APPROVED_BY)))
-            return diag_fail(reterr, -EINVAL,
-                             "the message has a line " APPROVED_BY
-                             " of its own: these are added when it is approved");
-    }
-    return 0;
 }
 
 /* Loading */

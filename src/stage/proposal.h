@@ -5,7 +5,8 @@
  *
  *   content   parent: the base. Author: who proposed it. Message: what the revision is to say and,
  *             as its last paragraph, fields that say whose it is. A commit without these fields is
- *             a proposal that somebody made with Git; then the whole message is the revision's.
+ *             a proposal that comes from no workspace, as those that somebody made with Git; then
+ *             the whole message is the revision's.
  *   approval  author: who approved. Message: the comment, and which content is meant.
  *   closing   says that the proposal was withdrawn, or as which revision it is being merged.
  *
@@ -53,7 +54,7 @@ struct proposal {
     struct oid base, base_tree; /* zero: none */
     struct signature author;
     char *message; /* of the revision */
-    /* NULL, all three, in one that somebody made with Git. */
+    /* NULL, all three, in one that comes from no workspace. */
     char *workspace, *owner; /* a name; "Name <address>" */
     char *id;                /* of the workspace: names may be used again */
     VEC(struct approval) approvals;
@@ -83,8 +84,6 @@ char *proposal_merging_text(uint64_t number, const struct oid *as);
 char *proposal_withdrawal_text(uint64_t number, const struct oid *content);
 /* The message of the revision that it becomes: with an Approved-by trailer for each approval. */
 char *proposal_revision_text(const struct proposal *p);
-/* -EINVAL if the message claims approvals itself. */
-int proposal_check_message(const char *message, struct diag *reterr);
 
 /* "Name <address>", of one harmless line; yours. */
 char *signature_text(const struct signature *s);

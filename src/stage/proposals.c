@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 #include "repo/diff.h"
-#include "repo/history.h"
 #include "stage/author.h"
+#include "stage/landing.h"
 #include "stage/workspace.h"
 
 #define ENDED_REF  "refs/onward/proposals-ended"
@@ -117,24 +117,11 @@ static int load(struct proposals *s, uint64_t number, const struct oid *tip, str
     return r;
 }
 
-/* 1 if the mainline has the revision, 0 if not. */
-static int has_landed(struct proposals *s, const struct oid *revision)
-{
-    struct oid head;
-    int r = mainline_head(s->config.mainline, &head);
-
-    if (r == -ENOENT)
-        return 0;
-    if (r == 0)
-        r = history_is_ancestor(s->config.repo, revision, &head);
-    return r == -ENOENT ? 0 : r; /* the revision itself is gone: it was never there */
-}
-
 /* Those that are closing for good are shown no more. */
 static bool is_open(struct proposals *s, const struct proposal *p)
 {
     return p->state == PROPOSAL_OPEN ||
-           (p->state == PROPOSAL_MERGING && has_landed(s, &p->as) == 0);
+           (p->state == PROPOSAL_MERGING && landing_has_landed(&s->config, &p->as) == 0);
 }
 
 void proposal_list_done(struct proposal_list *l)
@@ -310,7 +297,7 @@ static int end(struct proposals *s, const struct proposal *p, struct diag *reter
 
 int proposals_resolve(struct proposals *s, struct proposal **p, struct diag *reterr)
 {
-    int r = (*p)->state == PROPOSAL_WITHDRAWN ? 1 : has_landed(s, &(*p)->as);
+    int r = (*p)->state == PROPOSAL_WITHDRAWN ? 1 : landing_has_landed(&s->config, &(*p)->as);
 
     if (r < 0)
         return diag_fail(reterr, r, "the mainline cannot be read");
@@ -397,10 +384,15 @@ static int same_change(struct proposals *s, const struct proposal *a, const stru
     return r < 0 ? r : x.len == y.len && !memcmp(buf_str(&x), buf_str(&y), x.len);
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
 static bool same_words(const struct proposal *a, const struct proposal *b)
 {
     return !strcmp(a->message, b->message) && !strcmp(a->author.name, b->author.name) &&
-           !strcmp(a->author.email, b->author.email) && a->owner && !strcmp(a->owner, b->owner);
+           !strcmp(a->author.email, b->author.email) && same_text(a->owner, b->owner);
 }
 
 static int write_content(struct proposals *s, const struct proposal *what, uint64_t number,
@@ -503,8 +495,18 @@ static int create(struct proposals *s, const struct proposal *what, struct propo
     return r < 0 ? r : load(s, number, &tip, ret);
 }
 
-/* The number of the open one that came from the same workspace; 0: there is none. */
-static int find_number(struct proposals *s, const char *id, uint64_t *ret, struct diag *reterr)
+/* Is it from the same workspace or, when neither is from any, the same change? */
+static int is_other_content(struct proposals *s, const struct proposal *p,
+                            const struct proposal *what)
+{
+    if (what->id || p->id)
+        return same_text(what->id, p->id);
+    return same_words(p, what) ? same_change(s, p, what) : 0;
+}
+
+/* The number of the open one whose content `what` is to become; 0: there is none. */
+static int find_number(struct proposals *s, const struct proposal *what, uint64_t *ret,
+                       struct diag *reterr)
 {
     _cleanup_(refs_unrefp) struct refs *refs = NULL;
     struct proposal_list list = {0};
@@ -514,11 +516,13 @@ static int find_number(struct proposals *s, const char *id, uint64_t *ret, struc
     if (r < 0)
         return r;
     list_refs(s, refs, &list);
-    vec_foreach (p, &list)
-        if (!*ret && (*p)->id && !strcmp((*p)->id, id))
-            *ret = (*p)->number;
+    for (size_t i = 0; i < list.n && r == 0; i++) {
+        r = is_other_content(s, list.v[i], what);
+        if (r == 1)
+            *ret = list.v[i]->number;
+    }
     proposal_list_done(&list);
-    return 0;
+    return r < 0 ? diag_fail(reterr, r, "the open proposals cannot be compared with it") : 0;
 }
 
 static int try_to_put(struct proposals *s, const struct proposal *what, struct proposal **ret,
@@ -526,7 +530,7 @@ static int try_to_put(struct proposals *s, const struct proposal *what, struct p
 {
     _cleanup_(proposal_unrefp) struct proposal *p = NULL;
     uint64_t number;
-    int r = find_number(s, what->id, &number, reterr);
+    int r = find_number(s, what, &number, reterr);
 
     if (r == 0 && number) {
         r = proposals_fresh(s, number, &p, reterr);

@@ -70,7 +70,8 @@ int proposals_get(struct proposals *s, uint64_t number, struct proposal **ret);
 int proposals_fresh(struct proposals *s, uint64_t number, struct proposal **ret,
                     struct diag *reterr);
 /* Makes a proposal of `what` (tree, base, author, message, workspace, owner, id; the number is
- * ours), or a new content of the open one of the same id. Approvals stay if author and message are
+ * ours), or a new content of the open one of the same id; without workspace, owner and id, of the
+ * open one that makes the same change in the same words. Approvals stay if author and message are
  * the same, and every path changes from the same content to the same content. -EDQUOT. */
 int proposals_put(struct proposals *s, const struct proposal *what, struct proposal **ret,
                   struct diag *reterr);

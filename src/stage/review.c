@@ -48,19 +48,6 @@ static int make_id(const struct workspace *ws, char **ret)
     return r;
 }
 
-static int put(struct workspace *ws, const struct proposal *what, struct proposal **ret,
-               struct diag *reterr)
-{
-    struct proposals *s = ws->env->proposals;
-
-    pthread_mutex_lock(&s->writing);
-    int r = proposals_put(s, what, ret, reterr);
-    pthread_mutex_unlock(&s->writing);
-    if (r == 0)
-        proposals_changed(s);
-    return r == -EAGAIN ? -EBUSY : r;
-}
-
 static void describe(const struct proposals *s, const struct proposal *p, int needed,
                      struct buf *out)
 {
@@ -77,17 +64,32 @@ static void describe(const struct proposals *s, const struct proposal *p, int ne
                       "(mount with -o allow_other)\n");
 }
 
+int review_put(struct proposals *s, const struct proposal *what, int needed, uint64_t *ret,
+               struct buf *outcome, struct diag *reterr)
+{
+    _cleanup_(proposal_unrefp) struct proposal *p = NULL;
+
+    pthread_mutex_lock(&s->writing);
+    int r = proposals_put(s, what, &p, reterr);
+    pthread_mutex_unlock(&s->writing);
+    if (r < 0)
+        return r == -EAGAIN ? -EBUSY : r;
+    proposals_changed(s);
+    log_info("proposed", "proposal=%" PRIu64 " workspace=%s", p->number,
+             what->workspace ? what->workspace : "");
+    describe(s, p, needed, outcome);
+    *ret = p->number;
+    return 0;
+}
+
 int review_propose(struct workspace *ws, const struct review_change *change, struct buf *outcome,
                    struct diag *reterr)
 {
-    _cleanup_(proposal_unrefp) struct proposal *p = NULL;
     _cleanup_free_ char *id = NULL, *owner = NULL;
     struct signature who;
-    int r = proposal_check_message(change->message, reterr);
+    uint64_t number;
+    int r = review_id(ws, &id);
 
-    if (r < 0)
-        return r;
-    r = review_id(ws, &id);
     if (r == -ENOENT)
         r = make_id(ws, &id);
     if (r < 0)
@@ -105,12 +107,7 @@ int review_propose(struct workspace *ws, const struct review_change *change, str
         .owner = owner,
         .id = id,
     };
-    r = put(ws, &what, &p, reterr);
-    if (r < 0)
-        return r;
-    log_info("proposed", "proposal=%" PRIu64 " workspace=%s", p->number, ws->name);
-    describe(ws->env->proposals, p, change->needed, outcome);
-    return 0;
+    return review_put(ws->env->proposals, &what, change->needed, &number, outcome, reterr);
 }
 
 static int end_overtaken(struct proposals *s, const char *id, const struct oid *revision,

@@ -19,10 +19,13 @@ struct review_change {
 };
 
 /* Makes it a proposal, or the new content of the one that the workspace has already; durable. Adds
- * what has become of it to `outcome`, in lines. -EINVAL: the message claims approvals. The
- * workspace is frozen. */
+ * what has become of it to `outcome`, in lines. The workspace is frozen. */
 int review_propose(struct workspace *ws, const struct review_change *change, struct buf *outcome,
                    struct diag *reterr);
+/* The same for what proposals_put() takes: a change that may come from no workspace. *ret is the
+ * number. */
+int review_put(struct proposals *s, const struct proposal *what, int needed, uint64_t *ret,
+               struct buf *outcome, struct diag *reterr);
 /* The workspace's tree has become that revision without a review: its proposal, if it has one, has
  * ended as that. */
 void review_overtaken(struct workspace *ws, const struct oid *revision);

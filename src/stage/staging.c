@@ -15,6 +15,7 @@
 #include "repo/revision.h"
 #include "stage/autocommit.h"
 #include "stage/commit.h"
+#include "stage/direct.h"
 #include "stage/keep_ref.h"
 #include "stage/listing.h"
 #include "stage/overlay_node.h"
@@ -420,4 +421,10 @@ struct node *staging_root(struct staging *s)
 struct proposals *staging_proposals(struct staging *s)
 {
     return s->env.proposals;
+}
+
+int staging_land(struct staging *s, const struct staging_change *change, struct staging_landed *ret,
+                 struct buf *reasons)
+{
+    return direct_land(&s->env, change, ret, reasons);
 }

@@ -13,9 +13,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/buf.h"
 #include "base/diag.h"
 #include "check/check_config.h"
 #include "repo/mainline.h"
+#include "repo/revision.h"
 #include "tree/node.h"
 
 struct staging_config {
@@ -58,5 +60,30 @@ void staging_free(struct staging *s);
 struct node *staging_root(struct staging *s);
 /* The open proposals of the repository. Borrowed. */
 struct proposals *staging_proposals(struct staging *s);
+
+/* A change that comes from no workspace. All borrowed. */
+struct staging_change {
+    struct oid base; /* the revision that it was made from; zero: none */
+    struct oid tree; /* as it is to be; in the repository, durable */
+    const struct signature *author;
+    const char *message; /* of the revision, with its trailers; ends in a newline */
+};
+/* What has become of it: the one or the other. */
+struct staging_landed {
+    struct oid revision;
+    uint64_t proposal; /* its number; 0: it is on the mainline */
+};
+/* Lands the change as a commit of a workspace lands (landing.h): merged with head, checked, and on
+ * the mainline by compare-and-swap; or, where head asks for approvals, as a proposal of its
+ * author's (the one that is open for the same change, if there is one). 0 when it is durable. Else
+ * nothing has happened, and `reasons` (borrowed) has why, in lines:
+ *   -EINVAL   findings, or a message that claims approvals
+ *   -EBUSY    conflicts with the mainline, or a work tree in the way
+ *   -ENODATA  the mainline has it already
+ *   -EDQUOT   too many proposals are open
+ * and others as they come. Waits for commands of the host; from any thread that holds nothing that
+ * requests of the mount need. */
+int staging_land(struct staging *s, const struct staging_change *change, struct staging_landed *ret,
+                 struct buf *reasons);
 
 #endif

@@ -1,11 +1,14 @@
 #include "stage/trailer.h"
 
+#include <errno.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "repo/revision.h"
+
+#define OURS "Onward-" /* how the keys begin that are ours to say */
 
 /* The beginning of the last paragraph; that of the message if it has only one. */
 static const char *last_paragraph(const char *message)
@@ -32,6 +35,7 @@ static bool is_block(const char *paragraph)
     return trailers.len > 0;
 }
 
+/* Git allows blanks before the colon. */
 static bool has_key(const char *line, const char *key)
 {
     size_t len = strlen(key);
@@ -39,15 +43,15 @@ static bool has_key(const char *line, const char *key)
     return !strncasecmp(line, key, len) && line[len + strspn(line + len, " \t")] == ':';
 }
 
-/* Adds the lines of a block but for those of `key`, with those that go on with it. */
-static void add_others(struct buf *out, const char *block, const char *key)
+/* Adds the lines of a block but for ours, with those that go on with them. */
+static void add_others(struct buf *out, const char *block)
 {
     bool skip = false;
 
     for (const char *line = block; *line;) {
         size_t len = strcspn(line, "\n");
         if (*line != ' ' && *line != '\t')
-            skip = has_key(line, key);
+            skip = !strncasecmp(line, OURS, strlen(OURS));
         if (len && !skip) {
             buf_add(out, line, len);
             buf_addc(out, '\n');
@@ -63,7 +67,7 @@ char *trailer_set(const char *message, const char *key, const char *value)
 
     if (last != message && is_block(last)) {
         buf_add(&out, message, last - message);
-        add_others(&out, last, key);
+        add_others(&out, last);
     } else {
         buf_adds(&out, message);
         if (out.len && out.data[out.len - 1] != '\n')
@@ -72,4 +76,20 @@ char *trailer_set(const char *message, const char *key, const char *value)
     }
     buf_addf(&out, "%s: %s\n", key, value);
     return buf_take(&out);
+}
+
+int trailer_check(const char *message, struct diag *reterr)
+{
+    static const char *const claims[] = {TRAILER_APPROVED, "Reviewed-by"};
+
+    for (const char *line = message; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+        const char *key = line + strspn(line, " \t");
+        for (size_t i = 0; i < ARRAY_SIZE(claims); i++)
+            if (has_key(key, claims[i]))
+                return diag_fail(reterr, -EINVAL,
+                                 "the message has a line %s: of its own; only approvals that were "
+                                 "given say so",
+                                 claims[i]);
+    }
+    return 0;
 }

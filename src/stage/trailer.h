@@ -2,11 +2,18 @@
 #ifndef ONWARD_STAGE_TRAILER_H
 #define ONWARD_STAGE_TRAILER_H
 
+#include "base/diag.h"
+
+#define TRAILER_APPROVED  "Approved-by"      /* for each approval: who gave it */
 #define TRAILER_WORKSPACE "Onward-Workspace" /* on each commit from a workspace: its name */
 
 /* The message with the trailer `key`: `value` at its end, as `git interpret-trailers` would put it
- * there; one of that key that was there already is replaced, for it is not for others to say. Ends
- * in a newline; yours. */
+ * there. Trailers that begin with "Onward-" and were there already are left out: they are not for
+ * others to say. Ends in a newline; yours. */
 char *trailer_set(const char *message, const char *key, const char *value);
+
+/* -EINVAL if a line of the message says that it was approved or reviewed: only approvals that were
+ * given say so, when they have been. */
+int trailer_check(const char *message, struct diag *reterr);
 
 #endif

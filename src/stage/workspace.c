@@ -488,6 +488,14 @@ void workspace_finish_move(struct workspace *ws)
         keep_ref_drop(ws->env->config, ws->name);
 }
 
+void workspace_settle_move(struct workspace *ws, bool moved)
+{
+    if (moved)
+        workspace_finish_move(ws);
+    else if (workspace_cancel_move(ws) < 0)
+        log_error("workspace-not-saved", "workspace=%s", ws->name);
+}
+
 /* `state` could not be replaced. If it has been all the same, though perhaps not for good, it
  * becomes the old one again, whose upper is in use; as long as that fails too, both uppers stay. */
 static void stay(struct workspace *ws, const char *upper)

@@ -170,6 +170,9 @@ int workspace_cancel_move(struct workspace *ws);
  * recorded, the next opening finds out again. Frozen. */
 void workspace_finish_move(struct workspace *ws);
 
+/* The one or the other. */
+void workspace_settle_move(struct workspace *ws, bool moved);
+
 /* Brings the workspace onto `base`, where it shows `shown`; in one step. Frozen, and not while a
  * move is announced. */
 struct workspace_rebase {

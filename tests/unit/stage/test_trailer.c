@@ -1,4 +1,6 @@
 /* Trailers, as Git puts them and finds them. */
+#include <errno.h>
+
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "fixture.h"
@@ -49,7 +51,19 @@ static void test_it_is_there_once_and_true(void **state)
                "subject\n\nA: 1\nOnward-Workspace: ws\n");
     assert_set("subject\n\nA: 1\nonward-workspace : x\n  y\n",
                "subject\n\nA: 1\nOnward-Workspace: ws\n");
+    assert_set("subject\n\nA: 1\nonward-rollback: all\nB: 2\n",
+               "subject\n\nA: 1\nB: 2\nOnward-Workspace: ws\n");
     assert_set("subject\n\nOnward-Workspace: x\n", "subject\n\nOnward-Workspace: ws\n");
+}
+
+static void test_what_only_approvals_say(void **state)
+{
+    static const char *const bad[] = {"x\n\n approved-BY: me\n", "x\n\nApproved-by : me\n",
+                                      "Reviewed-By: me\n", "x\n\nA: 1\n\tapproved-by:\n"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+        assert_int_equal(trailer_check(bad[i], NULL), -EINVAL);
+    assert_int_equal(trailer_check("x\n\nwas approved-by: me\nApproved-by me\n", NULL), 0);
 }
 
 /* What knows of trailers is ready once a repository is open. */
@@ -73,6 +87,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_trailer_has_its_place),
         cmocka_unit_test(test_it_is_there_once_and_true),
+        cmocka_unit_test(test_what_only_approvals_say),
     };
 
     return cmocka_run_group_tests(tests, setup, teardown);
