@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/glob.h"
 #include "base/log.h"
 #include "base/pool.h"
 #include "check/files.h"
 #include "check/host.h"
+#include "check/inputs.h"
 #include "check/results.h"
 #include "site/declaration.h"
 
@@ -29,6 +29,7 @@ struct checks {
     struct checks_config config;
     char *trees;
     struct results *results;
+    struct inputs *inputs;
     int stop_fd; /* an eventfd, written once to stop everything */
     atomic_bool ended;
     atomic_int waiting;
@@ -77,6 +78,7 @@ struct checks *checks_new(const struct checks_config *config)
     c->config = *config;
     c->config.trees = c->trees = config->trees ? xstrdup(config->trees) : NULL;
     c->results = results_new(RESULTS_MOST);
+    c->inputs = inputs_new(config->repo);
     c->stop_fd = eventfd(0, EFD_CLOEXEC); /* -1: commands end with their timeouts */
     return c;
 }
@@ -96,6 +98,7 @@ void checks_free(struct checks *c)
         return;
     closep(&c->stop_fd);
     results_free(c->results);
+    inputs_free(c->inputs);
     free(c->trees);
     free(c);
 }
@@ -182,16 +185,15 @@ static void add_host_job(struct run *run, const struct check_config *host)
 {
     struct job job = {.run = run, .host = host};
 
-    vec_foreach (f, &run->files) {
-        bool matches = !host->paths.n;
-        for (size_t i = 0; !matches && i < host->paths.n; i++)
-            matches = glob_match(host->paths.v[i], f->path);
-        if (matches)
+    vec_foreach (f, &run->files)
+        if (check_looks_at(host, f->path))
             *VEC_ADD(&job.paths) = f->path;
-    }
     if (!job.paths.n && (host->paths.n || !run->files.any))
         return;
-    job.key = result_key(host->name, run->input);
+    struct inputs *inputs = run->checks->inputs;
+    const struct check_input same = {inputs_of(inputs, host, &run->input->base),
+                                     inputs_of(inputs, host, &run->input->tree)};
+    job.key = result_key(host->name, &same);
     *VEC_ADD(&run->jobs) = job;
     run->host_jobs++;
 }

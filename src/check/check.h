@@ -14,7 +14,7 @@
  *
  * The checks of one tree run beside each other, in threads of their own, so no tree waits for the
  * checks of another. What they said is kept (results.h) and answers for the same tree and base
- * again; not what was cut short.
+ * again, and for all that a command cannot tell from them (inputs.h); not what was cut short.
  *
  * Threads: checks_run() and checks_end() from any. A command reads its tree through the mount: who
  * waits for one must not hold what other requests of the mount need (see CHECK_NO_WAIT). */
