@@ -8,9 +8,12 @@
 #include "base/metric.h"
 #include "repo/giterr.h"
 #include "repo/odb.h"
+#include "repo/scratches.h"
 
 /* So many objects are remembered as already logged: a hostile repository must not fill memory. */
 #define SAID_MOST 10000
+/* In memory: asked before packs and loose objects. */
+#define PRIORITY_SCRATCHES 3
 
 static void handle_free(struct handle *h)
 {
@@ -20,6 +23,16 @@ static void handle_free(struct handle *h)
 }
 DEFINE_CLEANUP(struct handle *, handle_free)
 
+static int add_scratches(git_odb *odb, struct scratches *scratches)
+{
+    git_odb_backend *backend = scratches_backend_new(scratches);
+    int code = git_odb_add_backend(odb, backend, PRIORITY_SCRATCHES);
+
+    if (code < 0)
+        backend->free(backend);
+    return code;
+}
+
 static int handle_open(struct repo *repo, struct handle **ret, struct diag *reterr)
 {
     _cleanup_(handle_freep) struct handle *h = NEW(struct handle);
@@ -28,6 +41,8 @@ static int handle_open(struct repo *repo, struct handle **ret, struct diag *rete
     if (code < 0)
         return giterr_fail(code, reterr, "cannot open %s", repo->path);
     code = odb_open(repo->objects_dir, &h->odb);
+    if (code == 0)
+        code = add_scratches(h->odb, repo->scratches);
     if (code == 0)
         code = git_repository_set_odb(h->git, h->odb);
     if (code < 0)

@@ -23,6 +23,7 @@
 #include "repo/oidset.h"
 #include "repo/repo.h"
 
+struct scratches;
 struct source;
 struct spill;
 
@@ -40,6 +41,7 @@ struct repo {
     pthread_mutex_t idle_lock;
     struct handle *idle;
 
+    struct scratches *scratches;
     struct source *source;
     struct cache *trees, *blobs;
     uint64_t blob_most; /* larger ones are read by way of `spill` */

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/io.h"
 
 #define PIECE (256u << 10)
 
@@ -49,34 +50,54 @@ static EVP_MD_CTX *begin(git_object_t type, uint64_t size)
     return ctx;
 }
 
-static int end(EVP_MD_CTX *ctx, const struct oid *oid)
+static int end(EVP_MD_CTX *ctx, struct oid *ret)
 {
-    struct oid real;
-
-    if (!EVP_DigestFinal_ex(ctx, real.id, NULL))
-        return -ENOMEM;
-    return oid_equal(&real, oid) ? 0 : -EBADMSG;
+    return EVP_DigestFinal_ex(ctx, ret->id, NULL) ? 0 : -ENOMEM;
 }
 
-int hash_verify(const struct oid *oid, git_object_t type, const void *data, size_t size)
+int hash_data(git_object_t type, const void *data, size_t size, struct oid *ret)
 {
     EVP_MD_CTX *ctx = begin(type, size);
 
-    return ctx && EVP_DigestUpdate(ctx, data, size) ? end(ctx, oid) : -ENOMEM;
+    return ctx && EVP_DigestUpdate(ctx, data, size) ? end(ctx, ret) : -ENOMEM;
 }
 
-int hash_verify_fd(const struct oid *oid, git_object_t type, int fd, uint64_t size)
+int hash_file(git_object_t type, int fd, uint64_t size, int copy, off_t at, struct oid *ret)
 {
     _cleanup_free_ char *piece = xmalloc(PIECE);
     EVP_MD_CTX *ctx = begin(type, size);
     ssize_t n;
 
-    for (uint64_t at = 0; ctx && at < size; at += n) {
-        n = pread(fd, piece, size - at < PIECE ? size - at : PIECE, at);
+    for (uint64_t done = 0; ctx && done < size; done += n) {
+        n = pread(fd, piece, size - done < PIECE ? size - done : PIECE, done);
         if (n <= 0)
-            return n < 0 ? -errno : -EBADMSG;
+            return n < 0 ? -errno : -EIO;
+        int r = copy < 0 ? 0 : io_pwrite_full(copy, piece, n, at + done);
+        if (r < 0)
+            return r;
         if (!EVP_DigestUpdate(ctx, piece, n))
             return -ENOMEM;
     }
-    return ctx ? end(ctx, oid) : -ENOMEM;
+    return ctx ? end(ctx, ret) : -ENOMEM;
+}
+
+static int compare(const struct oid *want, const struct oid *real, int r)
+{
+    return r < 0 ? r : oid_equal(want, real) ? 0 : -EBADMSG;
+}
+
+int hash_verify(const struct oid *oid, git_object_t type, const void *data, size_t size)
+{
+    struct oid real;
+    int r = hash_data(type, data, size, &real);
+
+    return compare(oid, &real, r);
+}
+
+int hash_verify_fd(const struct oid *oid, git_object_t type, int fd, uint64_t size)
+{
+    struct oid real;
+    int r = hash_file(type, fd, size, -1, 0, &real);
+
+    return r == -EIO ? -EBADMSG : compare(oid, &real, r);
 }

@@ -7,8 +7,15 @@
 #include <git2.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "repo/oid.h"
+
+/* The id of these bytes as an object of this type. -ENOMEM. */
+int hash_data(git_object_t type, const void *data, size_t size, struct oid *ret);
+/* The same of the first `size` bytes of the file `fd`, which are copied to `copy` (-1: to nowhere),
+ * from `at` on, as they are read. -EIO: it is shorter; errors of the files as they come. */
+int hash_file(git_object_t type, int fd, uint64_t size, int copy, off_t at, struct oid *ret);
 
 /* Whether these bytes, as an object of this type, have the id `oid`. 0; -EBADMSG: they have
  * another; -ENOMEM: OpenSSL cannot say. */

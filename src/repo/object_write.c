@@ -64,8 +64,7 @@ int blob_write(struct repo *repo, const void *data, size_t len, struct oid *ret,
     return r < 0 ? r : object_write(h, data, len, GIT_OBJECT_BLOB, ret, reterr);
 }
 
-/* All of `len` bytes at `at`. */
-static int read_piece(int fd, char *out, size_t len, uint64_t at, struct diag *reterr)
+int object_read_file(int fd, char *out, size_t len, uint64_t at, struct diag *reterr)
 {
     while (len) {
         ssize_t n = pread(fd, out, len, at);
@@ -89,7 +88,7 @@ static int stream_pieces(git_odb_stream *stream, int fd, uint64_t size, struct d
 
     for (uint64_t at = 0; at < size;) {
         size_t n = size - at < PIECE ? size - at : PIECE;
-        int r = read_piece(fd, piece, n, at, reterr);
+        int r = object_read_file(fd, piece, n, at, reterr);
         if (r < 0)
             return r;
         int code = git_odb_stream_write(stream, piece, n);
@@ -168,7 +167,7 @@ int blob_write_fd(struct repo *repo, int fd, uint64_t size, struct oid *ret, str
     _cleanup_free_ char *data = malloc(size + 1);
     if (!data)
         return -ENOMEM;
-    r = read_piece(fd, data, size, 0, reterr);
+    r = object_read_file(fd, data, size, 0, reterr);
     return r < 0 ? r : object_write(h, data, size, GIT_OBJECT_BLOB, ret, reterr);
 }
 
@@ -239,16 +238,13 @@ static int check_entries(const struct tree_entry **sorted, size_t n, struct diag
     return 0;
 }
 
-int tree_write(struct repo *repo, const struct tree_entry *entries, size_t n, struct oid *ret,
-               struct diag *reterr)
+int tree_encode(const struct tree_entry *entries, size_t n, struct buf *ret, struct diag *reterr)
 {
     static const char *const modes[] = {
         [ENTRY_FILE] = "100644", [ENTRY_EXEC] = "100755",   [ENTRY_LINK] = "120000",
         [ENTRY_DIR] = "40000",   [ENTRY_MODULE] = "160000",
     };
-    _cleanup_(handle_give_backp) struct handle *h = NULL;
     _cleanup_free_ const struct tree_entry **sorted = xcalloc(n + 1, sizeof(*sorted));
-    _cleanup_(buf_done) struct buf raw = {0};
 
     for (size_t i = 0; i < n; i++)
         sorted[i] = &entries[i];
@@ -257,10 +253,21 @@ int tree_write(struct repo *repo, const struct tree_entry *entries, size_t n, st
         return r;
     qsort(sorted, n, sizeof(*sorted), compare_entries);
     for (size_t i = 0; i < n; i++) {
-        buf_addf(&raw, "%s %s", modes[sorted[i]->kind], sorted[i]->name);
-        buf_addc(&raw, 0);
-        buf_add(&raw, sorted[i]->oid.id, OID_RAW);
+        buf_addf(ret, "%s %s", modes[sorted[i]->kind], sorted[i]->name);
+        buf_addc(ret, 0);
+        buf_add(ret, sorted[i]->oid.id, OID_RAW);
     }
-    r = handle_borrow(repo, &h, reterr);
+    return 0;
+}
+
+int tree_write(struct repo *repo, const struct tree_entry *entries, size_t n, struct oid *ret,
+               struct diag *reterr)
+{
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    _cleanup_(buf_done) struct buf raw = {0};
+    int r = tree_encode(entries, n, &raw, reterr);
+
+    if (r == 0)
+        r = handle_borrow(repo, &h, reterr);
     return r < 0 ? r : object_write(h, buf_str(&raw), raw.len, GIT_OBJECT_TREE, ret, reterr);
 }

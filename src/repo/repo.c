@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "repo/giterr.h"
 #include "repo/handle.h"
+#include "repo/scratches.h"
 #include "repo/source.h"
 #include "repo/spill.h"
 
@@ -201,6 +202,7 @@ int repo_open(const char *path, struct repo **ret, struct diag *reterr)
     pthread_once(&once, process_setup);
     pthread_mutex_init(&repo->idle_lock, NULL);
     pthread_mutex_init(&repo->said_lock, NULL);
+    repo->scratches = scratches_new();
     repo->path = realpath(path, NULL);
     if (!repo->path)
         return diag_fail(reterr, -errno, "cannot open %s: %s", path, strerrordesc_np(errno));
@@ -223,6 +225,7 @@ void repo_free(struct repo *repo)
     source_free(repo->source);
     spill_free(repo->spill);
     handle_close_all(repo);
+    scratches_free(repo->scratches);
     cache_free(repo->trees);
     cache_free(repo->blobs);
     oidset_done(&repo->bad);

@@ -12,6 +12,7 @@
 #include "repo/missing.h"
 #include "repo/odb.h"
 #include "repo/packs.h"
+#include "repo/scratches.h"
 
 #define WRONG_CONTENT "its content does not match its id"
 #define TAGS_DEEPEST  16 /* tags of tags */
@@ -134,9 +135,9 @@ int source_header(struct source *s, const struct oid *oid, git_object_t *ret_typ
 
     if (oid_is_zero(oid))
         return -ENOENT;
-    r = packs_header(s->packs, oid, ret_type, ret_size);
-    if (r == 0)
-        return 0;
+    r = scratches_header(s->repo->scratches, oid, &header.type, &header.size);
+    if (r < 0)
+        r = packs_header(s->packs, oid, ret_type ? &header.type : NULL, &header.size);
     for (size_t i = 0; r < 0 && i < s->dirs.n; i++)
         r = loose_header(s->dirs.v[i], oid, &header.type, &header.size);
     if (r < 0) {
@@ -171,9 +172,15 @@ static int verified(const struct oid *oid, struct raw *raw, int r)
 /* -ENOENT: nobody but libgit2 can have it; other codes but the final ones: a copy is broken. */
 static int read_fast(struct source *s, const struct oid *oid, uint64_t most, struct raw *ret)
 {
-    int r = packs_read(s->packs, oid, most, &ret->type, &ret->data, &ret->size), broken = -ENOENT;
+    struct scratches *scratches = s->repo->scratches;
+    int r = scratches_load(scratches, oid, most, &ret->type, &ret->data, &ret->size);
+    int broken = -ENOENT;
 
     r = verified(oid, ret, r);
+    if (!is_final(r)) {
+        r = packs_read(s->packs, oid, most, &ret->type, &ret->data, &ret->size);
+        r = verified(oid, ret, r);
+    }
     for (size_t i = 0; !is_final(r) && i < s->dirs.n; i++) {
         broken = r == -ENOENT ? broken : r;
         r = loose_load(s->dirs.v[i], oid, most, &ret->type, &ret->data, &ret->size);
@@ -232,9 +239,14 @@ static bool is_of_object(int r)
 static int spill_fast(struct source *s, const struct oid *oid, const char *dir, int fd,
                       struct header *ret)
 {
-    int r = packs_spill(s->packs, oid, dir, fd, &ret->type, &ret->size), broken = -ENOENT;
+    int r = scratches_spill(s->repo->scratches, oid, fd, &ret->type, &ret->size);
+    int broken = -ENOENT;
 
     r = verified_fd(oid, fd, ret, r);
+    if (is_of_object(r)) {
+        r = packs_spill(s->packs, oid, dir, fd, &ret->type, &ret->size);
+        r = verified_fd(oid, fd, ret, r);
+    }
     for (size_t i = 0; is_of_object(r) && i < s->dirs.n; i++) {
         broken = r == -ENOENT ? broken : r;
         r = loose_spill(s->dirs.v[i], oid, fd, &ret->type, &ret->size);

@@ -1,11 +1,12 @@
 /* Where objects are read from, whoever wants them: the one way by which trees, blobs and commits
  * come into memory. Asked in this order:
  *
- *   1. our own reader of packs (packs.h): most objects of most repositories;
- *   2. loose objects (loose.h): what was written a moment ago;
- *   3. libgit2: whatever is unusual, and the last word on what is missing.
+ *   1. what is only looked at and not stored (scratches.h), if there is any at the moment;
+ *   2. our own reader of packs (packs.h): most objects of most repositories;
+ *   3. loose objects (loose.h): what was written a moment ago;
+ *   4. libgit2: whatever is unusual, and the last word on what is missing.
  *
- * What comes back has been verified against its id: by OpenSSL what the first two gave, by
+ * What comes back has been verified against its id: by OpenSSL what the first three gave, by
  * libgit2's own check what it gave. A copy that is broken counts as not there: the next in order
  * may have a whole one. Only when none has is it -EIO, logged once and counted (repo_object_bad).
  *

@@ -44,6 +44,11 @@ void spill_free(struct spill *s)
     free(s);
 }
 
+const char *spill_dir(const struct spill *s)
+{
+    return s->dir;
+}
+
 void spill_in(struct spill *s, const char *dir)
 {
     free(s->dir);

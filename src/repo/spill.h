@@ -29,6 +29,8 @@ struct spill;
 struct spill *spill_new(struct repo *repo);
 void spill_free(struct spill *s);
 DEFINE_CLEANUP(struct spill *, spill_free)
+/* Where they go; borrowed. */
+const char *spill_dir(const struct spill *s);
 /* From now on they go to `dir`. Not while others use it. */
 void spill_in(struct spill *s, const char *dir);
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "repo/scratch.h"
 #include "stage/author.h"
 #include "stage/commit_message.h"
 #include "stage/landing.h"
@@ -16,6 +17,7 @@
 struct commit {
     struct landing landing;
     struct workspace *ws;
+    struct batch *batch; /* of the workspace's tree; until the mainline has it */
     const struct caller *who;
     char *message;
     struct signature author;
@@ -40,7 +42,7 @@ static int take_workspace(struct landing *l)
     kept_dirs_done(&c->keep);
     if (ws->ended)
         return landing_refuse(l, -ESTALE, "the workspace has ended");
-    int r = snapshot_write(ws, &l->change.tree, &c->keep, &why);
+    int r = snapshot_write(ws, c->batch, &l->change.tree, &c->keep, &why);
     if (r < 0)
         return landing_refuse_diag(l, r, &why);
     l->change.base = ws->state.base;
@@ -133,6 +135,7 @@ static int land(struct commit *c, const char *line)
 static int commit(struct workspace *ws, const struct caller *who, const char *line, bool by_itself)
 {
     _cleanup_(buf_done) struct buf reasons = {0};
+    _cleanup_(batch_freep) struct batch *batch = batch_new(ws->overlay.repo);
     struct commit c = {
         .landing = {.ops = &ops,
                     .config = ws->env->config,
@@ -140,6 +143,7 @@ static int commit(struct workspace *ws, const struct caller *who, const char *li
                     .what = "commit",
                     .reasons = &reasons},
         .ws = ws,
+        .batch = batch,
         .who = who,
     };
     const struct oid *revision = &c.landing.revision;
@@ -212,13 +216,36 @@ int commit_recover(struct workspace *ws, struct diag *reterr)
     return 0;
 }
 
+static int take(struct workspace *ws, struct sink *sink, struct check_input *ret,
+                struct diag *reterr)
+{
+    workspace_lock_frozen(ws);
+    int r = ws->ended ? -ESTALE : snapshot_take(ws, sink, &ret->tree, NULL, reterr);
+    ret->base = ws->base_tree;
+    workspace_unlock_frozen(ws);
+    return r;
+}
+
+/* For commands, which look at the tree through the mount: it is written. */
+static int check_written(struct workspace *ws, struct findings *ret, struct diag *reterr)
+{
+    _cleanup_(batch_freep) struct batch *batch = batch_new(ws->overlay.repo);
+    struct check_input in;
+    int r = take(ws, batch_sink(batch), &in, reterr);
+
+    if (r == 0)
+        r = batch_store(batch, reterr);
+    return r < 0 ? r : checks_run(ws->env->checks, &in, 0, ret, reterr);
+}
+
 int commit_check(struct workspace *ws, struct findings *ret, struct diag *reterr)
 {
+    _cleanup_(scratch_freep) struct scratch *scratch =
+        scratch_new(ws->overlay.repo, CHECK_FILE_SIZE);
     struct check_input in;
+    int r = take(ws, scratch_sink(scratch), &in, reterr);
 
-    workspace_lock_frozen(ws);
-    int r = ws->ended ? -ESTALE : snapshot_write(ws, &in.tree, NULL, reterr);
-    in.base = ws->base_tree;
-    workspace_unlock_frozen(ws);
-    return r < 0 ? r : checks_run(ws->env->checks, &in, 0, ret, reterr);
+    if (r == 0)
+        r = checks_run(ws->env->checks, &in, CHECK_NO_WAIT, ret, reterr);
+    return r == -EINPROGRESS ? check_written(ws, ret, reterr) : r;
 }

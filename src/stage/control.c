@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "repo/diff.h"
 #include "repo/history.h"
+#include "repo/scratch.h"
 #include "stage/autocommit_node.h"
 #include "stage/commit.h"
 #include "stage/message.h"
@@ -20,15 +21,24 @@
 #define DIFF_MOST   (256 << 20)
 #define BEHIND_MOST 100000 /* first-parent steps that are counted */
 
-/* The workspace's tree and its base's, as of now. */
+/* The workspace's tree and its base's, as of now. The tree is nowhere but in `scratch`. */
 struct pair {
     struct oid base, base_tree, tree;
+    struct scratch *scratch;
 };
 
-static int take_pair(struct workspace *ws, struct pair *ret)
+static void pair_done(struct pair *p)
 {
+    scratch_free(p->scratch);
+}
+
+/* `keep`: as for scratch_new(). */
+static int take_pair(struct workspace *ws, uint64_t keep, struct pair *ret)
+{
+    ret->scratch = scratch_new(ws->overlay.repo, keep);
     workspace_lock_frozen(ws);
-    int r = ws->ended ? -ESTALE : snapshot_write(ws, &ret->tree, NULL, NULL);
+    int r =
+        ws->ended ? -ESTALE : snapshot_take(ws, scratch_sink(ret->scratch), &ret->tree, NULL, NULL);
     ret->base = ws->state.base;
     ret->base_tree = ws->base_tree;
     workspace_unlock_frozen(ws);
@@ -69,8 +79,8 @@ static int open_changes(void *ctx, struct node *dir, uint64_t ino, struct node *
 {
     struct workspace *ws = ctx;
     _cleanup_(buf_done) struct buf text = {0};
-    struct pair pair;
-    int r = take_pair(ws, &pair);
+    _cleanup_(pair_done) struct pair pair = {0};
+    int r = take_pair(ws, 0, &pair);
 
     if (r == 0)
         r = diff_changes(ws->overlay.repo, &pair.base_tree, &pair.tree, add_change, &text);
@@ -81,8 +91,8 @@ static int open_diff(void *ctx, struct node *dir, uint64_t ino, struct node **re
 {
     struct workspace *ws = ctx;
     _cleanup_(buf_done) struct buf text = {0};
-    struct pair pair;
-    int r = take_pair(ws, &pair);
+    _cleanup_(pair_done) struct pair pair = {0};
+    int r = take_pair(ws, SCRATCH_WHOLE, &pair);
 
     if (r == 0)
         r = diff_patch(ws->overlay.repo, &pair.base_tree, &pair.tree, NULL, 0, DIFF_MOST, &text);
@@ -129,8 +139,8 @@ static int open_status(void *ctx, struct node *dir, uint64_t ino, struct node **
     _cleanup_(buf_done) struct buf text = {0};
     size_t counts[256] = {0};
     char hex[OID_HEX + 1];
-    struct pair pair;
-    int r = take_pair(ws, &pair);
+    _cleanup_(pair_done) struct pair pair = {0};
+    int r = take_pair(ws, 0, &pair);
 
     if (r == 0)
         r = diff_changes(ws->overlay.repo, &pair.base_tree, &pair.tree, count_change, counts);

@@ -13,6 +13,7 @@
 /* One rebase under way. */
 struct rebase {
     struct workspace *ws;
+    struct batch *batch; /* of what the workspace shows now */
     struct workspace_rebase to;
     struct kept_dirs keep; /* the workspace's empty directories */
     struct oid head_tree;
@@ -69,7 +70,7 @@ static int merge(struct rebase *b)
         .ours_name = b->ws->name,
         .theirs_name = "head",
     };
-    int r = snapshot_write(b->ws, &b->to.ours, &b->keep, &why);
+    int r = snapshot_write(b->ws, b->batch, &b->to.ours, &b->keep, &why);
 
     sides.ours = b->to.ours;
     if (r == 0)
@@ -133,7 +134,8 @@ static int rebase_now(struct rebase *b)
 int rebase_workspace(struct workspace *ws, const struct caller *who)
 {
     _cleanup_(buf_done) struct buf text = {0};
-    struct rebase b = {.ws = ws, .text = &text};
+    _cleanup_(batch_freep) struct batch *batch = batch_new(ws->overlay.repo);
+    struct rebase b = {.ws = ws, .batch = batch, .text = &text};
     char hex[OID_HEX + 1];
     int r = workspace_may_change(ws, who);
 

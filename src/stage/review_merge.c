@@ -91,7 +91,7 @@ static int prepare_workspace(struct merging *m)
     m->along = false;
     if (!m->ws || m->ws->ended || !oid_equal(&m->ws->state.base, &m->p->base))
         return 0;
-    int r = snapshot_write(m->ws, &tree, &m->keep, &why);
+    int r = snapshot_id(m->ws, &tree, &m->keep, &why);
     if (r == 0 && !oid_equal(&tree, &m->p->tree))
         return 0;
     if (r == 0)

@@ -8,11 +8,13 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "repo/scratch.h"
 
 #define DEPTH_MOST 2048 /* what repo/ takes; only renames of deep directories get here */
 
 struct snapshot {
     struct workspace *ws;
+    struct sink *sink;
     struct kept_dirs *keep;
     struct diag *reterr;
     struct buf
@@ -34,7 +36,7 @@ static int fail(struct snapshot *s, int r, const char *name)
     return diag_prefix(s->reterr, r, "%s", buf_str(&path));
 }
 
-static int write_file(struct snapshot *s, const char *name, struct tree_entry *ret)
+static int put_file(struct snapshot *s, const char *name, struct tree_entry *ret)
 {
     struct stat st;
     _cleanup_close_ int fd = openat(s->at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -42,10 +44,10 @@ static int write_file(struct snapshot *s, const char *name, struct tree_entry *r
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
     ret->kind = st.st_mode & 0100 ? ENTRY_EXEC : ENTRY_FILE;
-    return blob_write_fd(s->ws->overlay.repo, fd, st.st_size, &ret->oid, s->reterr);
+    return sink_blob_fd(s->sink, fd, st.st_size, &ret->oid, s->reterr);
 }
 
-static int write_link(struct snapshot *s, const char *name, struct tree_entry *ret)
+static int put_link(struct snapshot *s, const char *name, struct tree_entry *ret)
 {
     /* Not on the stack: this is inlined into a recursion. */
     _cleanup_free_ char *target = xmalloc(PATH_MAX);
@@ -54,13 +56,13 @@ static int write_link(struct snapshot *s, const char *name, struct tree_entry *r
     if (len < 0)
         return -errno;
     ret->kind = ENTRY_LINK;
-    return blob_write(s->ws->overlay.repo, target, len, &ret->oid, s->reterr);
+    return sink_blob(s->sink, target, len, &ret->oid, s->reterr);
 }
 
-static int write_dir(struct snapshot *s, const struct oid *base, struct oid *ret);
+static int put_dir(struct snapshot *s, const struct oid *base, struct oid *ret);
 
 /* Goes down into `name` and up again. */
-static int write_below(struct snapshot *s, const char *name, struct tree_entry *ret)
+static int put_below(struct snapshot *s, const char *name, struct tree_entry *ret)
 {
     struct overlay_dir here = {.fd = s->at};
     struct overlay_entry e;
@@ -75,7 +77,7 @@ static int write_below(struct snapshot *s, const char *name, struct tree_entry *
         return r;
     buf_addf(&s->path, "%s/", name);
     ret->kind = ENTRY_DIR;
-    r = write_dir(s, &e.base, &ret->oid);
+    r = put_dir(s, &e.base, &ret->oid);
     if (r == 0 && oid_is_zero(&ret->oid))
         *VEC_ADD(s->keep) = (struct kept_dir){xstrndup(s->path.data, s->path.len - 1), e.mode};
     s->depth--;
@@ -91,11 +93,11 @@ static int add_upper(struct snapshot *s, struct overlay_name *name, struct entri
     int r;
 
     if (S_ISDIR(name->type))
-        r = write_below(s, name->name, &t);
+        r = put_below(s, name->name, &t);
     else if (S_ISLNK(name->type))
-        r = write_link(s, name->name, &t);
+        r = put_link(s, name->name, &t);
     else
-        r = write_file(s, name->name, &t);
+        r = put_file(s, name->name, &t);
     if (r < 0) /* what is below has said it already */
         return S_ISDIR(name->type) && s->reterr && s->reterr->text ? r : fail(s, r, name->name);
     if (!oid_is_zero(&t.oid))
@@ -136,7 +138,7 @@ static bool same_entries(const struct entries *a, const struct tree *b)
 }
 
 /* The tree of the directory in hand, merged with `base`. Zero: there is nothing in it. */
-static int write_dir(struct snapshot *s, const struct oid *base, struct oid *ret)
+static int put_dir(struct snapshot *s, const struct oid *base, struct oid *ret)
 {
     _cleanup_(overlay_names_done) struct overlay_names upper = {0};
     _cleanup_(tree_unrefp) struct tree *tree = NULL;
@@ -151,7 +153,7 @@ static int write_dir(struct snapshot *s, const struct oid *base, struct oid *ret
         if (same_entries(&entries, tree))
             *ret = *base;
         else if (entries.n)
-            r = tree_write(s->ws->overlay.repo, entries.v, entries.n, ret, s->reterr);
+            r = sink_tree(s->sink, entries.v, entries.n, ret, s->reterr);
         else
             *ret = (struct oid){0};
     }
@@ -164,20 +166,20 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct kept_dir *)a)->path, ((const struct kept_dir *)b)->path);
 }
 
-int snapshot_write(struct workspace *ws, struct oid *ret, struct kept_dirs *keep,
-                   struct diag *reterr)
+int snapshot_take(struct workspace *ws, struct sink *sink, struct oid *ret, struct kept_dirs *keep,
+                  struct diag *reterr)
 {
     _cleanup_(kept_dirs_done) struct kept_dirs dropped = {0};
-    struct snapshot s = {.ws = ws, .keep = keep ? keep : &dropped, .reterr = reterr};
+    struct snapshot s = {.ws = ws, .sink = sink, .keep = keep ? keep : &dropped, .reterr = reterr};
     struct oid tree;
 
     s.at = fcntl(ws->upper, F_DUPFD_CLOEXEC, 0);
     if (s.at < 0)
         return diag_fail(reterr, -errno, "%s", strerror(errno));
-    int r = write_dir(&s, &ws->base_tree, &tree);
+    int r = put_dir(&s, &ws->base_tree, &tree);
     /* All files removed: a revision has a tree, if an empty one. */
     if (r == 0 && oid_is_zero(&tree) && !oid_is_zero(&ws->base_tree))
-        r = tree_write(ws->overlay.repo, NULL, 0, &tree, reterr);
+        r = sink_tree(sink, NULL, 0, &tree, reterr);
     if (s.keep->n)
         qsort(s.keep->v, s.keep->n, sizeof(*s.keep->v), by_path);
     if (r == 0)
@@ -185,4 +187,24 @@ int snapshot_write(struct workspace *ws, struct oid *ret, struct kept_dirs *keep
     buf_done(&s.path);
     close(s.at);
     return r;
+}
+
+int snapshot_write(struct workspace *ws, struct batch *batch, struct oid *ret,
+                   struct kept_dirs *keep, struct diag *reterr)
+{
+    struct oid tree;
+    int r = snapshot_take(ws, batch_sink(batch), &tree, keep, reterr);
+
+    if (r == 0)
+        r = batch_store(batch, reterr);
+    if (r == 0)
+        *ret = tree;
+    return r;
+}
+
+int snapshot_id(struct workspace *ws, struct oid *ret, struct kept_dirs *keep, struct diag *reterr)
+{
+    _cleanup_(scratch_freep) struct scratch *scratch = scratch_new(ws->overlay.repo, 0);
+
+    return snapshot_take(ws, scratch_sink(scratch), ret, keep, reterr);
 }

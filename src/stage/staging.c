@@ -179,7 +179,7 @@ static int staging_mkdir(struct node *dir, const struct caller *who, const char 
 static int only_if_clean(struct workspace *ws)
 {
     struct oid tree;
-    int r = snapshot_write(ws, &tree, NULL, NULL);
+    int r = snapshot_id(ws, &tree, NULL, NULL);
 
     return r < 0 ? r : oid_equal(&tree, &ws->base_tree) ? 0 : -ENOTEMPTY;
 }

@@ -33,10 +33,11 @@ static int snapshot(struct fixture *f, char hex[OID_HEX + 1], struct kept_dirs *
 {
     struct node *root = fx_get(f, "ws");
     struct workspace *ws = overlay_node(root)->ws;
+    _cleanup_(batch_freep) struct batch *batch = batch_new(f->repo);
     struct oid tree;
 
     workspace_lock_frozen(ws);
-    int r = snapshot_write(ws, &tree, keep, why);
+    int r = snapshot_write(ws, batch, &tree, keep, why);
     workspace_unlock_frozen(ws);
     node_unref(root);
     if (r == 0)

@@ -1,0 +1,37 @@
+/* Where the new objects of a snapshot go: batch.h keeps them, scratch.h only for a while. What they
+ * are made of, and the ids that they get, is the same.
+ *
+ * Ownership: a sink is part of what implements it. One thread at a time. */
+#ifndef ONWARD_REPO_SINK_H
+#define ONWARD_REPO_SINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "repo/object.h"
+
+enum sink_type { SINK_BLOB, SINK_TREE };
+
+struct sink;
+
+struct sink_ops {
+    /* Takes an object of `len` bytes, which are the caller's again afterwards. -ENOSPC -EIO … */
+    int (*put)(struct sink *sink, enum sink_type type, const void *data, size_t len,
+               struct oid *ret, struct diag *reterr);
+    /* Takes the first `size` bytes of a file as a blob, in bounded memory. -EIO: it is shorter. */
+    int (*put_fd)(struct sink *sink, int fd, uint64_t size, struct oid *ret, struct diag *reterr);
+};
+
+struct sink {
+    const struct sink_ops *ops;
+};
+
+int sink_blob(struct sink *sink, const void *data, size_t len, struct oid *ret,
+              struct diag *reterr);
+int sink_blob_fd(struct sink *sink, int fd, uint64_t size, struct oid *ret, struct diag *reterr);
+/* As tree_write(): any order, -EINVAL for names that Git refuses, none is the empty tree. */
+int sink_tree(struct sink *sink, const struct tree_entry *entries, size_t n, struct oid *ret,
+              struct diag *reterr);
+
+#endif
