@@ -8,6 +8,9 @@
 #include "mount/entry.h"
 #include "mount/scratch.h"
 
+#define DOTS        2 /* "." and "..", with the cookies 1 and 2; those of the nodes come behind */
+#define INO_UNKNOWN 0xffffffff /* as libfuse has it: a parent may change while we look */
+
 /* One reply being filled. */
 struct dirents {
     struct dir_sink sink;
@@ -34,10 +37,10 @@ static void fill_plus(struct dirents *l, const char *name, bool plus, struct fus
         e->ino = 0;
 }
 
-static int dirents_add(struct dir_sink *sink, const char *name, mode_t type, uint64_t ino,
-                       uint64_t cookie, bool plus)
+/* Behind the entry, reading goes on at `cookie`. */
+static int append(struct dirents *l, const char *name, mode_t type, uint64_t ino, uint64_t cookie,
+                  bool plus)
 {
-    struct dirents *l = container_of(sink, struct dirents, sink);
     struct fuse_entry_param e = {.attr = {.st_mode = type, .st_ino = ino}};
     size_t room = l->size - l->len;
     size_t need = l->plus ? fuse_add_direntry_plus(l->req, NULL, 0, name, &e, 0)
@@ -55,6 +58,34 @@ static int dirents_add(struct dir_sink *sink, const char *name, mode_t type, uin
     }
     l->len += need;
     return 0;
+}
+
+static int dirents_add(struct dir_sink *sink, const char *name, mode_t type, uint64_t ino,
+                       uint64_t cookie, bool plus)
+{
+    struct dirents *l = container_of(sink, struct dirents, sink);
+
+    return append(l, name, type, ino, cookie + DOTS, plus);
+}
+
+/* 1: the reply is full. */
+static int add_dots(struct dirents *l, uint64_t cookie)
+{
+    if (cookie == 0 && append(l, ".", S_IFDIR, l->dir->ino, 1, false))
+        return 1;
+    return cookie < DOTS ? append(l, "..", S_IFDIR, INO_UNKNOWN, DOTS, false) : 0;
+}
+
+/* An error counts only if there is nothing else to be said. */
+static int fill(struct dirents *l, uint64_t cookie)
+{
+    if (!l->dir->ops->readdir)
+        return -ENOTDIR;
+    if (add_dots(l, cookie))
+        return 0;
+    size_t dots = l->len;
+    int r = l->dir->ops->readdir(l->dir, cookie < DOTS ? 0 : cookie - DOTS, &l->sink);
+    return l->len > dots ? 0 : r;
 }
 
 static void keep_no_attributes(struct dirents *l)
@@ -107,8 +138,8 @@ void dirents_reply(fuse_req_t req, struct node *dir, uint64_t cookie, size_t siz
     if (plus && !cookie)
         node_table_gap(l.front->table);
     uint64_t epoch = notifier_epoch(l.front->notifier);
-    int r = dir->ops->readdir ? dir->ops->readdir(dir, cookie, &l.sink) : -ENOTDIR;
-    if (r < 0 && !l.len)
+    int r = fill(&l, cookie);
+    if (r < 0)
         fuse_reply_err(req, -r);
     else
         send_dirents(&l, epoch);

@@ -1,6 +1,7 @@
 #include "mount/entry.h"
 
 #define FOREVER 1e9 /* seconds */
+#define UNSET   -1  /* a number of blocks; a sparse file may have none */
 
 double entry_attr_timeout(const struct node *node)
 {
@@ -15,6 +16,7 @@ int entry_stat(const struct front *f, struct node *node, struct stat *st)
         .st_gid = f->gid,
         .st_nlink = 1,
         .st_blksize = 4096,
+        .st_blocks = UNSET,
     };
     int r = node->ops->getattr(node, st);
     if (r < 0)
@@ -23,7 +25,7 @@ int entry_stat(const struct front *f, struct node *node, struct stat *st)
         st->st_ctim = st->st_mtim;
     if (!st->st_atim.tv_sec)
         st->st_atim = st->st_mtim;
-    if (!st->st_blocks)
+    if (st->st_blocks == UNSET)
         st->st_blocks = (st->st_size + 511) / 512;
     return 0;
 }

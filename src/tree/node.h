@@ -93,9 +93,9 @@ struct node_ops {
     const char *kind; /* for traces: "revision-dir", "control" … */
     unsigned flags;   /* enum node_flags */
 
-    /* Fills `st`: st_mode with type, st_size, st_mtim (used for all three times unless st_atim,
-     * st_ctim are set), st_nlink. st_uid and st_gid come preset to the mount's owner, st_ino to
-     * node->ino, st_nlink to 1. Never NULL. */
+    /* Fills `st`: st_mode with type, st_size (of which st_blocks follows unless it is set), st_mtim
+     * (used for all three times unless st_atim, st_ctim are set), st_nlink. st_uid and st_gid come
+     * preset to the mount's owner, st_ino to node->ino, st_nlink to 1. Never NULL. */
     int (*getattr)(struct node *node, struct stat *st);
     /* The child of that name, referenced; -ENOENT. Directories only (NULL: -ENOTDIR). */
     int (*lookup)(struct node *dir, const char *name, struct node **ret);
