@@ -560,7 +560,7 @@ static int set_size(struct overlay_node *n, uint64_t size)
 static int set_mode(struct overlay_node *n, mode_t mode)
 {
     mode &= 01777;
-    if (mode == n->at.mode || S_ISLNK(n->at.type))
+    if (S_ISLNK(n->at.type) || (mode == n->at.mode && !n->at.upper))
         return 0;
     if (!n->name)
         return 0; /* stays 0700, it is its owner's alone; tar and cp -a of `.` are to succeed */
