@@ -39,13 +39,14 @@ void roster_done(struct roster *r)
 static void load_track(struct roster_site *s, struct ledger *ledger)
 {
     struct site_track track = {0};
-    int r = site_track_load(ledger, s->name, clock_real(), clock_mono(), &track);
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = site_track_load(ledger, s->name, clock_real(), clock_mono(), &track, &why);
 
     free(s->broken);
     s->broken = NULL;
     if (r < 0) {
-        s->broken = xasprintf("its history in the ledger cannot be read: %s", strerror(-r));
-        log_error("ledger-broken", "site=%s reason=\"%s\"", s->name, strerror(-r));
+        s->broken = xasprintf("its history in the ledger cannot be read: %s", diag_text(&why, r));
+        log_error("ledger-broken", "site=%s reason=\"%s\"", s->name, diag_text(&why, r));
         return;
     }
     site_track_done(&s->facts.track);

@@ -139,11 +139,11 @@ void track_reader_finish(struct track_reader *reader, int64_t real, int64_t mono
 }
 
 int site_track_load(struct ledger *ledger, const char *site, int64_t real, int64_t mono,
-                    struct site_track *ret)
+                    struct site_track *ret, struct diag *reterr)
 {
     struct track_reader reader = {0};
     struct site_track track;
-    int r = ledger_history(ledger, site, track_reader_add, &reader);
+    int r = ledger_history(ledger, site, track_reader_add, &reader, reterr);
 
     track_reader_finish(&reader, real, mono, &track);
     if (r < 0) {

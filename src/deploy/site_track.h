@@ -79,8 +79,9 @@ int track_reader_add(const struct record *r, void *track_reader);
 void track_reader_finish(struct track_reader *reader, int64_t real, int64_t mono,
                          struct site_track *ret);
 
-/* The track of a site from the ledger. -EIO: its chain is broken; nothing is returned. */
+/* The track of a site from the ledger. Errors are those of ledger_history(); then nothing is
+ * returned. */
 int site_track_load(struct ledger *ledger, const char *site, int64_t real, int64_t mono,
-                    struct site_track *ret);
+                    struct site_track *ret, struct diag *reterr);
 
 #endif

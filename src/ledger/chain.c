@@ -29,6 +29,14 @@ void chain_free(struct chain *c)
     free(c);
 }
 
+void chain_swap(struct chain *a, struct chain *b)
+{
+    struct chain t = *a;
+
+    *a = *b;
+    *b = t;
+}
+
 static void newest_put(struct map *newest, const char *site, const struct oid *record)
 {
     free(map_put(newest, site, xmemdup(record, sizeof(*record))));
@@ -46,6 +54,13 @@ struct oid chain_newest(const struct chain *c, const char *site)
     return oid ? *oid : (struct oid){0};
 }
 
+char *chain_site(const char *file)
+{
+    size_t len = strlen(file), tail = strlen(SUFFIX);
+
+    return len > tail && !strcmp(file + len - tail, SUFFIX) ? xstrndup(file, len - tail) : NULL;
+}
+
 /* Takes in the files of one directory sites/<xx>. */
 static int list_bucket(struct repo *repo, const struct oid *oid, struct map *newest)
 {
@@ -54,30 +69,38 @@ static int list_bucket(struct repo *repo, const struct oid *oid, struct map *new
 
     for (size_t i = 0; r == 0 && i < bucket->n; i++) {
         const struct tree_entry *e = &bucket->entries[i];
-        size_t len = strlen(e->name), tail = strlen(SUFFIX);
-        if (e->kind != ENTRY_FILE || len <= tail || strcmp(e->name + len - tail, SUFFIX))
-            continue;
-        _cleanup_free_ char *site = xstrndup(e->name, len - tail);
-        newest_put(newest, site, &e->oid);
+        _cleanup_free_ char *site = e->kind == ENTRY_FILE ? chain_site(e->name) : NULL;
+        if (site)
+            newest_put(newest, site, &e->oid);
     }
+    return r;
+}
+
+static int list_sites(struct repo *repo, const struct oid *oid, struct map *newest)
+{
+    _cleanup_(tree_unrefp) struct tree *sites = NULL;
+    int r = tree_load(repo, oid, &sites);
+
+    for (size_t i = 0; r == 0 && i < sites->n; i++)
+        if (sites->entries[i].kind == ENTRY_DIR)
+            r = list_bucket(repo, &sites->entries[i].oid, newest);
     return r;
 }
 
 static int list(struct repo *repo, const struct oid *root, struct map *newest)
 {
-    _cleanup_(tree_unrefp) struct tree *sites = NULL;
-    enum entry_kind kind;
-    struct oid oid;
-    int r = tree_walk_path(repo, root, "sites", &kind, &oid);
+    _cleanup_(tree_unrefp) struct tree *top = NULL;
+    int r = tree_load(repo, root, &top);
 
-    if (r == -ENOENT)
+    if (r < 0)
+        return r;
+    const struct tree_entry *sites = tree_find(top, CHAIN_SITES);
+    const struct tree_entry *fleet = tree_find(top, CHAIN_FLEET);
+    if (fleet && fleet->kind == ENTRY_FILE)
+        newest_put(newest, RECORD_FLEET, &fleet->oid);
+    if (!sites)
         return 0;
-    if (r == 0)
-        r = kind == ENTRY_DIR ? tree_load(repo, &oid, &sites) : -EIO;
-    for (size_t i = 0; r == 0 && i < sites->n; i++)
-        if (sites->entries[i].kind == ENTRY_DIR)
-            r = list_bucket(repo, &sites->entries[i].oid, newest);
-    return r;
+    return sites->kind == ENTRY_DIR ? list_sites(repo, &sites->oid, newest) : -EIO;
 }
 
 static void newest_done(struct map *newest)
@@ -111,7 +134,7 @@ int chain_reload(struct chain *c, struct repo *repo, struct diag *reterr)
     return 0;
 }
 
-char *chain_path(const char *dir, const char *site, const char *suffix)
+static char *site_path(const char *dir, const char *site, const char *suffix)
 {
     char hex[OID_HEX + 1];
     struct oid hash;
@@ -120,21 +143,34 @@ char *chain_path(const char *dir, const char *site, const char *suffix)
     return xasprintf("%s/%.2s/%s%s", dir, oid_hex(&hash, hex), site, suffix);
 }
 
-int chain_read(struct repo *repo, const struct oid *oid, const char *site, struct record *ret)
+char *chain_path(const char *site)
+{
+    return strcmp(site, RECORD_FLEET) != 0 ? site_path(CHAIN_SITES, site, SUFFIX)
+                                           : xstrdup(CHAIN_FLEET);
+}
+
+char *chain_log_path(const char *site)
+{
+    return site_path(CHAIN_LOGS, site, "");
+}
+
+int chain_read(struct repo *repo, const struct oid *oid, const char *site, struct record *ret,
+               struct diag *reterr)
 {
     _cleanup_(blob_unrefp) struct blob *blob = NULL;
-    struct record record = {0};
+    _cleanup_(record_done) struct record record = {0};
+    _cleanup_(diag_done) struct diag why = {0};
     int r = blob_load(repo, oid, &blob);
 
     if (r < 0)
-        return r == -ENOENT ? -EIO : r;
-    if (record_decode(blob->data, blob->size, &record, NULL) < 0)
-        return -EIO;
-    if (strcmp(record.site, site)) {
-        record_done(&record);
-        return -EIO;
-    }
+        return diag_fail(reterr, r == -ENOENT ? -EIO : r, "%s",
+                         r == -ENOENT ? "it is missing" : "it cannot be read");
+    if (record_decode(blob->data, blob->size, &record, &why) < 0)
+        return diag_fail(reterr, -EIO, "it is no record: %s", diag_text(&why, -EINVAL));
+    if (strcmp(record.site, site) != 0)
+        return diag_fail(reterr, -EIO, "it is a record of the site \"%s\"", record.site);
     record.oid = *oid;
     *ret = record;
+    record = (struct record){0};
     return 0;
 }

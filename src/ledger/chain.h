@@ -4,11 +4,16 @@
 #ifndef ONWARD_LEDGER_CHAIN_H
 #define ONWARD_LEDGER_CHAIN_H
 
+#include "base/cleanup.h"
 #include "base/map.h"
 #include "ledger/record.h"
 #include "repo/repo.h"
 
 #define CHAIN_PREFIX "refs/onward/ledger/"
+#define CHAIN_AUTHOR "onwardfs"
+#define CHAIN_SITES  "sites"      /* sites/<xx>/<site>.json */
+#define CHAIN_LOGS   "logs"       /* logs/<xx>/<site> */
+#define CHAIN_FLEET  "fleet.json" /* of RECORD_FLEET */
 
 struct chain {
     char *ref;         /* "refs/onward/ledger/<host>" */
@@ -19,6 +24,9 @@ struct chain {
 
 struct chain *chain_new(const char *ref);
 void chain_free(struct chain *c);
+DEFINE_CLEANUP(struct chain *, chain_free)
+/* Each becomes what the other was; they are chains of one ref. */
+void chain_swap(struct chain *a, struct chain *b);
 /* Makes it what the ref names now. Costs a listing of the tree if that has changed, else a ref's
  * lookup. On failure it is as it was. */
 int chain_reload(struct chain *c, struct repo *repo, struct diag *reterr);
@@ -27,9 +35,13 @@ struct oid chain_newest(const struct chain *c, const char *site);
 /* Takes in that `record` is now the site's newest. */
 void chain_set_newest(struct chain *c, const char *site, const struct oid *record);
 
-/* The path of a site's file below `dir` ("sites", "logs") in the tree of a chain; yours. */
-char *chain_path(const char *dir, const char *site, const char *suffix);
+/* The paths of the site's record and of its log in the tree of a chain; yours. */
+char *chain_path(const char *site);
+char *chain_log_path(const char *site);
+/* The site whose record is in the file of that name; yours, NULL if it is none. */
+char *chain_site(const char *file);
 /* Reads the record `oid`, which must be one of `site`. -EIO: missing or broken. */
-int chain_read(struct repo *repo, const struct oid *oid, const char *site, struct record *ret);
+int chain_read(struct repo *repo, const struct oid *oid, const char *site, struct record *ret,
+               struct diag *reterr);
 
 #endif

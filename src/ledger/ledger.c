@@ -8,8 +8,9 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "ledger/chain.h"
-#include "ledger/tree_edit.h"
+#include "ledger/append.h"
+#include "ledger/cursors.h"
+#include "ledger/timeline.h"
 #include "repo/history.h"
 #include "repo/object.h"
 #include "repo/refs.h"
@@ -18,14 +19,39 @@
 /* How often an append starts anew because somebody else wrote to our own chain. */
 #define APPEND_TRIES 20
 
-/* `appending` serialises writers and is held over their I/O; `lock` guards the chains and is held
- * for moments only, so that readers never wait for a disk. Order: appending, lock. */
+/* Records of one group, at most, unless one caller brings more. */
+#define GROUP_MOST 4096
+
+/* One call of ledger_append(), on the stack of its thread. */
+struct request {
+    struct request *next;
+    struct record *records;
+    size_t n;
+    struct diag *reterr;
+    int result;
+    bool done;
+};
+
+/* Group commit. Who comes while nobody writes, writes at once: its own records and all that wait;
+ * who comes meanwhile, waits, and one of those is the next to write. So a record waits for one
+ * commit before its own at most, and nobody waits for company.
+ *
+ * Locks: `queue` guards the requests, `lock` the chains; both are held for moments only, never over
+ * a disk. Our own chain is changed by who has set `writing`, and by nobody else. */
 struct ledger {
     struct repo *repo;
     char *host;
     char *seen_ref;
-    pthread_mutex_t appending, lock;
+
+    pthread_mutex_t queue;
+    pthread_cond_t written;
+    struct request *waiting, **last_waiting;
+    bool writing;
+
+    pthread_mutex_t lock;
     VEC(struct chain *) chains; /* [0] is this host's */
+
+    struct timelines timelines;
 };
 
 /* A name that is one harmless component of a ref, as alike `host` as possible. */
@@ -53,9 +79,11 @@ void ledger_free(struct ledger *l)
     vec_foreach (c, &l->chains)
         chain_free(*c);
     free(l->chains.v);
+    timelines_done(&l->timelines);
     free(l->host);
     free(l->seen_ref);
-    pthread_mutex_destroy(&l->appending);
+    pthread_mutex_destroy(&l->queue);
+    pthread_cond_destroy(&l->written);
     pthread_mutex_destroy(&l->lock);
     free(l);
 }
@@ -69,7 +97,10 @@ int ledger_open(struct repo *repo, const char *host, struct ledger **ret, struct
     l->repo = repo;
     l->host = xstrdup(*host ? host : "localhost");
     l->seen_ref = xasprintf("refs/onward/seen/%s", name);
-    pthread_mutex_init(&l->appending, NULL);
+    l->last_waiting = &l->waiting;
+    timelines_init(&l->timelines);
+    pthread_mutex_init(&l->queue, NULL);
+    pthread_cond_init(&l->written, NULL);
     pthread_mutex_init(&l->lock, NULL);
     *VEC_ADD(&l->chains) = chain_new(ref);
     int r = ledger_refresh(l, reterr);
@@ -84,7 +115,43 @@ static struct chain *find_chain(struct ledger *l, const char *ref)
     vec_foreach (c, &l->chains)
         if (!strcmp((*c)->ref, ref))
             return *c;
-    return *VEC_ADD(&l->chains) = chain_new(ref);
+    pthread_mutex_lock(&l->lock);
+    struct chain *c = *VEC_ADD(&l->chains) = chain_new(ref);
+    pthread_mutex_unlock(&l->lock);
+    return c;
+}
+
+/* The right to change chains. */
+static void begin_writing(struct ledger *l)
+{
+    pthread_mutex_lock(&l->queue);
+    while (l->writing)
+        pthread_cond_wait(&l->written, &l->queue);
+    l->writing = true;
+    pthread_mutex_unlock(&l->queue);
+}
+
+static void end_writing(struct ledger *l)
+{
+    pthread_mutex_lock(&l->queue);
+    l->writing = false;
+    pthread_cond_broadcast(&l->written);
+    pthread_mutex_unlock(&l->queue);
+}
+
+/* Takes in what the chain's ref names now; readers go on with what was known until it is all
+ * there. 1: it had moved. */
+static int follow(struct ledger *l, struct chain *c, struct diag *reterr)
+{
+    _cleanup_(chain_freep) struct chain *fresh = chain_new(c->ref);
+    int r = chain_reload(fresh, l->repo, reterr);
+
+    if (r < 0 || oid_equal(&fresh->tip, &c->tip))
+        return r;
+    pthread_mutex_lock(&l->lock);
+    chain_swap(c, fresh);
+    pthread_mutex_unlock(&l->lock);
+    return 1;
 }
 
 int ledger_refresh(struct ledger *l, struct diag *reterr)
@@ -94,134 +161,29 @@ int ledger_refresh(struct ledger *l, struct diag *reterr)
 
     if (r < 0)
         return r;
-    pthread_mutex_lock(&l->lock);
-    for (size_t i = 0; i < refs->n && r == 0; i++) {
+    begin_writing(l);
+    for (size_t i = 0; i < refs->n && r >= 0; i++) {
         struct chain *c = find_chain(l, refs->v[i].name);
         if (!oid_equal(&c->tip, &refs->v[i].target))
-            r = chain_reload(c, l->repo, reterr);
+            r = follow(l, c, reterr);
     }
-    pthread_mutex_unlock(&l->lock);
-    return r;
+    end_writing(l);
+    return r < 0 ? r : 0;
 }
 
 /* ---- appending --------------------------------------------------------------------------------
  */
 
-/* One append in the making. The tree of a commit holds one record a site, and what is in no tree is
- * not kept by Git: so the n-th record of each site goes into the n-th of a row of commits, and the
- * ref moves over all of them at once. */
-struct append {
-    struct ledger *l;
-    struct record *records;
-    size_t n;
-    int *rounds;          /* of each record: in which commit it goes */
-    struct map newest;    /* site -> the newest record of it so far (struct record *, borrowed) */
-    struct oid tip, root; /* of the last commit that was written */
-};
-
-static void append_done(struct append *a)
-{
-    free(a->rounds);
-    map_done(&a->newest, NULL);
-}
-
-/* Numbers the records by site and returns how many rounds there are. */
-static int number_rounds(struct append *a)
-{
-    struct map last = {0}; /* site -> &rounds[of its last record] */
-    int most = 0;
-
-    for (size_t i = 0; i < a->n; i++) {
-        int *before = map_put(&last, a->records[i].site, &a->rounds[i]);
-        a->rounds[i] = before ? *before + 1 : 0;
-        if (a->rounds[i] >= most)
-            most = a->rounds[i] + 1;
-    }
-    map_done(&last, NULL);
-    return most;
-}
-
-/* Writes the record's blob, chained to the one before. */
-static int write_record(struct append *a, struct record *r, struct diag *reterr)
-{
-    _cleanup_(buf_done) struct buf json = {0};
-    const struct record *before = map_get(&a->newest, r->site);
-
-    free(r->host);
-    r->host = xstrdup(a->l->host);
-    r->at -= r->at % NS_PER_MS;
-    r->previous = before ? before->oid : chain_newest(a->l->chains.v[0], r->site);
-    record_encode(r, &json);
-    int err = blob_write(a->l->repo, json.data, json.len, &r->oid, reterr);
-    if (err == 0)
-        map_put(&a->newest, r->site, r);
-    return err;
-}
-
-/* The journal: one line a record, below a subject if there are several. */
-static void write_message(const struct append *a, int round, struct buf *out)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < a->n; i++)
-        n += a->rounds[i] == round;
-    if (n > 1)
-        buf_addf(out, "%zu records\n\n", n);
-    for (size_t i = 0; i < a->n; i++) {
-        if (a->rounds[i] != round)
-            continue;
-        record_summary(&a->records[i], out);
-        buf_addc(out, '\n');
-    }
-}
-
-static int write_commit(struct append *a, int round, struct diag *reterr)
-{
-    _cleanup_(buf_done) struct buf message = {0};
-    _cleanup_free_ char *email = xasprintf("onwardfs@%s", a->l->host);
-    struct signature us = {
-        .name = (char *)"onwardfs", .email = email, .time = clock_timespec(clock_real()).tv_sec};
-
-    write_message(a, round, &message);
-    return revision_write(a->l->repo, &a->root, &a->tip, oid_is_zero(&a->tip) ? 0 : 1, &us, &us,
-                          buf_str(&message), &a->tip, reterr);
-}
-
-static int write_round(struct append *a, int round, struct diag *reterr)
-{
-    _cleanup_(tree_edits_done) struct tree_edits edits = {0};
-    int err;
-
-    for (size_t i = 0; i < a->n; i++) {
-        struct record *r = &a->records[i];
-        if (a->rounds[i] != round)
-            continue;
-        if ((err = write_record(a, r, reterr)) < 0)
-            return err;
-        tree_edits_add(&edits, chain_path("sites", r->site, ".json"), &r->oid);
-        if (!oid_is_zero(&r->log))
-            tree_edits_add(&edits, chain_path("logs", r->site, ""), &r->log);
-    }
-    if ((err = tree_edits_apply(a->l->repo, &a->root, &edits, &a->root, reterr)) < 0)
-        return err;
-    return write_commit(a, round, reterr);
-}
-
 /* Writes everything on top of what is known of our chain, and moves the ref. -EAGAIN: it had moved.
  */
-static int append_once(struct ledger *l, struct record *records, size_t n, struct diag *reterr)
+static int append_once(struct ledger *l, struct record *const *records, size_t n,
+                       struct diag *reterr)
 {
     struct chain *own = l->chains.v[0];
-    _cleanup_(append_done) struct append a = {.l = l,
-                                              .records = records,
-                                              .n = n,
-                                              .rounds = xcalloc(n, sizeof(int)),
-                                              .tip = own->tip,
-                                              .root = own->root};
-    int rounds = number_rounds(&a), r = 0;
+    _cleanup_(append_done) struct append a = {
+        .repo = l->repo, .chain = own, .host = l->host, .records = records, .n = n};
+    int r = append_write(&a, reterr);
 
-    for (int i = 0; i < rounds && r == 0; i++)
-        r = write_round(&a, i, reterr);
     if (r == 0)
         r = ref_update(l->repo, own->ref, &own->tip, &a.tip, "onwardfs: ledger", reterr);
     if (r < 0)
@@ -236,37 +198,90 @@ static int append_once(struct ledger *l, struct record *records, size_t n, struc
     return 0;
 }
 
-/* Our chain as somebody else left it. 1: it has moved; 0: it has not, so it was not that which
- * stopped us, but a lock. */
-static int reload_own(struct ledger *l, struct diag *reterr)
+/* Appends the records of a whole group, again if somebody else wrote to our chain meanwhile: if it
+ * has not moved, it was not that which stopped us, but a lock. */
+static int append_group(struct ledger *l, struct record *const *records, size_t n,
+                        struct diag *reterr)
 {
-    struct chain *own = l->chains.v[0];
+    int r = -EAGAIN, moved = 1;
 
-    pthread_mutex_lock(&l->lock);
-    struct oid before = own->tip;
-    int r = chain_reload(own, l->repo, reterr);
-    bool moved = !oid_equal(&before, &own->tip);
-    pthread_mutex_unlock(&l->lock);
-    return r < 0 ? r : moved;
+    for (int i = 0; r == -EAGAIN && moved == 1 && i < APPEND_TRIES; i++) {
+        r = append_once(l, records, n, reterr);
+        if (r == -EAGAIN)
+            moved = follow(l, l->chains.v[0], reterr);
+    }
+    return moved < 0 ? moved : r;
+}
+
+/* Takes what waits, as it came, up to GROUP_MOST records but one request at least. */
+static struct request *take_group(struct ledger *l, size_t *ret_n)
+{
+    struct request *first = l->waiting, *last = first;
+
+    *ret_n = first->n;
+    while (last->next && *ret_n + last->next->n <= GROUP_MOST) {
+        last = last->next;
+        *ret_n += last->n;
+    }
+    l->waiting = last->next;
+    if (!l->waiting)
+        l->last_waiting = &l->waiting;
+    last->next = NULL;
+    return first;
+}
+
+static void write_group(struct ledger *l, struct request *group, size_t n)
+{
+    _cleanup_free_ struct record **records = xcalloc(n, sizeof(*records));
+    _cleanup_(diag_done) struct diag why = {0};
+    size_t k = 0;
+
+    for (struct request *q = group; q; q = q->next)
+        for (size_t i = 0; i < q->n; i++)
+            records[k++] = &q->records[i];
+    int r = append_group(l, records, n, &why);
+    for (struct request *q = group; q; q = q->next) {
+        q->result = r;
+        if (r < 0)
+            diag_fail(q->reterr, r, "cannot write the ledger: %s", diag_text(&why, r));
+    }
+}
+
+/* Writes one group; called and returns with the queue locked, which is open meanwhile. */
+static void lead(struct ledger *l)
+{
+    size_t n;
+    struct request *group = take_group(l, &n);
+
+    l->writing = true;
+    pthread_mutex_unlock(&l->queue);
+    write_group(l, group, n);
+    pthread_mutex_lock(&l->queue);
+    l->writing = false;
+    for (struct request *q = group, *next; q; q = next) {
+        next = q->next; /* once done, it is gone */
+        q->done = true;
+    }
+    pthread_cond_broadcast(&l->written);
 }
 
 int ledger_append(struct ledger *l, struct record *records, size_t n, struct diag *reterr)
 {
-    _cleanup_(diag_done) struct diag why = {0};
-    int r = -EAGAIN, moved = 1;
+    struct request q = {.records = records, .n = n, .reterr = reterr};
 
     if (n == 0)
         return 0;
-    pthread_mutex_lock(&l->appending);
-    for (int i = 0; r == -EAGAIN && moved == 1 && i < APPEND_TRIES; i++) {
-        r = append_once(l, records, n, &why);
-        if (r == -EAGAIN)
-            moved = reload_own(l, &why);
+    pthread_mutex_lock(&l->queue);
+    *l->last_waiting = &q;
+    l->last_waiting = &q.next;
+    while (!q.done) {
+        if (l->writing)
+            pthread_cond_wait(&l->written, &l->queue);
+        else
+            lead(l);
     }
-    pthread_mutex_unlock(&l->appending);
-    if (moved < 0)
-        r = moved;
-    return r < 0 ? diag_fail(reterr, r, "cannot write the ledger: %s", diag_text(&why, r)) : 0;
+    pthread_mutex_unlock(&l->queue);
+    return q.result;
 }
 
 int ledger_write_log(struct ledger *l, const void *data, size_t len, struct oid *ret,
@@ -278,74 +293,78 @@ int ledger_write_log(struct ledger *l, const void *data, size_t len, struct oid 
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
-/* Where one chain's records of a site are being read. */
-struct cursor {
-    struct record record; /* the next one to give out; site NULL: not read yet */
-    struct oid next;      /* its id, zero: at the end */
-};
-
-struct cursors {
-    VEC(struct cursor);
-};
-
-static void cursors_done(struct cursors *c)
+static void open_cursors(struct ledger *l, const char *site, struct cursors *ret)
 {
-    vec_foreach (k, c)
-        record_done(&k->record);
-    free(c->v);
-}
-
-/* Which of two chains' next records is the newer one. Generations grow over all hosts, so they
- * decide before clocks do. */
-static bool newer(const struct record *a, const struct record *b)
-{
-    if (a->generation != b->generation)
-        return a->generation > b->generation;
-    return a->at > b->at;
-}
-
-/* The cursor that holds the newest record, NULL at the end of all. */
-static int cursors_newest(struct ledger *l, struct cursors *c, const char *site,
-                          struct cursor **ret)
-{
-    *ret = NULL;
-    vec_foreach (k, c) {
-        if (oid_is_zero(&k->next))
-            continue;
-        if (!k->record.site) {
-            int r = chain_read(l->repo, &k->next, site, &k->record);
-            if (r < 0)
-                return r;
-        }
-        if (!*ret || newer(&k->record, &(*ret)->record))
-            *ret = k;
-    }
-    return 0;
-}
-
-static void cursors_open(struct ledger *l, const char *site, struct cursors *ret)
-{
+    *ret = (struct cursors){.repo = l->repo, .site = site};
     pthread_mutex_lock(&l->lock);
-    vec_foreach (c, &l->chains)
-        VEC_ADD(ret)->next = chain_newest(*c, site);
+    vec_foreach (c, &l->chains) {
+        struct oid newest = chain_newest(*c, site);
+        if (!oid_is_zero(&newest))
+            cursors_add(ret, (*c)->ref, &newest);
+    }
     pthread_mutex_unlock(&l->lock);
 }
 
 int ledger_history(struct ledger *l, const char *site,
-                   int (*each)(const struct record *r, void *arg), void *arg)
+                   int (*each)(const struct record *r, void *arg), void *arg, struct diag *reterr)
 {
-    _cleanup_(cursors_done) struct cursors cursors = {0};
-    struct cursor *k;
+    _cleanup_(cursors_done) struct cursors cursors;
+    const struct record *record;
     int r;
 
-    cursors_open(l, site, &cursors);
-    while ((r = cursors_newest(l, &cursors, site, &k)) == 0 && k) {
-        r = each(&k->record, arg);
+    open_cursors(l, site, &cursors);
+    while ((r = cursors_next(&cursors, &record, reterr)) == 0 && record) {
+        if (record->kind == RECORD_NEWER)
+            return cursors_too_new(&cursors, reterr);
+        r = each(record, arg);
         if (r)
             return r;
-        k->next = k->record.previous;
-        record_done(&k->record);
     }
+    return r;
+}
+
+static struct timeline *open_timeline(struct ledger *l, const char *site)
+{
+    _cleanup_(cursors_done) struct cursors cursors;
+
+    open_cursors(l, site, &cursors);
+    return timelines_get(&l->timelines, &cursors);
+}
+
+int ledger_generations(struct ledger *l, const char *site, uint64_t after,
+                       int (*each)(uint64_t generation, void *arg), void *arg)
+{
+    struct timeline *t = open_timeline(l, site);
+    int r = t->error;
+
+    for (size_t i = timeline_find(t, after); i-- > 0;) {
+        if (i && t->v[i].generation == t->v[i - 1].generation)
+            continue;
+        if (each(t->v[i].generation, arg)) {
+            r = 0;
+            break;
+        }
+    }
+    timelines_give_back(&l->timelines, t);
+    return r;
+}
+
+int ledger_generation(struct ledger *l, const char *site, uint64_t generation,
+                      int (*each)(const struct record *r, void *arg), void *arg)
+{
+    struct timeline *t = open_timeline(l, site);
+    size_t first = timeline_find(t, generation), i = first;
+    int r = 0;
+
+    for (; r == 0 && i < t->n && t->v[i].generation == generation; i++) {
+        _cleanup_(record_done) struct record record = {0};
+        r = chain_read(l->repo, &t->v[i].record, site, &record, NULL);
+        if (r == 0)
+            r = each(&record, arg);
+    }
+    if (r == 0 && i == first)
+        r = t->error ? t->error : -ENOENT;
+    timelines_give_back(&l->timelines, t);
     return r;
 }
 
@@ -357,7 +376,8 @@ int ledger_sites(struct ledger *l, int (*each)(const char *site, void *arg), voi
     pthread_mutex_lock(&l->lock);
     vec_foreach (c, &l->chains)
         map_foreach (it, &(*c)->newest) {
-            map_put(&names, it->key, l);
+            if (strcmp(it->key, RECORD_FLEET) != 0)
+                map_put(&names, it->key, l);
         }
     pthread_mutex_unlock(&l->lock);
     map_foreach (it, &names) {

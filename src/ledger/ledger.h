@@ -7,8 +7,28 @@
  * site's history is read in as many reads as it has entries, and a changed or missing record breaks
  * the chain. The commit message is a journal: one line a record.
  *
- * Invariants: a record is durable before ledger_append() returns; nothing is ever rewritten; a
- * site's generation never falls, over all hosts. Threads: any. */
+ * Beside the sites' chains there is the fleet's: fleet.json, for what concerns no one site but the
+ * rollout or the mainline (paused, resumed, accepted). Its records are like the others, of the site
+ * RECORD_FLEET, chained in the same way, and appended and read by the same functions:
+ *
+ *     struct record r = {.site = xstrdup(RECORD_FLEET), .kind = RECORD_PAUSED, .to = target,
+ *                        .by = xstrdup(who), .message = xstrdup(why), .exit = -1,
+ *                        .at = clock_real()};
+ *     int err = ledger_append(l, &r, 1, reterr);
+ *     …
+ *     ledger_history(l, RECORD_FLEET, take_newest_pause_or_resume, &state, reterr);
+ *
+ * Held, released and rollback are records of a site, with the site's generation as it is: they do
+ * not begin one. `by` and `message` say who and why; nothing of the ledger's reads them.
+ *
+ * Group commit. Appends that come while a commit is being written wait for it and share the next
+ * one, whoever they come from; order is that of the calls. So the cost of durability is shared by
+ * all that come within a commit's time (some milliseconds), and nobody waits longer than two of
+ * them. A commit that fails fails every append in it, with the reason, and nothing of it is there;
+ * the next one begins anew.
+ *
+ * Invariants: a record is durable before ledger_append() returns; nothing is ever rewritten or cut;
+ * a site's generation never falls, over all hosts. Threads: any. */
 #ifndef ONWARD_LEDGER_LEDGER_H
 #define ONWARD_LEDGER_LEDGER_H
 
@@ -36,10 +56,21 @@ int ledger_write_log(struct ledger *l, const void *data, size_t len, struct oid 
                      struct diag *reterr);
 
 /* Calls `each` for the records of a site, newest first over all hosts, until it returns non-zero
- * (which is returned) or the history ends. The record is borrowed. -EIO when the chain is broken.
- */
+ * (which is returned) or the history ends. The record is borrowed. -EIO: the chain is broken there;
+ * -EPROTONOSUPPORT: the next record is of a newer format, so nobody here can decide by what came
+ * before it; both with the reason, the record and its chain named. */
 int ledger_history(struct ledger *l, const char *site,
-                   int (*each)(const struct record *r, void *arg), void *arg);
+                   int (*each)(const struct record *r, void *arg), void *arg, struct diag *reterr);
+/* Calls `each` for the site's generations behind `after`, oldest first, records before the first
+ * deployment (generation 0) not among them, until it returns non-zero (which ends it). Cheap when
+ * asked again: what was read is kept for a while. -EIO: older ones cannot be read. */
+int ledger_generations(struct ledger *l, const char *site, uint64_t after,
+                       int (*each)(uint64_t generation, void *arg), void *arg);
+/* Calls `each` for the records of one generation of the site, newest first, those of newer formats
+ * (RECORD_NEWER) among them, until it returns non-zero (which is returned). As cheap. -ENOENT: it
+ * has none; -EIO. */
+int ledger_generation(struct ledger *l, const char *site, uint64_t generation,
+                      int (*each)(const struct record *r, void *arg), void *arg);
 /* Calls `each` with the name of every site that has a record on any host. */
 int ledger_sites(struct ledger *l, int (*each)(const char *site, void *arg), void *arg);
 /* Takes in what other hosts' chains have gained. */

@@ -11,25 +11,27 @@
 #include "base/clock.h"
 #include "base/json.h"
 
-#define FORMAT 1
-
 static const char *const kinds[RECORD_KINDS] = {
     [RECORD_ATTEMPT] = "attempt",         [RECORD_DEPLOYED] = "deployed",
     [RECORD_FAILED] = "failed",           [RECORD_HEALED] = "healed",
     [RECORD_DRIFTED] = "drifted",         [RECORD_HELD] = "held",
     [RECORD_RELEASED] = "released",       [RECORD_SUPERSEDED] = "superseded",
     [RECORD_INTERRUPTED] = "interrupted", [RECORD_ACCEPTED] = "accepted",
+    [RECORD_PAUSED] = "paused",           [RECORD_RESUMED] = "resumed",
+    [RECORD_APPLIED] = "applied",         [RECORD_OBSERVED] = "observed",
+    [RECORD_ROLLBACK] = "rollback",
 };
 
 const char *record_kind_name(enum record_kind k)
 {
-    assert(k >= 0 && k < RECORD_KINDS);
-    return kinds[k];
+    assert(k >= 0 && k <= RECORD_NEWER);
+    return k == RECORD_NEWER ? "newer" : kinds[k];
 }
 
 void record_done(struct record *r)
 {
     free(r->site);
+    free(r->step);
     free(r->source);
     free(r->backend);
     free(r->outcome);
@@ -48,6 +50,7 @@ void record_copy(const struct record *r, struct record *ret)
 {
     *ret = *r;
     ret->site = copy(r->site);
+    ret->step = copy(r->step);
     ret->source = copy(r->source);
     ret->backend = copy(r->backend);
     ret->outcome = copy(r->outcome);
@@ -56,9 +59,9 @@ void record_copy(const struct record *r, struct record *ret)
     ret->host = copy(r->host);
 }
 
-/* The strings and ids of a record, in groups that stand together in the JSON. */
-#define TEXTS(X) X(source) X(backend) X(outcome) X(message) X(by) X(host)
-#define OIDS(X)  X(from) X(to) X(inputs) X(log) X(previous)
+/* The strings and ids of a record that only a known format promises. */
+#define TEXTS(X) X(step) X(source) X(backend) X(outcome) X(message)
+#define OIDS(X)  X(from) X(to) X(inputs) X(log)
 
 static void put_oid(json_t *j, const char *key, const struct oid *oid)
 {
@@ -81,10 +84,13 @@ void record_encode(const struct record *r, struct buf *out)
 {
     json_t *j = json_object();
 
-    json_object_set_new(j, "onward", json_integer(FORMAT));
+    assert(r->kind < RECORD_KINDS);
+    json_object_set_new(j, "onward", json_integer(RECORD_FORMAT));
     json_put_str(j, "site", r->site);
     json_object_set_new(j, "generation", json_integer(r->generation));
     json_put_str(j, "kind", record_kind_name(r->kind));
+    if (r->step)
+        json_put_str(j, "step", r->step);
     put_oid(j, "from", &r->from);
     put_oid(j, "to", &r->to);
     put_oid(j, "inputs", &r->inputs);
@@ -152,17 +158,13 @@ static int get_ints(const json_t *j, struct record *r, struct diag *reterr)
 {
     static const int64_t counts[] = {0, INT_MAX, 0}, exits[] = {0, INT_MAX, -1},
                          large[] = {0, INT64_MAX, 0};
-    int64_t generation, attempt, status, duration;
+    int64_t attempt, status, duration;
     int err;
 
-    if ((err = get_int(j, "generation", large, &generation, reterr)) < 0 ||
-        (err = get_int(j, "attempt", counts, &attempt, reterr)) < 0 ||
+    if ((err = get_int(j, "attempt", counts, &attempt, reterr)) < 0 ||
         (err = get_int(j, "exit", exits, &status, reterr)) < 0 ||
         (err = get_int(j, "duration_ms", large, &duration, reterr)) < 0)
         return err;
-    if (!json_object_get(j, "generation"))
-        return diag_fail(reterr, -EINVAL, "generation is missing");
-    r->generation = generation;
     r->attempt = attempt;
     r->exit = status;
     r->duration_ms = duration;
@@ -195,18 +197,36 @@ static int get_at(const json_t *j, struct record *r, struct diag *reterr)
     return 0;
 }
 
-static int get_all(const json_t *j, struct record *r, struct diag *reterr)
+/* What records of every format have. */
+static int get_frame(const json_t *j, struct record *r, struct diag *reterr)
+{
+    static const int64_t formats[] = {1, INT_MAX, 0}, large[] = {0, INT64_MAX, 0};
+    int64_t format, generation;
+    int err;
+
+    if ((err = get_int(j, "onward", formats, &format, reterr)) < 0 ||
+        (err = get_text(j, "site", &r->site, reterr)) < 0 ||
+        (err = get_int(j, "generation", large, &generation, reterr)) < 0 ||
+        (err = get_at(j, r, reterr)) < 0 || (err = get_text(j, "host", &r->host, reterr)) < 0 ||
+        (err = get_text(j, "by", &r->by, reterr)) < 0 ||
+        (err = get_oid(j, "previous", &r->previous, reterr)) < 0)
+        return err;
+    if (!format)
+        return diag_fail(reterr, -EINVAL, "onward is missing: it is no record");
+    if (!r->site)
+        return diag_fail(reterr, -EINVAL, "site is missing");
+    if (!json_object_get(j, "generation"))
+        return diag_fail(reterr, -EINVAL, "generation is missing");
+    r->format = format;
+    r->generation = generation;
+    return 0;
+}
+
+static int get_rest(const json_t *j, struct record *r, struct diag *reterr)
 {
     int err;
 
-    if (json_int(j, "onward", 0) != FORMAT)
-        return diag_fail(reterr, -EINVAL, "not a record of format %d", FORMAT);
-    if ((err = get_text(j, "site", &r->site, reterr)) < 0)
-        return err;
-    if (!r->site || !*r->site)
-        return diag_fail(reterr, -EINVAL, "site is missing");
-    if ((err = get_ints(j, r, reterr)) < 0 || (err = get_kind(j, r, reterr)) < 0 ||
-        (err = get_at(j, r, reterr)) < 0)
+    if ((err = get_ints(j, r, reterr)) < 0 || (err = get_kind(j, r, reterr)) < 0)
         return err;
 #define GET_TEXT(name)                                                                             \
     if ((err = get_text(j, #name, &r->name, reterr)) < 0)                                          \
@@ -234,10 +254,28 @@ int record_decode(const char *data, size_t len, struct record *ret, struct diag 
         return err;
     if (!json_is_object(j))
         return diag_fail(reterr, -EINVAL, "expected an object");
-    if ((err = get_all(j, &r, reterr)) < 0)
+    if ((err = get_frame(j, &r, reterr)) < 0)
+        return err;
+    r.kind = RECORD_NEWER;
+    r.exit = -1;
+    if (r.format <= RECORD_FORMAT && (err = get_rest(j, &r, reterr)) < 0)
         return err;
     *ret = r;
     r = (struct record){0};
+    return 0;
+}
+
+int record_settle(struct record *r, struct diag *reterr)
+{
+    _cleanup_(buf_done) struct buf json = {0};
+    struct record back;
+
+    record_encode(r, &json);
+    int err = record_decode(json.data, json.len, &back, reterr);
+    if (err < 0)
+        return diag_prefix(reterr, err, "this cannot be recorded");
+    record_done(r);
+    *r = back;
     return 0;
 }
 
@@ -245,8 +283,11 @@ void record_summary(const struct record *r, struct buf *out)
 {
     char hex[OID_HEX + 1];
 
-    buf_addf(out, "%s #%llu %s", r->site, (unsigned long long)r->generation,
-             record_kind_name(r->kind));
+    if (strcmp(r->site, RECORD_FLEET) != 0)
+        buf_addf(out, "%s #%llu %s", r->site, (unsigned long long)r->generation,
+                 record_kind_name(r->kind));
+    else
+        buf_addf(out, "(fleet) %s", record_kind_name(r->kind));
     if (!oid_is_zero(&r->to))
         buf_addf(out, " %.12s", oid_hex(&r->to, hex));
     if (r->attempt > 1)

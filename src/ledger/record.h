@@ -1,11 +1,18 @@
 /* A record: one entry of the ledger. Stored as one line of JSON,
  *
- *     {"onward":1,"site","generation","kind","from","to","inputs","source","attempt","backend",
- *      "outcome","exit","message","by","host","at","duration_ms","log","previous"}
+ *     {"onward":1,"site","generation","kind","step","from","to","inputs","source","attempt",
+ *      "backend","outcome","exit","message","by","host","at","duration_ms","log","previous"}
  *
- * with null for what there is none of. Reading ignores keys that it does not know and refuses a
- * record without one that it needs (onward, site, generation, kind, at), so that a newer version
- * may add keys but never change what the old ones mean. */
+ * with null for what there is none of (and no "step" at all where there is none).
+ *
+ * Versions. "onward" is the format of this one record. Reading ignores keys that it does not know
+ * and refuses a record without one that it needs (onward, site, generation, kind, at), so keys may
+ * be added at any time, as long as whoever does not know them is not misled. Whatever would mislead
+ * (another kind, another meaning) makes a record of the next format. Of a record of a newer format
+ * these keys mean for ever what they mean here, so that histories can be walked past it: onward,
+ * site, generation, at, host, by, previous. It is read as RECORD_NEWER with no more than these; who
+ * decides by records must refuse to, who shows them shows that there is one. What was once stored
+ * can be read for ever: tests/unit/ledger/format-<n>.bundle hold what older versions wrote. */
 #ifndef ONWARD_LEDGER_RECORD_H
 #define ONWARD_LEDGER_RECORD_H
 
@@ -27,15 +34,27 @@ enum record_kind {
     RECORD_SUPERSEDED,  /* given up for a newer revision */
     RECORD_INTERRUPTED, /* the daemon ended while it ran */
     RECORD_ACCEPTED,
-    RECORD_KINDS
+    RECORD_PAUSED,   /* the rollout stands still; of the fleet */
+    RECORD_RESUMED,  /* it goes on; of the fleet */
+    RECORD_APPLIED,  /* apply said done; health and soak come before deployed */
+    RECORD_OBSERVED, /* an observation that says something new, other than drifted; see outcome */
+    RECORD_ROLLBACK, /* an operator's revision `to` restores the inputs of `from`, with why */
+    RECORD_KINDS,
+    RECORD_NEWER = RECORD_KINDS /* only read: of a format that this version does not know */
 };
-/* "attempt", "deployed", … */
+/* "attempt", "deployed", …; "newer" of RECORD_NEWER. */
 const char *record_kind_name(enum record_kind k);
 
+#define RECORD_FORMAT 1
+/* The site of records that concern no one site but all of them (paused, resumed, accepted). */
+#define RECORD_FLEET ""
+
 struct record {
-    char *site;
+    int format; /* as read; what is written has that of RECORD_FORMAT */
+    char *site; /* RECORD_FLEET: the fleet */
     uint64_t generation;
     enum record_kind kind;
+    char *step; /* "apply", "health", "soak", "observe": which one it speaks of; may be NULL */
     struct oid from, to; /* zero: none */
     struct oid inputs;
     char *source;  /* the site's source directory at `to` */
@@ -60,14 +79,18 @@ void record_done(struct record *r);
 /* A copy that owns its strings. */
 void record_copy(const struct record *r, struct record *ret);
 
-/* Adds the record as its JSON line (as stored). Bytes in `message` that are not UTF-8 become
- * U+FFFD. */
+/* Makes of it what reading it back will give: times to the millisecond, texts in UTF-8 (bytes that
+ * are none become U+FFFD). -EINVAL: it could not be read back. */
+int record_settle(struct record *r, struct diag *reterr);
+/* Adds the record as its JSON line (as stored). */
 void record_encode(const struct record *r, struct buf *out);
 /* Reads such a line; what comes back is yours (record_done), `oid` stays zero. -EINVAL with a
  * reason. */
 int record_decode(const char *data, size_t len, struct record *ret, struct diag *reterr);
 
-/* Adds one line for people: "store-0001 #3 deployed 0123456789ab (attempt 2)". */
+/* Adds one line for people: "store-0001 #3 deployed 0123456789ab (attempt 2)". It is the journal in
+ * the messages of the ledger's commits, which an audit compares with the records: what it says of a
+ * record must not change. */
 void record_summary(const struct record *r, struct buf *out);
 
 #endif

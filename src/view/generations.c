@@ -32,37 +32,31 @@ static int generations_getattr(struct node *node, struct stat *st)
     return 0;
 }
 
-static int add_generation(const struct record *r, void *arg)
-{
-    VEC(uint64_t) *list = arg;
+struct listing {
+    struct node *dir;
+    struct dir_sink *sink;
+};
 
-    if (r->generation && (!list->n || list->v[list->n - 1] != r->generation))
-        *VEC_ADD(list) = r->generation;
-    return 0;
+static int list_generation(uint64_t generation, void *arg)
+{
+    struct listing *l = arg;
+    char name[24];
+
+    snprintf(name, sizeof(name), "%" PRIu64, generation);
+    return l->sink->add(l->sink, name, S_IFDIR, node_ino(l->dir->ino, name), generation, false);
 }
 
 /* Oldest first: a new generation comes last and moves nothing. */
 static int generations_readdir(struct node *dir, uint64_t cookie, struct dir_sink *sink)
 {
     struct generations *g = (struct generations *)dir;
-    VEC(uint64_t) list = {0};
-    int r = ledger_history(g->view->config.ledger, g->site, add_generation, &list);
+    struct listing listing = {dir, sink};
 
-    for (size_t i = list.n; i-- > 0;) {
-        char name[24];
-        if (list.v[i] <= cookie)
-            continue;
-        snprintf(name, sizeof(name), "%" PRIu64, list.v[i]);
-        if (sink->add(sink, name, S_IFDIR, node_ino(dir->ino, name), list.v[i], false))
-            break;
-    }
-    free(list.v);
-    return r == -ENOENT ? 0 : r;
+    return ledger_generations(g->view->config.ledger, g->site, cookie, list_generation, &listing);
 }
 
 /* The outcome of one generation. */
 struct find {
-    uint64_t generation;
     bool found;
     struct oid record, from, to, log;
     int64_t at;
@@ -72,8 +66,6 @@ static int find_generation(const struct record *r, void *arg)
 {
     struct find *f = arg;
 
-    if (r->generation != f->generation)
-        return r->generation && r->generation < f->generation;
     if (!f->found) {
         f->found = true;
         f->record = r->oid;
@@ -88,9 +80,8 @@ static int find_generation(const struct record *r, void *arg)
 
 static int find_outcome(const struct generation_ctx *c, struct find *ret)
 {
-    *ret = (struct find){.generation = c->generation};
-    int r = ledger_history(c->view->config.ledger, c->site, find_generation, ret);
-    return r < 0 ? r : ret->found ? 0 : -ENOENT;
+    *ret = (struct find){0};
+    return ledger_generation(c->view->config.ledger, c->site, c->generation, find_generation, ret);
 }
 
 static int open_revision(struct generation_ctx *c, bool from, uint64_t ino, struct node **ret)

@@ -222,7 +222,7 @@ static void assert_records(struct world *w, const char *site, const char *expect
     struct ledger *fresh = NULL;
 
     assert_int_equal(ledger_open(w->f->repo, "ops-1", &fresh, NULL), 0);
-    assert_int_equal(ledger_history(fresh, site, add_record, &got), 0);
+    assert_int_equal(ledger_history(fresh, site, add_record, &got, NULL), 0);
     ledger_free(fresh);
     assert_string_equal(buf_str(&got), expected);
 }
@@ -352,7 +352,7 @@ static void test_who_asked_for_a_retry_is_recorded(void **state)
     set_script(w, "");
     assert_int_equal(reconcile_command(w->reconcile, "ann", "retry a", NULL), 0);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one);
-    assert_int_equal(ledger_history(w->ledger, "a", take_by, &by), 1);
+    assert_int_equal(ledger_history(w->ledger, "a", take_by, &by, NULL), 1);
     assert_string_equal(by, "ann");
 }
 

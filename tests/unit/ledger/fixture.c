@@ -84,6 +84,6 @@ char *history(struct ledger *l, const char *site)
 {
     struct buf out = {0};
 
-    assert_int_equal(ledger_history(l, site, add, &out), 0);
+    assert_int_equal(ledger_history(l, site, add, &out, NULL), 0);
     return buf_take(&out);
 }

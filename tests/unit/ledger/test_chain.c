@@ -29,7 +29,7 @@ static void test_a_chain_knows_the_newest_record_of_each_site(void **state)
     struct chain *c = load(f);
     struct oid newest = chain_newest(c, "a");
     _cleanup_(record_done) struct record r = {0};
-    assert_int_equal(chain_read(f->repo, &newest, "a", &r), 0);
+    assert_int_equal(chain_read(f->repo, &newest, "a", &r, NULL), 0);
     assert_int_equal(r.kind, RECORD_DEPLOYED);
     assert_memory_equal(&r.oid, &newest, sizeof(newest));
     struct oid other = chain_newest(c, "b.c-d"), none = chain_newest(c, "b");
@@ -75,9 +75,9 @@ static void test_a_record_of_another_site_or_none_is_not_taken(void **state)
     _cleanup_(record_done) struct record r = {0};
 
     assert_int_equal(blob_write(f->repo, "hello", 5, &text, NULL), 0);
-    assert_int_equal(chain_read(f->repo, &newest, "b", &r), -EIO);
-    assert_int_equal(chain_read(f->repo, &missing, "a", &r), -EIO);
-    assert_int_equal(chain_read(f->repo, &text, "a", &r), -EIO);
+    assert_int_equal(chain_read(f->repo, &newest, "b", &r, NULL), -EIO);
+    assert_int_equal(chain_read(f->repo, &missing, "a", &r, NULL), -EIO);
+    assert_int_equal(chain_read(f->repo, &text, "a", &r, NULL), -EIO);
     chain_free(c);
 }
 

@@ -170,7 +170,7 @@ static void test_a_record_that_is_gone_breaks_the_history(void **state)
     assert_int_equal(repo_open(f->path, &f->repo, NULL), 0);
     _cleanup_(ledger_freep) struct ledger *again = open_ledger(f, "ops-1");
     int n = 0;
-    assert_int_equal(ledger_history(again, "a", count_one, &n), -EIO);
+    assert_int_equal(ledger_history(again, "a", count_one, &n, NULL), -EIO);
     assert_int_equal(n, 1);
     assert_history(again, "b", "1:deployed");
 }
@@ -188,7 +188,7 @@ static void test_a_reader_may_stop_early(void **state)
 
     for (int i = 1; i <= 4; i++)
         append(l, "a", i, RECORD_ATTEMPT);
-    assert_int_equal(ledger_history(l, "a", stop_at_second, &n), 77);
+    assert_int_equal(ledger_history(l, "a", stop_at_second, &n, NULL), 77);
     assert_int_equal(n, 2);
 }
 
@@ -196,6 +196,56 @@ static int collect(const char *site, void *arg)
 {
     buf_addf(arg, "%s ", site);
     return 0;
+}
+
+static int note_kind(const struct record *r, void *arg)
+{
+    buf_addf(arg, "%s:%s ", record_kind_name(r->kind), r->message ? r->message : "");
+    return 0;
+}
+
+/* What concerns the fleet has a chain of its own, and is no site. */
+static void test_the_fleet_has_a_chain_of_its_own(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(ledger_freep) struct ledger *l = open_ledger(f, "ops-1");
+    _cleanup_(record_done) struct record paused = make_record(RECORD_FLEET, 0, RECORD_PAUSED);
+    _cleanup_(buf_done) struct buf found = {0}, names = {0};
+
+    append(l, "a", 1, RECORD_ATTEMPT);
+    paused.message = xstrdup("black friday");
+    assert_int_equal(ledger_append(l, &paused, 1, NULL), 0);
+    append(l, RECORD_FLEET, 0, RECORD_RESUMED);
+    _cleanup_(ledger_freep) struct ledger *again = open_ledger(f, "ops-1");
+    assert_int_equal(ledger_history(again, RECORD_FLEET, note_kind, &found, NULL), 0);
+    assert_string_equal(found.data, "resumed: paused:black friday ");
+    assert_int_equal(ledger_sites(again, collect, &names), 0);
+    assert_string_equal(names.data, "a ");
+}
+
+/* A newer onwardfs has written to the chain: nobody decides by what is not understood. */
+static void test_a_newer_record_stops_who_decides(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(ledger_freep) struct ledger *l = open_ledger(f, "ops-1");
+    _cleanup_(diag_done) struct diag why = {0};
+    int n = 0;
+
+    append(l, "a", 1, RECORD_DEPLOYED);
+    test_run(
+        f->path,
+        "export GIT_INDEX_FILE=$PWD/index && R=refs/onward/ledger/ops-1 && git read-tree $R && "
+        "p=$(git ls-files | grep a.json) && "
+        "b=$(git show $R:$p | sed 's/\"onward\":1/\"onward\":2/;s/\"generation\":1/"
+        "\"generation\":2/' | git hash-object -w --stdin) && "
+        "git update-index --cacheinfo 100644,$b,$p && "
+        "git update-ref $R $(git commit-tree -m x -p $R $(git write-tree))");
+    assert_int_equal(ledger_refresh(l, NULL), 0);
+    assert_int_equal(ledger_history(l, "a", count_one, &n, &why), -EPROTONOSUPPORT);
+    assert_int_equal(n, 0);
+    assert_non_null(strstr(why.text, "refs/onward/ledger/ops-1 has format 2"));
+    assert_int_equal(ledger_generation(l, "a", 2, count_one, &n), 0);
+    assert_int_equal(n, 1);
 }
 
 static void test_every_site_is_named_once(void **state)
@@ -288,6 +338,8 @@ int main(void)
         TEST(test_two_writers_of_one_chain_lose_nothing),
         TEST(test_a_record_that_is_gone_breaks_the_history),
         TEST(test_a_reader_may_stop_early),
+        TEST(test_the_fleet_has_a_chain_of_its_own),
+        TEST(test_a_newer_record_stops_who_decides),
         TEST(test_every_site_is_named_once),
         TEST(test_any_host_name_gives_a_ref),
         TEST(test_the_high_water_mark_never_goes_back),

@@ -24,6 +24,7 @@ static void assert_same(const struct record *a, const struct record *b)
     assert_memory_equal(&a->inputs, &b->inputs, sizeof(a->inputs));
     assert_memory_equal(&a->log, &b->log, sizeof(a->log));
     assert_memory_equal(&a->previous, &b->previous, sizeof(a->previous));
+    assert_same_text(a->step, b->step);
     assert_same_text(a->source, b->source);
     assert_same_text(a->backend, b->backend);
     assert_same_text(a->outcome, b->outcome);
@@ -59,6 +60,7 @@ static void test_a_record_comes_back_as_it_was(void **state)
     r.from = oid_number(1);
     r.log = oid_number(2);
     r.previous = oid_number(3);
+    r.step = xstrdup("health");
     r.backend = xstrdup("files");
     r.outcome = xstrdup("retry");
     r.message = xstrdup("it said \"no\"\n\tand died: ünïcödé");
@@ -103,6 +105,39 @@ static void test_keys_of_a_newer_version_are_ignored(void **state)
     assert_true(oid_is_zero(&r.to));
 }
 
+/* What is not understood is not misread: of a newer record only the frame is taken. */
+static void test_a_record_of_a_newer_format_is_told_from_others(void **state)
+{
+    static const char text[] =
+        "{\"onward\":7,\"site\":\"a\",\"generation\":3,\"kind\":\"deployed\","
+        "\"to\":{\"now\":\"an object\"},\"exit\":\"fine\",\"host\":\"ops-9\","
+        "\"previous\":\"0100000000000000000000000000000000000000\"," AT "}";
+    _cleanup_(record_done) struct record r = {0};
+    struct oid one = oid_number(1);
+
+    assert_int_equal(record_decode(text, strlen(text), &r, NULL), 0);
+    assert_int_equal(r.kind, RECORD_NEWER);
+    assert_int_equal(r.format, 7);
+    assert_int_equal(r.generation, 3);
+    assert_string_equal(r.host, "ops-9");
+    assert_memory_equal(&r.previous, &one, sizeof(one));
+    assert_true(oid_is_zero(&r.to));
+    assert_string_equal(record_kind_name(r.kind), "newer");
+}
+
+static void test_settling_gives_what_reading_back_gives(void **state)
+{
+    _cleanup_(record_done) struct record r = make_record("a", 1, RECORD_FAILED);
+
+    r.message = xstrdup("bad \xff");
+    r.at = 1767225600 * NS_PER_SEC + 5 * NS_PER_MS + 17;
+    assert_int_equal(record_settle(&r, NULL), 0);
+    assert_string_equal(r.message, "bad \xef\xbf\xbd");
+    assert_int_equal(r.at, 1767225600 * NS_PER_SEC + 5 * NS_PER_MS);
+    r.attempt = -1;
+    assert_int_equal(record_settle(&r, NULL), -EINVAL);
+}
+
 static void test_a_record_that_lacks_or_breaks_something_is_refused(void **state)
 {
     static const struct {
@@ -110,16 +145,18 @@ static void test_a_record_that_lacks_or_breaks_something_is_refused(void **state
     } bad[] = {
         {"", "1:"},
         {"[]", "expected an object"},
-        {"{\"site\":\"a\",\"generation\":1,\"kind\":\"attempt\"," AT "}", "format"},
-        {"{\"onward\":2,\"site\":\"a\",\"generation\":1,\"kind\":\"attempt\"," AT "}", "format"},
+        {"{\"site\":\"a\",\"generation\":1,\"kind\":\"attempt\"," AT "}", "onward"},
+        {"{\"onward\":0,\"site\":\"a\",\"generation\":1,\"kind\":\"attempt\"," AT "}", "onward"},
+        {"{\"onward\":\"1\",\"site\":\"a\",\"generation\":1," AT "}", "onward"},
         {"{\"onward\":1,\"generation\":1,\"kind\":\"attempt\"," AT "}", "site"},
-        {"{\"onward\":1,\"site\":\"\",\"generation\":1,\"kind\":\"attempt\"," AT "}", "site"},
         {"{\"onward\":1,\"site\":\"a\\u0000b\",\"generation\":1,\"kind\":\"attempt\"," AT "}", ":"},
         {"{\"onward\":1,\"site\":\"a\",\"kind\":\"attempt\"," AT "}", "generation"},
         {"{\"onward\":1,\"site\":\"a\",\"generation\":-1,\"kind\":\"attempt\"," AT "}",
          "generation"},
         {"{\"onward\":1,\"site\":\"a\",\"generation\":1,\"kind\":\"guess\"," AT "}", "guess"},
         {"{\"onward\":1,\"site\":\"a\",\"generation\":1," AT "}", "kind"},
+        {"{\"onward\":2,\"site\":\"a\"," AT "}", "generation"},
+        {"{\"onward\":2,\"site\":\"a\",\"generation\":1}", "at"},
         {GOOD "\"x\":1}", "at"},
         {GOOD "\"at\":\"yesterday\"}", "at"},
         {GOOD "\"at\":\"2026-01-01T00:00:00.12Z\"}", "at"},
@@ -149,6 +186,10 @@ static void test_a_summary_is_one_line_for_people(void **state)
     r.message = xstrdup("no\nspace");
     record_summary(&r, &line);
     assert_string_equal(line.data, "store-0001 #3 failed 030000000000 (attempt 2): no\\nspace");
+    line.len = 0;
+    _cleanup_(record_done) struct record fleet = make_record(RECORD_FLEET, 0, RECORD_PAUSED);
+    record_summary(&fleet, &line);
+    assert_string_equal(line.data, "(fleet) paused");
 }
 
 int main(void)
@@ -158,6 +199,8 @@ int main(void)
         cmocka_unit_test(test_every_kind_has_a_name_that_comes_back),
         cmocka_unit_test(test_bytes_that_are_not_utf8_do_not_break_a_record),
         cmocka_unit_test(test_keys_of_a_newer_version_are_ignored),
+        cmocka_unit_test(test_a_record_of_a_newer_format_is_told_from_others),
+        cmocka_unit_test(test_settling_gives_what_reading_back_gives),
         cmocka_unit_test(test_a_record_that_lacks_or_breaks_something_is_refused),
         cmocka_unit_test(test_a_summary_is_one_line_for_people),
     };
