@@ -22,7 +22,7 @@ struct commit {
     char *message;
     struct signature author;
     struct kept_dirs keep; /* the workspace's empty directories */
-    bool proposed;
+    bool by_itself, proposed;
 };
 
 static struct commit *commit_of(struct landing *l)
@@ -67,10 +67,15 @@ static void release(struct landing *l)
     workspace_unlock_frozen(commit_of(l)->ws);
 }
 
+/* One that nobody asked for leaves a proposal of the same change as it is: with its words, and with
+ * the approvals that it has. */
 static int propose(struct landing *l)
 {
     _cleanup_(diag_done) struct diag why = {0};
     struct commit *c = commit_of(l);
+
+    if (c->by_itself && review_has(c->ws, &l->change.tree))
+        return landing_refuse(l, -ENODATA, "it is proposed already");
     const struct review_change change = {&l->change.tree, c->message, &c->author, l->needed};
     int r = review_propose(c->ws, &change, l->reasons, &why);
 
@@ -111,9 +116,6 @@ static void record(struct workspace *ws, int r, const struct oid *revision,
 {
     _cleanup_(buf_done) struct buf text = {0};
 
-    if (ws->ended)
-        return;
-    metric_add(METRIC_COMMITS, r == 0 && !revision ? "proposed" : landing_label(r), 1);
     if (r == 0 && revision)
         outcome_add_revision(&text, revision);
     outcome_save(ws, text.len ? &text : reasons);
@@ -145,6 +147,7 @@ static int commit(struct workspace *ws, const struct caller *who, const char *li
         .ws = ws,
         .batch = batch,
         .who = who,
+        .by_itself = by_itself,
     };
     const struct oid *revision = &c.landing.revision;
     char hex[OID_HEX + 1];
@@ -156,6 +159,7 @@ static int commit(struct workspace *ws, const struct caller *who, const char *li
         return r;
     r = land(&c, line);
     bool committed = r == 0 && !c.proposed;
+    metric_add(METRIC_COMMITS, c.proposed ? "proposed" : landing_label(r), 1);
     if (r != -ENODATA || !by_itself)
         record(ws, r, c.proposed ? NULL : revision, &reasons);
     if (committed) {
@@ -197,6 +201,7 @@ static int resolve(struct workspace *ws)
     if (r == 1) {
         log_info("commit-finished", "workspace=%s revision=%s", ws->name, oid_hex(&revision, hex));
         workspace_finish_move(ws);
+        metric_add(METRIC_COMMITS, landing_label(0), 1);
         record(ws, 0, &revision, NULL);
         return 0;
     }

@@ -525,6 +525,19 @@ static int find_number(struct proposals *s, const struct proposal *what, uint64_
     return r < 0 ? diag_fail(reterr, r, "the open proposals cannot be compared with it") : 0;
 }
 
+bool proposals_has(struct proposals *s, const struct proposal *what)
+{
+    struct proposal_list list = {0};
+    bool has = false;
+
+    proposals_list(s, &list);
+    vec_foreach (p, &list)
+        if (!has && same_text((*p)->id, what->id))
+            has = same_change(s, *p, what) == 1;
+    proposal_list_done(&list);
+    return has;
+}
+
 static int try_to_put(struct proposals *s, const struct proposal *what, struct proposal **ret,
                       struct diag *reterr)
 {

@@ -56,6 +56,8 @@ struct proposal_list {
     VEC(struct proposal *);
 };
 void proposal_list_done(struct proposal_list *l);
+/* Does an open one of the same id (`what` has tree, base and id) make the same change? */
+bool proposals_has(struct proposals *s, const struct proposal *what);
 /* Those that are open, by number, as of the refs that the mainline has. What is none is logged
  * once. */
 void proposals_list(struct proposals *s, struct proposal_list *ret);

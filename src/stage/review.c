@@ -110,6 +110,17 @@ int review_propose(struct workspace *ws, const struct review_change *change, str
     return review_put(ws->env->proposals, &what, change->needed, &number, outcome, reterr);
 }
 
+bool review_has(struct workspace *ws, const struct oid *tree)
+{
+    _cleanup_free_ char *id = NULL;
+
+    if (review_id(ws, &id) < 0)
+        return false;
+    const struct proposal what = {
+        .tree = *tree, .base = ws->state.base, .base_tree = ws->base_tree, .id = id};
+    return proposals_has(ws->env->proposals, &what);
+}
+
 static int end_overtaken(struct proposals *s, const char *id, const struct oid *revision,
                          struct diag *reterr)
 {

@@ -22,7 +22,9 @@ struct review_change {
  * what has become of it to `outcome`, in lines. The workspace is frozen. */
 int review_propose(struct workspace *ws, const struct review_change *change, struct buf *outcome,
                    struct diag *reterr);
-/* The same for what proposals_put() takes: a change that may come from no workspace. *ret is the
+/* Is this tree of the workspace proposed already? It is frozen. */
+bool review_has(struct workspace *ws, const struct oid *tree);
+/* As review_propose(), for what proposals_put() takes: a change that may come from no workspace. *ret is the
  * number. */
 int review_put(struct proposals *s, const struct proposal *what, int needed, uint64_t *ret,
                struct buf *outcome, struct diag *reterr);

@@ -82,5 +82,38 @@ def test_autocommit_survives_restart_and_kill(dir):
     m.stop()
 
 
+def test_where_head_asks_for_approvals(dir):
+    """It proposes, once for each content, and does not undo what people have said of one."""
+    repo = make_repo(dir + "/r.git", {**BASE, "onward.yaml": "onward: 1\nreview: {approvals: 1}\n"})
+    with Mount(dir, repo, options=VIEW) as m:
+        ws, proposals = m / "staging/w", m / "proposals"
+        os.mkdir(ws)
+        say(ws + "/.onward/autocommit", "200ms")
+        refs = lambda: git(repo, "for-each-ref", "--format=%(refname) %(objectname)", "refs/onward").split("\n")
+        write(ws + "/a.txt", "1\n")
+        until("it proposes", lambda: os.listdir(proposals) == ["1"])
+        assert "Onward-Workspace: w\n" in read(proposals + "/1/message")
+        assert read(proposals + "/1/message").startswith("Autocommit of workspace w after 200ms")
+        author = git(repo, "log", "-1", "--format=%an <%ae>", "refs/onward/proposals/1").strip()
+        assert read(proposals + "/1/author").strip() == author
+        until("it says so", lambda: read(ws + "/.onward/outcome").startswith("proposal 1: needs 1 approval"))
+        unchanged = 'onward_commits_total{outcome="unchanged"}'
+
+        def nothing_comes_of(change):
+            before, tried = refs(), m.metric(unchanged)
+            change()
+            until("it has looked", lambda: m.metric(unchanged) > tried)
+            assert refs() == before and "proposal 1" in read(ws + "/.onward/outcome")
+
+        nothing_comes_of(lambda: write(ws + "/a.txt", "1\n"))
+        say(ws + "/.onward/commit", "said by hand")
+        nothing_comes_of(lambda: write(ws + "/a.txt", "1\n"))
+        assert read(proposals + "/1/message").startswith("said by hand\n")
+        before = refs()
+        write(ws + "/a.txt", "2\n")
+        until("the new content", lambda: refs() != before)
+        assert os.listdir(proposals) == ["1"] and "+2\n" in read(proposals + "/1/diff")
+
+
 if __name__ == "__main__":
     onwardtest.main(sys.modules[__name__])
