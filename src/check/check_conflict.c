@@ -1,3 +1,4 @@
+#include <stdlib.h>
 #include <string.h>
 
 #include "check/builtin.h"
@@ -58,14 +59,42 @@ bool conflict_mark_next(const char *data, size_t len, struct conflict_mark *mark
     return false;
 }
 
-void check_conflict_marks(const char *path, const struct file_text *text,
-                          const struct file_text *old, struct findings *findings)
+/* By length first: what differs in that needs no look at the text. */
+static int by_text(const void *a, const void *b)
 {
+    const struct conflict_mark *x = a, *y = b;
+    size_t m = x->end - x->begin, n = y->end - y->begin;
+
+    return m != n ? (m < n ? -1 : 1) : memcmp(x->begin, y->begin, m);
+}
+
+struct marks {
+    VEC(struct conflict_mark);
+};
+
+/* All of them, sorted by their text, to be looked up. */
+static struct marks find_marks(const struct file_text *text)
+{
+    struct marks marks = {0};
     struct conflict_mark mark = {0};
 
     while (conflict_mark_next(text->data, text->len, &mark))
-        if (!old || !memmem(old->data, old->len, mark.begin, mark.end - mark.begin))
+        *VEC_ADD(&marks) = mark;
+    if (marks.n)
+        qsort(marks.v, marks.n, sizeof(*marks.v), by_text);
+    return marks;
+}
+
+void check_conflict_marks(const char *path, const struct file_text *text,
+                          const struct file_text *old, struct findings *findings)
+{
+    struct marks before = old ? find_marks(old) : (struct marks){0};
+    struct conflict_mark mark = {0};
+
+    while (conflict_mark_next(text->data, text->len, &mark))
+        if (!before.n || !bsearch(&mark, before.v, before.n, sizeof(mark), by_text))
             findings_add(findings, path, mark.line, 1, "conflict-markers",
                          "a conflict of a merge that nobody has decided: choose a side, and remove "
                          "the lines <<<<<<<, ======= and >>>>>>>");
+    free(before.v);
 }

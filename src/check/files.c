@@ -82,22 +82,27 @@ static const struct kind *kind_of(const struct file_rules *rules, const char *pa
     return NULL;
 }
 
-/* The old content is only read when there is something to compare with it. */
+/* The old content is only read when there is something to compare with it; one that is too long to
+ * be looked at counts for nothing. */
 static int check_conflicts(const struct file_rules *rules, const struct changed_file *f,
                            const struct blob *blob, struct findings *findings)
 {
     struct file_text text = {blob->data, blob->size}, before;
     _cleanup_(blob_unrefp) struct blob *old = NULL;
     struct conflict_mark mark = {0};
+    uint64_t size = 0;
+    int r = 0;
 
     if (!conflict_mark_next(text.data, text.len, &mark))
         return 0;
-    if (!oid_is_zero(&f->old)) {
-        int r = blob_load(rules->repo, &f->old, &old);
-        if (r < 0)
-            return r;
+    if (!oid_is_zero(&f->old))
+        r = blob_size(rules->repo, &f->old, &size);
+    if (r == 0 && size && size <= CHECK_FILE_SIZE)
+        r = blob_load(rules->repo, &f->old, &old);
+    if (r < 0)
+        return r;
+    if (old)
         before = (struct file_text){old->data, old->size};
-    }
     check_conflict_marks(f->path, &text, old ? &before : NULL, findings);
     return 0;
 }

@@ -90,6 +90,24 @@ static void what_was_there_before_is_no_finding(void **state)
     findings_done(&findings);
 }
 
+/* Each of many is looked up in as many: that must not cost the product. */
+static void many_are_compared(void **state)
+{
+    struct findings findings = {0};
+    struct buf before = {0}, now = {0};
+
+    for (int i = 0; i < 200000; i++) {
+        buf_addf(&before, OURS "%d\n" MIDDLE THEIRS, i);
+        buf_addf(&now, OURS "%d\n" MIDDLE THEIRS, 2 * i);
+    }
+    struct file_text old = {before.data, before.len}, text = {now.data, now.len};
+    check_conflict_marks("p", &text, &old, &findings);
+    assert_int_equal(findings_count(&findings), 100000);
+    findings_done(&findings);
+    buf_done(&before);
+    buf_done(&now);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -97,6 +115,7 @@ int main(void)
         cmocka_unit_test(binary_files_have_none),
         cmocka_unit_test(a_real_conflict_is_found),
         cmocka_unit_test(what_was_there_before_is_no_finding),
+        cmocka_unit_test(many_are_compared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
