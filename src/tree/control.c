@@ -103,6 +103,8 @@ static ssize_t control_write(struct node *node, const struct caller *who, const 
     _cleanup_(buf_done) struct buf text = take_tail(c, who->uid);
 
     buf_add(&text, data, size);
+    if (off == 0 && size && text.len == size && strspn(text.data, "\n") == size)
+        return -EINVAL;
     char *line = text.data, *end;
     while ((end = memchr(line, '\n', text.data + text.len - line))) {
         if (memchr(line, 0, end - line))

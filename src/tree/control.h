@@ -2,7 +2,9 @@
  * and each 4 KiB, as a write of its own): a write that ends without a newline at a multiple of
  * CONTROL_PIECE bytes of the file is a piece, kept for each user until its newline comes or the
  * user opens the file anew to write (`>` truncates). One that ends elsewhere is a whole command, so
- * that `printf why > commit` is not lost. A command that fails fails the write with its errno. */
+ * that `printf why > commit` is not lost. A command that fails fails the write with its errno, and
+ * so does a file that begins with nothing but empty lines (-EINVAL): somebody thinks that it said
+ * something. */
 #ifndef ONWARD_TREE_CONTROL_H
 #define ONWARD_TREE_CONTROL_H
 

@@ -71,6 +71,17 @@ static void a_last_line_needs_no_newline(void **state)
     assert_string_equal(buf_str(&f->heard.lines), "1:why;1:one;1:two;");
 }
 
+static void nothing_is_no_command(void **state)
+{
+    struct fixture *f = *state;
+    struct caller who = {.uid = 1};
+
+    assert_int_equal(f->node->ops->write(f->node, &who, "\n\n", 2, 0), -EINVAL);
+    assert_int_equal(f->node->ops->write(f->node, &who, "one\n", 4, 0), 4);
+    assert_int_equal(f->node->ops->write(f->node, &who, "\n", 1, 4), 1);
+    assert_string_equal(buf_str(&f->heard.lines), "1:one;");
+}
+
 static void whole_lines(void **state)
 {
     struct fixture *f = *state;
@@ -159,6 +170,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(whole_lines, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_last_line_needs_no_newline, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(nothing_is_no_command, set_up, tear_down),
         cmocka_unit_test_setup_teardown(pieces_of_two_users, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_way_to_cut_a_text, set_up, tear_down),
         cmocka_unit_test_setup_teardown(opening_anew_drops_what_is_unfinished, set_up, tear_down),
