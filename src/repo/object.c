@@ -3,15 +3,20 @@
 #include <assert.h>
 #include <errno.h>
 #include <git2.h>
+#include <limits.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/buf.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "repo/handle.h"
 #include "repo/source.h"
 #include "repo/spill.h"
+
+#define PIECE (1u << 20) /* of a blob that is copied */
 
 #define NAME_MOST 255
 
@@ -395,6 +400,39 @@ ssize_t blob_read(struct repo *repo, const struct oid *oid, void *buf, size_t si
         memcpy(buf, (const char *)o->blob.data + off, n);
     cached_unref(&o->cached);
     return n;
+}
+
+int blob_copy(struct repo *repo, const struct oid *oid, int fd)
+{
+    _cleanup_free_ char *piece = xmalloc(PIECE);
+    uint64_t at = 0;
+    ssize_t n;
+
+    while ((n = blob_read(repo, oid, piece, PIECE, at)) > 0) {
+        int r = io_pwrite_full(fd, piece, n, at);
+        if (r < 0)
+            return r;
+        at += n;
+    }
+    return n;
+}
+
+int blob_target(struct repo *repo, const struct oid *oid, char **ret)
+{
+    _cleanup_(blob_unrefp) struct blob *blob = NULL;
+    uint64_t size;
+    int r = blob_size(repo, oid, &size);
+
+    if (r == 0 && (!size || size >= PATH_MAX)) /* not to be loaded: it may be of any size */
+        return -EIO;
+    if (r == 0)
+        r = blob_load(repo, oid, &blob);
+    if (r < 0)
+        return r == -ENOENT ? -EIO : r;
+    if (strlen(blob->data) != blob->size)
+        return -EIO;
+    *ret = xstrndup(blob->data, blob->size);
+    return 0;
 }
 
 void blob_unref(struct blob *blob)

@@ -60,6 +60,12 @@ int blob_size(struct repo *repo, const struct oid *oid, uint64_t *ret);
  * of the blob, because large ones are unpacked once, to a file without a name (repo_spool_in).
  * -EIO, -ENOMEM, -ENOSPC (no room for that file). */
 ssize_t blob_read(struct repo *repo, const struct oid *oid, void *buf, size_t size, uint64_t off);
+/* Writes the content to the file `fd`, from 0 on, in pieces; not fsynced. Errors as of blob_read(),
+ * and those of the file. */
+int blob_copy(struct repo *repo, const struct oid *oid, int fd);
+/* The target of the symlink whose blob it is; yours. -EIO also for one that no file system could
+ * show: empty, with NUL bytes, or too long. */
+int blob_target(struct repo *repo, const struct oid *oid, char **ret);
 /* The content in one piece, verified against its id. Shared: give it back with blob_unref(). For
  * blobs that must be in memory anyway (declarations, links, patches); files are read with
  * blob_read(). -ENOMEM, -EIO. */

@@ -8,7 +8,6 @@
 #include "base/io.h"
 
 #define DEPTH_MOST 2048 /* what repo/ takes */
-#define PIECE      (1u << 20)
 
 void kept_dirs_done(struct kept_dirs *keep)
 {
@@ -61,22 +60,6 @@ static int find_old(struct walk *w, const char *name, struct overlay_entry *ret)
 
 /* Files and links */
 
-static int copy_content(struct walk *w, const struct oid *oid, int fd)
-{
-    _cleanup_free_ char *piece = xmalloc(PIECE);
-    struct repo *repo = w->overlay->repo;
-    uint64_t at = 0;
-    ssize_t n;
-
-    while ((n = blob_read(repo, oid, piece, PIECE, at)) > 0) {
-        int r = io_pwrite_full(fd, piece, n, at);
-        if (r < 0)
-            return r;
-        at += n;
-    }
-    return n < 0 ? (int)n : fsync(fd) < 0 ? -errno : 0;
-}
-
 /* The shown permission bits: those that the file had before, but for what Git keeps. */
 static mode_t mode_of(const struct tree_entry *e, const struct overlay_entry *old)
 {
@@ -95,21 +78,19 @@ static int write_file(struct walk *w, const struct level *l, const struct tree_e
     _cleanup_close_ int fd = -1;
     int r = overlay_make_file(w->overlay, &dir, e->name, mode_of(e, old), &made, &fd);
 
-    return r < 0 ? r : copy_content(w, &e->oid, fd);
+    if (r == 0)
+        r = blob_copy(w->overlay->repo, &e->oid, fd);
+    return r < 0 ? r : fsync(fd) < 0 ? -errno : 0;
 }
 
 static int write_link(struct walk *w, const struct level *l, const struct tree_entry *e)
 {
     struct overlay_dir dir = here(w, l);
     struct overlay_entry made;
-    _cleanup_(blob_unrefp) struct blob *target = NULL;
-    int r = blob_load(w->overlay->repo, &e->oid, &target);
+    _cleanup_free_ char *target = NULL;
+    int r = blob_target(w->overlay->repo, &e->oid, &target);
 
-    if (r < 0)
-        return r;
-    if (target->size == 0 || strlen(target->data) != target->size)
-        return -EIO;
-    return overlay_make_link(w->overlay, &dir, e->name, target->data, &made);
+    return r < 0 ? r : overlay_make_link(w->overlay, &dir, e->name, target, &made);
 }
 
 /* What is as the old upper has it is the very file: with its times, and nothing is copied. */

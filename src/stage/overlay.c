@@ -21,7 +21,6 @@
 
 #define SHOWN_BITS    01777 /* no set-id bits, ever */
 #define TEMPORARY_MAX 32
-#define LINK_MOST     4095 /* longest target that the kernel takes */
 
 /* Reading */
 
@@ -489,16 +488,6 @@ int overlay_make_link(struct overlay *o, const struct overlay_dir *dir, const ch
 
 /* Copying up */
 
-static int copy_blob(struct overlay *o, const struct overlay_entry *e, int fd)
-{
-    _cleanup_(blob_unrefp) struct blob *blob = NULL;
-    int r = blob_load(o->repo, &e->base, &blob);
-
-    if (r == 0)
-        r = io_pwrite_full(fd, blob->data, blob->size, 0);
-    return r;
-}
-
 static int copy_up_file(struct overlay *o, const struct overlay_dir *dir, const char *name,
                         bool empty, struct overlay_entry *e)
 {
@@ -508,7 +497,7 @@ static int copy_up_file(struct overlay *o, const struct overlay_dir *dir, const 
 
     if (fd < 0)
         return fd;
-    int r = empty ? 0 : copy_blob(o, e, fd);
+    int r = empty ? 0 : blob_copy(o->repo, &e->base, fd);
     if (r == 0)
         r = tag(fd, &copy, e->ino);
     if (r == 0)
@@ -527,14 +516,10 @@ static int copy_up_link(struct overlay *o, const struct overlay_dir *dir, const 
                         const struct overlay_entry *e)
 {
     struct overlay_entry copy;
-    _cleanup_(blob_unrefp) struct blob *blob = NULL;
-    int r = blob_load(o->repo, &e->base, &blob);
+    _cleanup_free_ char *target = NULL;
+    int r = blob_target(o->repo, &e->base, &target);
 
-    if (r < 0)
-        return r;
-    if (blob->size == 0 || blob->size > LINK_MOST || memchr(blob->data, 0, blob->size))
-        return -EIO;
-    return build_link(o, dir, name, blob->data, o->base_mtime, &copy);
+    return r < 0 ? r : build_link(o, dir, name, target, o->base_mtime, &copy);
 }
 
 int overlay_copy_up(struct overlay *o, const struct overlay_dir *dir, const char *name, bool empty,
@@ -566,7 +551,7 @@ int overlay_copy_nameless(struct overlay *o, const struct overlay_entry *e, int 
     if (fd < 0)
         return fd;
     unlinkat(o->work, temporary, 0);
-    int r = copy_blob(o, e, fd);
+    int r = blob_copy(o->repo, &e->base, fd);
     if (r == 0)
         r = overlay_set_mode(fd, e->type, e->mode);
     if (r == 0)

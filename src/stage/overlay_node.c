@@ -459,17 +459,7 @@ static int overlay_readdir(struct node *dir, uint64_t cookie, struct dir_sink *s
 
 static ssize_t read_blob(struct overlay_node *n, void *buf, size_t size, off_t off)
 {
-    _cleanup_(blob_unrefp) struct blob *blob = NULL;
-    int r = blob_load(n->ws->overlay.repo, &n->at.base, &blob);
-
-    if (r < 0)
-        return r;
-    if (off < 0 || (size_t)off >= blob->size)
-        return 0;
-    if (size > blob->size - off)
-        size = blob->size - off;
-    memcpy(buf, (const char *)blob->data + off, size);
-    return size;
+    return off < 0 ? 0 : blob_read(n->ws->overlay.repo, &n->at.base, buf, size, off);
 }
 
 static ssize_t read_upper(struct overlay_node *n, void *buf, size_t size, off_t off)
@@ -520,19 +510,6 @@ static int readlink_upper(struct overlay_node *n, char **ret)
     return r;
 }
 
-static int readlink_base(struct overlay_node *n, char **ret)
-{
-    _cleanup_(blob_unrefp) struct blob *blob = NULL;
-    int r = blob_load(n->ws->overlay.repo, &n->at.base, &blob);
-
-    if (r < 0)
-        return r;
-    if (blob->size == 0 || blob->size >= PATH_MAX || memchr(blob->data, 0, blob->size))
-        return -EIO;
-    *ret = xstrndup(blob->data, blob->size);
-    return 0;
-}
-
 static int overlay_readlink(struct node *node, char **ret)
 {
     struct overlay_node *n = overlay_node(node);
@@ -540,7 +517,8 @@ static int overlay_readlink(struct node *node, char **ret)
     workspace_lock_read(n->ws);
     int r = overlay_node_sync(n);
     if (r == 0)
-        r = n->at.upper ? readlink_upper(n, ret) : readlink_base(n, ret);
+        r = n->at.upper ? readlink_upper(n, ret)
+                        : blob_target(n->ws->overlay.repo, &n->at.base, ret);
     workspace_unlock_read(n->ws);
     return r;
 }

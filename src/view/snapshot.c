@@ -124,24 +124,11 @@ static ssize_t file_read(struct node *node, void *buf, size_t size, off_t off)
     return n == -ENOENT ? -EIO : n;
 }
 
-/* Targets that the kernel would cut short or refuse are an error of that link. */
 static int link_read(struct node *node, char **ret)
 {
     struct snap_file *f = (struct snap_file *)node;
-    _cleanup_(blob_unrefp) struct blob *blob = NULL;
-    int64_t size;
-    int r = file_size(f, &size);
 
-    if (r == 0 && size >= PATH_MAX) /* not to be loaded: it may be of any size */
-        return -EIO;
-    if (r == 0)
-        r = blob_load(f->view->config.repo, &key_of(node)->oid, &blob);
-    if (r < 0)
-        return r == -ENOENT ? -EIO : r;
-    if (!blob->size || blob->size >= PATH_MAX || memchr(blob->data, 0, blob->size))
-        return -EIO;
-    *ret = xstrndup(blob->data, blob->size);
-    return 0;
+    return blob_target(f->view->config.repo, &key_of(node)->oid, ret);
 }
 
 static int file_getxattr(struct node *node, const char *name, char **ret)
