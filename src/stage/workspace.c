@@ -19,8 +19,9 @@
 #include "stage/keep_ref.h"
 #include "stage/workspace_state.h"
 
-#define NAME_MOST 128
-#define WAIT_MOST 32 /* threads for one workspace's commit */
+#define NAME_MOST  128
+#define BURY_TRIES 100
+#define WAIT_MOST  32 /* threads for one workspace's commit */
 
 int workspace_check_name(const char *name)
 {
@@ -575,6 +576,18 @@ void workspace_tidy(struct workspace *ws)
 
 /* Ending */
 
+/* Who began to write its outcome or a message before it ended may still finish: then there is one
+ * more name, once or twice. */
+static void bury(const struct workspace *ws, const char *grave)
+{
+    int r = -ENOTEMPTY;
+
+    for (int i = 0; i < BURY_TRIES && r == -ENOTEMPTY; i++)
+        r = io_remove_tree(ws->env->dir, grave);
+    if (r < 0) /* W4: the next start removes it */
+        log_warn("workspace-not-removed", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
+}
+
 int workspace_end(struct workspace *ws, int (*only_if)(struct workspace *ws))
 {
     _cleanup_free_ char *grave = xasprintf(".old-%016" PRIx64, ws->instance);
@@ -599,7 +612,7 @@ int workspace_end(struct workspace *ws, int (*only_if)(struct workspace *ws))
     if (ws->state.kept)
         keep_ref_drop(ws->env->config, ws->name);
     ws->env->ended(ws->env->arg, ws->name);
-    io_remove_tree(ws->env->dir, grave);
+    bury(ws, grave);
     return 0;
 }
 
