@@ -24,8 +24,8 @@ int review_propose(struct workspace *ws, const struct review_change *change, str
                    struct diag *reterr);
 /* Is this tree of the workspace proposed already? It is frozen. */
 bool review_has(struct workspace *ws, const struct oid *tree);
-/* As review_propose(), for what proposals_put() takes: a change that may come from no workspace. *ret is the
- * number. */
+/* As review_propose(), for what proposals_put() takes: a change that may come from no workspace.
+ * *ret is the number. */
 int review_put(struct proposals *s, const struct proposal *what, int needed, uint64_t *ret,
                struct buf *outcome, struct diag *reterr);
 /* The workspace's tree has become that revision without a review: its proposal, if it has one, has
