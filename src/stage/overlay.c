@@ -15,9 +15,10 @@
 #include "base/map.h"
 #include "tree/node.h"
 
-#define XATTR_BASE "user.onward.base"
-#define XATTR_INO  "user.onward.ino"
-#define XATTR_MODE "user.onward.mode"
+#define XATTR_BASE     "user.onward.base"
+#define XATTR_INO      "user.onward.ino"
+#define XATTR_MODE     "user.onward.mode"
+#define XATTR_RESERVED "user.onward.reserved"
 
 #define SHOWN_BITS    01777 /* no set-id bits, ever */
 #define TEMPORARY_MAX 32
@@ -66,6 +67,11 @@ static int read_tags(int fd, struct overlay_entry *e)
         r = read_tag(fd, XATTR_MODE, text, sizeof(text));
     if (r == 0)
         e->mode = strtoul(text, NULL, 8) & SHOWN_BITS;
+    if (S_ISREG(e->type) && (r == 0 || r == -ENODATA)) {
+        r = read_tag(fd, XATTR_RESERVED, text, sizeof(text));
+        if (r == 0)
+            e->reserved = strtoull(text, NULL, 16);
+    }
     if (S_ISDIR(e->type) && (r == 0 || r == -ENODATA)) {
         r = read_tag(fd, XATTR_BASE, text, sizeof(text));
         if (r == 0)
@@ -326,12 +332,36 @@ int overlay_set_base(int fd, const struct oid *base)
     return fsetxattr(fd, XATTR_BASE, oid_hex(base, hex), OID_HEX, 0) < 0 ? -errno : 0;
 }
 
-static int set_ino(int fd, uint64_t ino)
+static int set_number(int fd, const char *tag, uint64_t number)
 {
     char text[17];
-    int len = snprintf(text, sizeof(text), "%" PRIx64, ino);
+    int len = snprintf(text, sizeof(text), "%" PRIx64, number);
 
-    return fsetxattr(fd, XATTR_INO, text, len, 0) < 0 ? -errno : 0;
+    return fsetxattr(fd, tag, text, len, 0) < 0 ? -errno : 0;
+}
+
+static int set_ino(int fd, uint64_t ino)
+{
+    return set_number(fd, XATTR_INO, ino);
+}
+
+int overlay_set_reserved(int fd, uint64_t reserved)
+{
+    if (reserved)
+        return set_number(fd, XATTR_RESERVED, reserved);
+    return fremovexattr(fd, XATTR_RESERVED) < 0 && errno != ENODATA ? -errno : 0;
+}
+
+int64_t overlay_room_of(int dirfd, const char *name)
+{
+    struct stat st;
+    struct overlay_entry e = {.type = S_IFREG};
+    _cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    int r = read_tags(fd, &e);
+    return r < 0 ? r : overlay_room(&e, st.st_size);
 }
 
 int overlay_set_mtime(int fd, int64_t mtime)

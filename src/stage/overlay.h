@@ -12,9 +12,10 @@
  * What is absent in the upper is as the base has it. Submodules of the base show as empty
  * directories.
  *
- * Two more attributes keep what the upper's own inode cannot: `user.onward.ino`, the inode number
+ * More attributes keep what the upper's own inode cannot: `user.onward.ino`, the inode number
  * of what came from the base, and `user.onward.mode`, the permission bits when the real ones are
- * wider (we must be able to read and write, whatever mode the user chose).
+ * wider (we must be able to read and write, whatever mode the user chose). `user.onward.reserved`
+ * says how far fallocate(2) has reserved room behind a file's end.
  *
  * Invariants
  *   O1  Each change of a name is one operation of the local filesystem, so that after a crash it
@@ -65,6 +66,7 @@ struct overlay_entry {
     struct oid base; /* file, link: its blob, unless upper; directory: the tree it is merged with */
     mode_t mode;     /* shown permission bits */
     uint64_t ino;
+    uint64_t reserved; /* file: the end of what is reserved, 0 if nothing is */
 };
 
 /* Everything in the upper side of a directory, whiteouts included, sorted by name (strcmp). */
@@ -127,5 +129,13 @@ int overlay_set_mode(int fd, mode_t type, mode_t mode);
 /* Makes an open directory of the upper merged with `base`. */
 int overlay_set_base(int fd, const struct oid *base);
 int overlay_set_mtime(int fd, int64_t mtime);
+/* Notes on an open file of the upper how far it is reserved. */
+int overlay_set_reserved(int fd, uint64_t reserved);
+/* What a file of that size takes (room.h); the one of that name in the upper, or -errno. */
+static inline int64_t overlay_room(const struct overlay_entry *e, int64_t size)
+{
+    return (int64_t)e->reserved > size ? (int64_t)e->reserved : size;
+}
+int64_t overlay_room_of(int dirfd, const char *name);
 
 #endif

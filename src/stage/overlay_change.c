@@ -79,32 +79,48 @@ static int bring_up(struct overlay_node *dir, const char *name, bool empty, stru
     if (S_ISREG(e->type) && !empty)
         r = blob_size(dir->ws->overlay.repo, &e->base, &size);
     if (r == 0)
-        r = workspace_take_room(dir->ws, size);
-    if (r == 0)
+        r = room_take(dir->ws, false, size);
+    if (r == 0) {
         r = overlay_copy_up(&dir->ws->overlay, &c.sides, name, empty, e);
+        if (r < 0)
+            room_take(dir->ws, false, -(int64_t)size);
+    }
     change_end(&c, false);
     return r;
 }
 
-/* The same for a node, wherever it is; a gone file of the base gets a file without a name. */
-static int bring_up_node(struct overlay_node *n, bool empty)
+/* A file without a name for a gone one of the base. */
+static int bring_up_gone(struct overlay_node *n)
 {
+    struct workspace *ws = n->ws;
+    uint64_t size;
     int fd;
 
+    int r = blob_size(ws->overlay.repo, &n->at.base, &size);
+    if (r == 0)
+        r = room_take(ws, true, size);
+    if (r < 0)
+        return r;
+    r = overlay_copy_nameless(&ws->overlay, &n->at, &fd);
+    if (r < 0) {
+        room_take(ws, true, -(int64_t)size);
+        return r;
+    }
+    n->held = size;
+    fd_cache_add(ws->env->fds, &n->slot, fd);
+    fd_cache_keep(ws->env->fds, &n->slot);
+    overlay_node_put(n);
+    n->at.upper = true;
+    return 0;
+}
+
+int overlay_node_bring_up(struct overlay_node *n, bool empty)
+{
     if (n->at.upper)
         return 0;
     if (!n->gone)
         return bring_up(overlay_parent(n), n->name, empty, &n->at);
-    if (!S_ISREG(n->at.type))
-        return -ESTALE;
-    int r = overlay_copy_nameless(&n->ws->overlay, &n->at, &fd);
-    if (r < 0)
-        return r;
-    fd_cache_add(n->ws->env->fds, &n->slot, fd);
-    fd_cache_keep(n->ws->env->fds, &n->slot);
-    overlay_node_put(n);
-    n->at.upper = true;
-    return 0;
+    return S_ISREG(n->at.type) ? bring_up_gone(n) : -ESTALE;
 }
 
 /* Names */
@@ -149,9 +165,7 @@ static int find(struct overlay_node *dir, const char *name, struct overlay_entry
     return r;
 }
 
-/* Locks, and makes sure that `who` may change the workspace and that the directory is there.
- * Unlocked again when it fails. */
-static int enter(struct overlay_node *n, const struct caller *who)
+int overlay_node_enter(struct overlay_node *n, const struct caller *who)
 {
     int r = workspace_may_change(n->ws, who);
 
@@ -164,8 +178,7 @@ static int enter(struct overlay_node *n, const struct caller *who)
     return r;
 }
 
-/* Unlocks after a change of names or attributes. */
-static void leave(struct workspace *ws)
+void overlay_node_leave(struct workspace *ws)
 {
     workspace_unlock_names(ws);
     autocommit_arm(ws->env->autocommit, ws);
@@ -208,7 +221,7 @@ static int make(struct node *node, const struct caller *who, const char *name,
     struct overlay_entry e;
     struct change c;
 
-    int r = enter(dir, who);
+    int r = overlay_node_enter(dir, who);
     if (r < 0)
         return r;
     r = dir->gone ? -ENOENT : check_new_name(dir, name);
@@ -224,7 +237,7 @@ static int make(struct node *node, const struct caller *who, const char *name,
         r = make_entry(&c, name, new, &made);
         change_end(&c, r == 0);
     }
-    leave(dir->ws);
+    overlay_node_leave(dir->ws);
     if (r == 0)
         *ret = &made->node;
     return r;
@@ -265,7 +278,7 @@ static int victim_take(struct victim *v, struct change *c, const char *name,
 
     *v = (struct victim){.node = overlay_node_known(c->dir, name, e)};
     if (e->upper && S_ISREG(e->type) && fstatat(c->sides.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
-        v->bytes = st.st_size;
+        v->bytes = overlay_room(e, st.st_size);
     if (!v->node || !v->node->at.upper)
         return 0;
     int fd = overlay_node_fd(v->node);
@@ -277,15 +290,19 @@ static int victim_take(struct victim *v, struct change *c, const char *name,
     return 0;
 }
 
-/* `gone`: it has disappeared; else nothing has happened. */
+/* `gone`: it has disappeared; else nothing has happened. Its room is there again, but for what is
+ * open. */
 static void victim_give(struct victim *v, struct workspace *ws, bool gone)
 {
     if (gone)
-        workspace_take_room(ws, -v->bytes);
+        room_take(ws, false, -v->bytes);
     if (!v->node)
         return;
-    if (gone)
+    if (gone) {
         overlay_node_detach(v->node);
+        v->node->held = v->bytes;
+        room_hold(ws, v->bytes);
+    }
     if (v->pinned)
         overlay_node_put(v->node);
     node_unref(&v->node->node);
@@ -313,7 +330,7 @@ int overlay_unlink(struct node *node, const struct caller *who, const char *name
     struct overlay_node *dir = overlay_node(node);
     struct overlay_entry e;
 
-    int r = enter(dir, who);
+    int r = overlay_node_enter(dir, who);
     if (r < 0)
         return r;
     r = check_old_name(dir, name);
@@ -321,7 +338,7 @@ int overlay_unlink(struct node *node, const struct caller *who, const char *name
         r = find(dir, name, &e);
     if (r == 0)
         r = S_ISDIR(e.type) ? -EISDIR : take_away(dir, name, &e);
-    leave(dir->ws);
+    overlay_node_leave(dir->ws);
     return r;
 }
 
@@ -351,7 +368,7 @@ int overlay_rmdir(struct node *node, const struct caller *who, const char *name)
     struct overlay_node *dir = overlay_node(node);
     struct overlay_entry e;
 
-    int r = enter(dir, who);
+    int r = overlay_node_enter(dir, who);
     if (r < 0)
         return r;
     r = check_old_name(dir, name);
@@ -361,7 +378,7 @@ int overlay_rmdir(struct node *node, const struct caller *who, const char *name)
         r = S_ISDIR(e.type) ? check_empty(dir, name, &e) : -ENOTDIR;
     if (r == 0)
         r = take_away(dir, name, &e);
-    leave(dir->ws);
+    overlay_node_leave(dir->ws);
     return r;
 }
 
@@ -501,7 +518,7 @@ int overlay_move(struct node *node, const struct caller *who, const char *name,
     if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
     m.to = overlay_node(to_node);
-    int r = enter(m.from, who);
+    int r = overlay_node_enter(m.from, who);
     if (r < 0)
         return r;
     r = overlay_node_sync(m.to);
@@ -513,199 +530,6 @@ int overlay_move(struct node *node, const struct caller *who, const char *name,
         r = check_move(&m);
     if (r == 0)
         r = move(&m);
-    leave(m.from->ws);
+    overlay_node_leave(m.from->ws);
     return r < 0 ? r : 0;
-}
-
-/* Attributes */
-
-static int check_size(const struct workspace *ws, uint64_t size)
-{
-    uint64_t most = ws->env->config->most_file_size;
-
-    return size > INT64_MAX || (most && size > most) ? -EFBIG : 0;
-}
-
-/* Asks for the room that a file of the upper will need when it is at least `size` long. */
-static int take_growth(struct overlay_node *n, int fd, uint64_t size, bool shrink)
-{
-    struct stat st;
-
-    if (n->ws->env->config->most_workspace_size == 0 || n->gone)
-        return 0;
-    if (fstat(fd, &st) < 0)
-        return -errno;
-    int64_t grow = (int64_t)size - st.st_size;
-    return grow > 0 || shrink ? workspace_take_room(n->ws, grow) : 0;
-}
-
-static int set_size(struct overlay_node *n, uint64_t size)
-{
-    int r = S_ISREG(n->at.type) ? check_size(n->ws, size) : -EINVAL;
-
-    if (r == 0)
-        r = bring_up_node(n, size == 0);
-    if (r < 0)
-        return r;
-    int fd = overlay_node_fd(n);
-    if (fd < 0)
-        return fd;
-    r = take_growth(n, fd, size, true);
-    if (r == 0 && ftruncate(fd, size) < 0)
-        r = -errno;
-    overlay_node_put(n);
-    return r;
-}
-
-static int set_mode(struct overlay_node *n, mode_t mode)
-{
-    mode &= 01777;
-    if (S_ISLNK(n->at.type) || (mode == n->at.mode && !n->at.upper))
-        return 0;
-    if (!n->name)
-        return 0; /* stays 0700, it is its owner's alone; tar and cp -a of `.` are to succeed */
-    int r = bring_up_node(n, false);
-    if (r < 0)
-        return r;
-    int fd = overlay_node_fd(n);
-    if (fd < 0)
-        return fd;
-    r = overlay_set_mode(fd, n->at.type, mode);
-    overlay_node_put(n);
-    if (r == 0)
-        n->at.mode = mode;
-    return r;
-}
-
-/* A link's times can only be set by its name. */
-static int set_link_times(struct overlay_node *n, const struct timespec times[2])
-{
-    struct overlay_node *parent = overlay_parent(n);
-
-    if (n->gone)
-        return 0;
-    int fd = overlay_node_fd(parent);
-    if (fd < 0)
-        return fd;
-    int r = utimensat(fd, n->name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
-    overlay_node_put(parent);
-    return r;
-}
-
-static int set_times(struct overlay_node *n, const struct set_attrs *set)
-{
-    const struct timespec omit = {.tv_nsec = UTIME_OMIT};
-    struct timespec times[2] = {
-        set->valid & SET_ATIME ? set->atime : omit,
-        set->valid & SET_MTIME ? set->mtime : omit,
-    };
-    int r = bring_up_node(n, false);
-
-    if (r < 0)
-        return r;
-    if (S_ISLNK(n->at.type))
-        return set_link_times(n, times);
-    int fd = overlay_node_fd(n);
-    if (fd < 0)
-        return fd;
-    r = futimens(fd, times) < 0 ? -errno : 0;
-    overlay_node_put(n);
-    return r;
-}
-
-int overlay_setattr(struct node *node, const struct caller *who, const struct set_attrs *set)
-{
-    struct overlay_node *n = overlay_node(node);
-
-    if ((set->valid & SET_UID && set->uid != n->ws->state.uid) ||
-        (set->valid & SET_GID && set->gid != n->ws->state.gid))
-        return -EPERM;
-    int r = enter(n, who);
-    if (r < 0)
-        return r;
-    if (set->valid & SET_SIZE)
-        r = set_size(n, set->size);
-    if (r == 0 && set->valid & SET_MODE)
-        r = set_mode(n, set->mode);
-    if (r == 0 && set->valid & (SET_ATIME | SET_MTIME))
-        r = set_times(n, set);
-    leave(n->ws);
-    return r;
-}
-
-/* Content */
-
-/* Locks for changing the content of a file, which is brought up for that. Who may write was asked
- * when the file was opened. */
-static int lock_for_content(struct overlay_node *n)
-{
-    for (;;) {
-        workspace_lock_data(n->ws);
-        int r = overlay_node_sync(n);
-        if (r == 0 && n->at.upper)
-            return 0;
-        workspace_unlock_data(n->ws);
-        if (r < 0)
-            return r;
-        workspace_lock_names(n->ws);
-        r = overlay_node_sync(n);
-        if (r == 0)
-            r = bring_up_node(n, false);
-        workspace_unlock_names(n->ws);
-        if (r < 0)
-            return r;
-    }
-}
-
-/* Unlocks after it. */
-static void leave_content(struct overlay_node *n)
-{
-    workspace_unlock_data(n->ws);
-    autocommit_arm(n->ws->env->autocommit, n->ws);
-}
-
-ssize_t overlay_write(struct node *node, const struct caller *who, const void *buf, size_t size,
-                      off_t off)
-{
-    struct overlay_node *n = overlay_node(node);
-
-    int r = check_size(n->ws, (uint64_t)off + size);
-    if (r == 0)
-        r = lock_for_content(n);
-    if (r < 0)
-        return r;
-    int fd = overlay_node_fd(n);
-    if (fd < 0) {
-        r = fd;
-    } else {
-        r = take_growth(n, fd, off + size, false);
-        if (r == 0)
-            r = io_pwrite_full(fd, buf, size, off);
-        overlay_node_put(n);
-    }
-    leave_content(n);
-    return r < 0 ? r : (ssize_t)size;
-}
-
-int overlay_fallocate(struct node *node, int mode, off_t off, off_t len)
-{
-    struct overlay_node *n = overlay_node(node);
-
-    int r = check_size(n->ws, (uint64_t)off + len);
-    if (r == 0)
-        r = lock_for_content(n);
-    if (r < 0)
-        return r;
-    int fd = overlay_node_fd(n);
-    if (fd < 0) {
-        r = fd;
-    } else {
-        if (!(mode & FALLOC_FL_KEEP_SIZE))
-            r = take_growth(n, fd, off + len, false);
-        if (r == 0 && fallocate(fd, mode, off, len) < 0)
-            r = -errno;
-        overlay_node_put(n);
-    }
-    leave_content(n);
-    return r;
 }

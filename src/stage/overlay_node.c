@@ -134,6 +134,7 @@ static void overlay_free(struct node *node)
         free(n->listing);
     }
     fd_cache_drop(n->ws->env->fds, &n->slot);
+    room_take(n->ws, true, -n->held);
     free(n->name);
     workspace_unref(n->ws);
 }
@@ -575,11 +576,23 @@ static int overlay_fsync(struct node *node, bool full)
     return r;
 }
 
+/* Free is what may still be written: what the disk has, and what the limit leaves. */
 static int overlay_statfs(struct node *node, struct statvfs *ret)
 {
     struct overlay_node *n = overlay_node(node);
+    struct statvfs st;
 
-    return fstatvfs(n->ws->env->dir, ret) < 0 ? -errno : 0;
+    if (fstatvfs(n->ws->env->dir, &st) < 0)
+        return -errno;
+    workspace_lock_read(n->ws);
+    int64_t left = room_left(n->ws);
+    workspace_unlock_read(n->ws);
+    if (left < 0)
+        return left;
+    if (left / st.f_frsize < st.f_bavail)
+        st.f_bavail = left / st.f_frsize;
+    *ret = st;
+    return 0;
 }
 
 const struct node_ops overlay_dir_ops = {

@@ -1,5 +1,5 @@
 /* The files of a workspace as nodes: one for each entry that the kernel knows. overlay_node.c finds
- * and reads them, overlay_change.c changes them.
+ * and reads them, overlay_change.c changes names, overlay_content.c attributes and content.
  *
  * A node knows where it is (parent and name; the key under which it is interned) and what is there
  * (`at`). Both are true as of the node's `era`: when a commit has moved the workspace to another
@@ -42,6 +42,7 @@ struct overlay_node {
     _Atomic uint64_t era;
     bool gone, stale;
     struct overlay_entry at;
+    int64_t held; /* gone: the room that it takes (room.h) */
     struct fd_slot slot;
     struct shared_listing *listing;
 };
@@ -54,7 +55,7 @@ extern const struct node_ops overlay_dir_ops, overlay_file_ops, overlay_link_ops
 /* The root of a workspace's tree, referenced. */
 struct node *overlay_root(struct workspace *ws);
 
-/* For overlay_change.c. All of them under one of the workspace's locks. */
+/* For those who change it. All of them under one of the workspace's locks. */
 
 static inline struct overlay_node *overlay_node(struct node *node)
 {
@@ -97,6 +98,16 @@ int overlay_unlink(struct node *dir, const struct caller *who, const char *name)
 int overlay_rmdir(struct node *dir, const struct caller *who, const char *name);
 int overlay_move(struct node *dir, const struct caller *who, const char *name, struct node *to_dir,
                  const char *to_name, unsigned flags);
+/* Locks, and makes sure that `who` may change the workspace and that the node is something.
+ * Unlocked again when it fails. */
+int overlay_node_enter(struct overlay_node *n, const struct caller *who);
+/* Unlocks after a change of names or attributes. */
+void overlay_node_leave(struct workspace *ws);
+/* Brings what is as the base has it into the upper (`empty`: without its content); a gone file of
+ * the base gets a file without a name. Locked for names. */
+int overlay_node_bring_up(struct overlay_node *n, bool empty);
+
+/* overlay_content.c */
 int overlay_setattr(struct node *node, const struct caller *who, const struct set_attrs *set);
 ssize_t overlay_write(struct node *node, const struct caller *who, const void *buf, size_t size,
                       off_t off);

@@ -76,7 +76,7 @@ static struct workspace *new_workspace(struct stage_env *env, const char *name, 
     ws->overlay.repo = env->config->repo;
     ws->ino = node_ino(env->config->root_ino, name);
     ws->instance = hash_bytes(&(int64_t){clock_real()}, sizeof(int64_t), ws->ino);
-    ws->used = -1;
+    ws->room.used = -1;
     init_lock(&ws->freeze);
     init_lock(&ws->tree);
     pthread_mutex_init(&ws->resync, NULL);
@@ -446,7 +446,7 @@ static int adopt(struct workspace *ws, const struct workspace_state *next)
 
     pthread_rwlock_wrlock(&ws->tree);
     ws->state = *next;
-    ws->used = -1;
+    room_forget(ws);
     ws->era++;
     int r = settle(ws, &why);
     if (r < 0) {
@@ -613,58 +613,5 @@ int workspace_end(struct workspace *ws, int (*only_if)(struct workspace *ws))
         keep_ref_drop(ws->env->config, ws->name);
     ws->env->ended(ws->env->arg, ws->name);
     bury(ws, grave);
-    return 0;
-}
-
-/* Room */
-
-/* Adds the sizes of all files in and below the directory `*fd`, which moves but comes back. */
-static int count_bytes(struct overlay *o, int *fd, int64_t *sum)
-{
-    _cleanup_(overlay_names_done) struct overlay_names names = {0};
-    int r = overlay_upper_names(o, *fd, &names);
-
-    for (size_t i = 0; i < names.n && r == 0; i++) {
-        const struct overlay_name *n = &names.v[i];
-        struct stat st;
-        if (S_ISDIR(n->type)) {
-            r = overlay_go(fd, n->name);
-            if (r == 0)
-                r = count_bytes(o, fd, sum);
-            if (r == 0)
-                r = overlay_go(fd, "..");
-        } else if (fstatat(*fd, n->name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
-            r = -errno;
-        } else {
-            *sum += st.st_size;
-        }
-    }
-    return r;
-}
-
-/* The first to ask counts; whoever changes something meanwhile is off by that. */
-static int count_used(struct workspace *ws)
-{
-    int64_t sum = 0, unknown = -1;
-    _cleanup_close_ int fd = fcntl(ws->upper, F_DUPFD_CLOEXEC, 0);
-    int r = fd < 0 ? -errno : count_bytes(&ws->overlay, &fd, &sum);
-
-    if (r == 0)
-        atomic_compare_exchange_strong(&ws->used, &unknown, sum);
-    return r;
-}
-
-int workspace_take_room(struct workspace *ws, int64_t bytes)
-{
-    int64_t most = ws->env->config->most_workspace_size;
-
-    if (most == 0)
-        return 0;
-    int r = ws->used < 0 ? count_used(ws) : 0;
-    if (r < 0)
-        return r;
-    if (bytes > 0 && ws->used + bytes > most)
-        return -EDQUOT;
-    ws->used += bytes;
     return 0;
 }

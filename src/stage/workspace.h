@@ -57,6 +57,7 @@
 #include "stage/fd_cache.h"
 #include "stage/graft.h"
 #include "stage/overlay.h"
+#include "stage/room.h"
 #include "stage/staging.h"
 
 struct workspace;
@@ -115,7 +116,7 @@ struct workspace {
     pthread_mutex_t listing;    /* guards the nodes' listings */
     pthread_mutex_t committing; /* one commit at a time */
     _Atomic unsigned waiting;   /* for `committing` */
-    _Atomic int64_t used;       /* bytes in the upper, about; -1: not counted yet */
+    struct room room;
 
     _Atomic int64_t autocommit;        /* as in `state` */
     _Atomic int64_t autocommit_set_at; /* real; grows */
@@ -193,8 +194,5 @@ void workspace_tidy(struct workspace *ws);
  * ended already. The caller holds no lock. `only_if`, unless NULL, is asked while nothing can
  * change: negative stops it. */
 int workspace_end(struct workspace *ws, int (*only_if)(struct workspace *ws));
-
-/* Asks for room for `bytes` more: -EDQUOT. Negative gives room back. */
-int workspace_take_room(struct workspace *ws, int64_t bytes);
 
 #endif
