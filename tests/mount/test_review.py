@@ -236,6 +236,41 @@ def test_a_workspace_that_went_on(dir):
         assert m.read("head/later") == "proposed\n" and "ours" in m.read("head/t")
 
 
+def test_a_proposal_outlives_its_workspace(dir):
+    with reviewed(dir) as m:
+        propose(m, ws="w", files={"a": "ann\n"})
+        assert tell(ANN, m / "staging/w/.onward/drop", "force") == 0
+        # The same name again is another's.
+        assert "proposal 2" in propose(m, ws="w", uid=BOB, files={"b": "bob\n"})
+        assert tell(ANN, m / "proposals/1/approve", "yes") == errno.EACCES
+        assert tell(BOB, m / "proposals/2/approve", "yes") == errno.EACCES
+        assert tell(BOB, m / "proposals/1/approve", "yes") == 0 and m.read("head/a") == "ann\n"
+        assert "A b\n" == as_user(BOB, "cat", m / "staging/w/.onward/changes"), "nobody has touched it"
+        assert os.listdir(m / "proposals") == ["2"]
+
+
+def test_two_proposals_for_one_file(dir):
+    with reviewed(dir) as m:
+        propose(m, ws="one", files={"t": LINES.replace("line 3\n", "one\n")})
+        propose(m, ws="two", files={"t": LINES.replace("line 3\n", "two\n")})
+        assert tell(BOB, m / "proposals/1/approve", "yes") == 0
+        assert tell(BOB, m / "proposals/2/approve", "yes") == errno.EBUSY
+        conflict = m.read("proposals/2/findings")
+        assert re.fullmatch(r"conflict: t( [0-9a-f]{40}){3}\n", conflict) and field(m, 2, "not-merged") == conflict.strip()
+        assert field(m, 2, "approvals") == "1"
+        # What is decided is another content, and asks anew.
+        assert tell(ANN, m / "staging/two/.onward/rebase", "now") == errno.EUCLEAN
+        assert "needs 1 approval" in propose(m, ws="two", files={"t": LINES.replace("line 3\n", "both\n")})
+        assert field(m, 2, "approvals") == "0" and m.read("proposals/2/findings") == ""
+        # A bar that was raised meanwhile counts, and so does one that was lowered.
+        others_push(m, {"onward.yaml": "onward: 1\nreview: {approvals: 2}\n"})
+        assert tell(BOB, m / "proposals/2/approve", "yes") == 0
+        assert field(m, 2, "approvals") == "1" and field(m, 2, "needed") == "2" and "one\n" in m.read("head/t")
+        others_push(m, {"onward.yaml": "onward: 1\n"})
+        assert tell(BOB, m / "proposals/2/approve", "yes") == 0 and "both\n" in m.read("head/t")
+        assert as_user(ANN, "cat", m / "staging/two/.onward/changes") == ""
+
+
 def test_restarts_keep_everything(dir):
     with ended(reviewed(dir, 2).start()) as m:
         leave_behind_and_return(dir, m)
