@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 /* The name of the workspace that `inside`, a path in the mount, is in; yours or NULL. */
@@ -38,6 +39,16 @@ void workspace_ref_done(struct workspace_ref *w)
     free(w->name);
     free(w->dir);
     w->name = w->dir = NULL;
+}
+
+int workspace_ref_lock(const struct workspace_ref *w, const struct mountpoint *m)
+{
+    _cleanup_free_ char *path = xasprintf("%s/.onward", w->dir);
+    _cleanup_close_ int fd = openat(m->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 || flock(fd, LOCK_EX) < 0)
+        return -errno;
+    return TAKE_FD(fd);
 }
 
 int workspace_ref_read(const struct workspace_ref *w, const struct mountpoint *m, const char *file,

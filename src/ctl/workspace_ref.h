@@ -15,6 +15,9 @@ struct workspace_ref {
 int workspace_ref_find(const struct call *call, struct workspace_ref *ret, struct diag *reterr);
 void workspace_ref_done(struct workspace_ref *w);
 
+/* From here until the descriptor that comes back is closed, no other `onward` commits or rebases
+ * it: message and outcome are ours. -errno if that cannot be had. */
+int workspace_ref_lock(const struct workspace_ref *w, const struct mountpoint *m);
 /* The content of its control file `file`, without newlines at the end. */
 int workspace_ref_read(const struct workspace_ref *w, const struct mountpoint *m, const char *file,
                        struct buf *out, struct diag *reterr);

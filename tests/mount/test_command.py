@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import onwardtest
@@ -278,6 +279,35 @@ def test_the_manual_page_lists_what_there_is(dir):
         assert not there - listed, f"in the mount, not on the page: {there - listed}"
         os.unlink(dir + "/hold")
         settled(m)
+
+
+def test_shells_in_one_workspace(dir):
+    """Each commits with its own message and is told of its own revision."""
+    repo = make_repo(dir + "/r.git", {"a": "1\n"})
+    with Mount(dir, repo, options=["-o", "noreconcile"]) as m:
+        onward(m, "new", "w")
+
+        def shell(name):
+            for i in range(5):
+                write(m / f"staging/w/{name}", f"{i}\n")
+                p = run(ONWARD, "commit", "w", "-m", f"{name} {i}\n\nof several lines", cwd="/", check=False,
+                        env={"ONWARD_MOUNT": m.path})
+                said[f"{name} {i}"] = p.stdout + p.stderr
+
+        said, names = {}, [f"shell{i}" for i in range(8)]
+        shells = [threading.Thread(target=shell, args=(n,)) for n in names]
+        for s in shells:
+            s.start()
+        for s in shells:
+            s.join()
+        assert len(said) == 40
+        for subject, text in said.items():
+            made = re.match("w: revision ([0-9a-f]{40})", text)
+            if made:
+                assert git(repo, "log", "-1", "--format=%s", made.group(1)).strip() == subject
+            else:               # another one has taken it along
+                assert "nothing changed" in text, text
+        assert all(m.read("head/" + n) == "4\n" for n in names)
 
 
 if __name__ == "__main__":
