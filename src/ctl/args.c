@@ -20,6 +20,7 @@ static const struct {
     {OPTION_LIMIT, 'n', "limit", "N", "only the newest N"},
     {OPTION_NO_WAIT, 0, "no-wait", NULL, "only say how far it is"},
     {OPTION_PROPOSALS, 0, "proposals", NULL, "the changes that wait for approvals instead"},
+    {OPTION_LEDGER, 0, "ledger", NULL, "that nothing was removed from the ledger, or changed"},
 };
 
 /* What getopt_long() answers for --help; option i is answered as i. */
@@ -104,6 +105,9 @@ static int apply(enum verb_option bit, const char *value, struct call *call, str
         break;
     case OPTION_PROPOSALS:
         call->proposals = true;
+        break;
+    case OPTION_LEDGER:
+        call->ledger = true;
         break;
     }
     return VERB_YES;

@@ -28,6 +28,7 @@ enum verb_option {
     OPTION_LIMIT = 1 << 5,
     OPTION_NO_WAIT = 1 << 6,
     OPTION_PROPOSALS = 1 << 7,
+    OPTION_LEDGER = 1 << 8,
 };
 
 /* One invocation. Everything is borrowed. */
@@ -35,7 +36,7 @@ struct call {
     const struct mountpoint *mount;
     FILE *out;
     struct paint paint;
-    bool json, watch, force, no_wait, proposals;
+    bool json, watch, force, no_wait, proposals, ledger;
     unsigned limit;             /* how many to show; 0: all */
     const char *from, *message; /* NULL when not given */
     const char *path;           /* what follows `--`, for a verb that takes a path; NULL: nothing */
@@ -84,6 +85,7 @@ int verb_rebase(const struct call *call, struct diag *reterr);
 int verb_approve(const struct call *call, struct diag *reterr);
 int verb_drop(const struct call *call, struct diag *reterr);
 int verb_retry(const struct call *call, struct diag *reterr);
+int verb_verify(const struct call *call, struct diag *reterr);
 int verb_index(const struct call *call, struct diag *reterr);
 
 #endif

@@ -129,6 +129,19 @@ const struct verb verbs[] = {
         .run = verb_retry,
     },
     {
+        .name = "verify",
+        .operands = "[SITE]",
+        .summary = "prove that what is recorded was not tampered with",
+        .help = "With --ledger: walks every commit and every record of every host's ledger, and "
+                "names what\n"
+                "was removed, edited, slipped in or set back; with SITE, only what concerns it. "
+                "Exit\n"
+                "status 1 when there is something. Takes minutes for each million records.",
+        .options = OPTION_LEDGER | OPTION_JSON,
+        .most = 1,
+        .run = verb_verify,
+    },
+    {
         .name = "index",
         .operands = "",
         .summary = "wait until the index of the history is complete, and show how far it is",

@@ -253,6 +253,13 @@ static int open_state(struct daemon *d, struct diag *reterr)
     return 0;
 }
 
+static int keep_ledger_marks(struct daemon *d, struct diag *reterr)
+{
+    _cleanup_free_ char *path = xasprintf("%s/ledger-marks", d->state_dir);
+
+    return ledger_keep_marks(d->ledger, path, reterr);
+}
+
 static int open_repository(struct daemon *d, struct diag *reterr)
 {
     int r = repo_open(d->config->repository, &d->repo, reterr);
@@ -265,6 +272,8 @@ static int open_repository(struct daemon *d, struct diag *reterr)
         r = open_state(d, reterr);
     if (r == 0)
         r = ledger_open(d->repo, d->host, &d->ledger, reterr);
+    if (r == 0 && d->state_dir)
+        r = keep_ledger_marks(d, reterr);
     if (r == 0 && d->state_dir)
         repo_spool_in(d->repo, d->state_dir);
     return r;

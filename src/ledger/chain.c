@@ -54,6 +54,23 @@ struct oid chain_newest(const struct chain *c, const char *site)
     return oid ? *oid : (struct oid){0};
 }
 
+char *chain_host(const char *host)
+{
+    char *name = xstrdup(*host ? host : "localhost");
+    size_t len = strlen(name);
+
+    for (size_t i = 0; i < len; i++) {
+        bool plain = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= 'A' && name[i] <= 'Z') ||
+                     (name[i] >= '0' && name[i] <= '9') || name[i] == '_' || name[i] == '-';
+        bool inner_dot = name[i] == '.' && i > 0 && i + 1 < len && name[i - 1] != '.';
+        if (!plain && !inner_dot)
+            name[i] = '-';
+    }
+    if (len >= 5 && !strcmp(name + len - 5, ".lock"))
+        name[len - 5] = '-';
+    return name;
+}
+
 char *chain_site(const char *file)
 {
     size_t len = strlen(file), tail = strlen(SUFFIX);

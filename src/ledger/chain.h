@@ -35,6 +35,8 @@ struct oid chain_newest(const struct chain *c, const char *site);
 /* Takes in that `record` is now the site's newest. */
 void chain_set_newest(struct chain *c, const char *site, const struct oid *record);
 
+/* A name that is one harmless component of a ref, as alike `host` as possible; yours. */
+char *chain_host(const char *host);
 /* The paths of the site's record and of its log in the tree of a chain; yours. */
 char *chain_path(const char *site);
 char *chain_log_path(const char *site);

@@ -8,14 +8,19 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "ledger/append.h"
+#include "ledger/audit.h"
 #include "ledger/cursors.h"
+#include "ledger/marks.h"
 #include "ledger/timeline.h"
 #include "repo/history.h"
 #include "repo/object.h"
 #include "repo/refs.h"
 #include "repo/revision.h"
 
+/* So many commits may a chain have gained since its mark was saved. */
+#define MARK_FURTHEST 100000
 /* How often an append starts anew because somebody else wrote to our own chain. */
 #define APPEND_TRIES 20
 
@@ -52,25 +57,8 @@ struct ledger {
     VEC(struct chain *) chains; /* [0] is this host's */
 
     struct timelines timelines;
+    struct marks marks; /* who has set `writing` */
 };
-
-/* A name that is one harmless component of a ref, as alike `host` as possible. */
-static char *host_component(const char *host)
-{
-    char *name = xstrdup(*host ? host : "localhost");
-    size_t len = strlen(name);
-
-    for (size_t i = 0; i < len; i++) {
-        bool plain = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= 'A' && name[i] <= 'Z') ||
-                     (name[i] >= '0' && name[i] <= '9') || name[i] == '_' || name[i] == '-';
-        bool inner_dot = name[i] == '.' && i > 0 && i + 1 < len && name[i - 1] != '.';
-        if (!plain && !inner_dot)
-            name[i] = '-';
-    }
-    if (len >= 5 && !strcmp(name + len - 5, ".lock"))
-        name[len - 5] = '-';
-    return name;
-}
 
 void ledger_free(struct ledger *l)
 {
@@ -80,6 +68,7 @@ void ledger_free(struct ledger *l)
         chain_free(*c);
     free(l->chains.v);
     timelines_done(&l->timelines);
+    marks_done(&l->marks);
     free(l->host);
     free(l->seen_ref);
     pthread_mutex_destroy(&l->queue);
@@ -90,7 +79,7 @@ void ledger_free(struct ledger *l)
 
 int ledger_open(struct repo *repo, const char *host, struct ledger **ret, struct diag *reterr)
 {
-    _cleanup_free_ char *name = host_component(host);
+    _cleanup_free_ char *name = chain_host(host);
     _cleanup_free_ char *ref = xasprintf(CHAIN_PREFIX "%s", name);
     _cleanup_(ledger_freep) struct ledger *l = NEW(struct ledger);
 
@@ -139,6 +128,19 @@ static void end_writing(struct ledger *l)
     pthread_mutex_unlock(&l->queue);
 }
 
+/* The chain was moved by somebody else. */
+static void follow_mark(struct ledger *l, const char *ref, const struct oid *tip)
+{
+    struct oid mark = marks_get(&l->marks, ref);
+    char now[OID_HEX + 1], seen[OID_HEX + 1];
+
+    if (!oid_is_zero(&mark) && history_distance(l->repo, tip, &mark, MARK_FURTHEST) < 0)
+        log_error("ledger-set-back", "ref=%s now=%s seen=%s what=\"see onward verify --ledger\"",
+                  ref, oid_hex(tip, now), oid_hex(&mark, seen));
+    else
+        marks_move(&l->marks, ref, &mark, tip);
+}
+
 /* Takes in what the chain's ref names now; readers go on with what was known until it is all
  * there. 1: it had moved. */
 static int follow(struct ledger *l, struct chain *c, struct diag *reterr)
@@ -148,6 +150,7 @@ static int follow(struct ledger *l, struct chain *c, struct diag *reterr)
 
     if (r < 0 || oid_equal(&fresh->tip, &c->tip))
         return r;
+    follow_mark(l, c->ref, &fresh->tip);
     pthread_mutex_lock(&l->lock);
     chain_swap(c, fresh);
     pthread_mutex_unlock(&l->lock);
@@ -167,6 +170,7 @@ int ledger_refresh(struct ledger *l, struct diag *reterr)
         if (!oid_equal(&c->tip, &refs->v[i].target))
             r = follow(l, c, reterr);
     }
+    marks_save(&l->marks);
     end_writing(l);
     return r < 0 ? r : 0;
 }
@@ -188,6 +192,7 @@ static int append_once(struct ledger *l, struct record *const *records, size_t n
         r = ref_update(l->repo, own->ref, &own->tip, &a.tip, "onwardfs: ledger", reterr);
     if (r < 0)
         return r;
+    marks_move(&l->marks, own->ref, &own->tip, &a.tip);
     pthread_mutex_lock(&l->lock);
     own->tip = a.tip;
     own->root = a.root;
@@ -240,6 +245,7 @@ static void write_group(struct ledger *l, struct request *group, size_t n)
         for (size_t i = 0; i < q->n; i++)
             records[k++] = &q->records[i];
     int r = append_group(l, records, n, &why);
+    marks_save(&l->marks);
     for (struct request *q = group; q; q = q->next) {
         q->result = r;
         if (r < 0)
@@ -385,6 +391,65 @@ int ledger_sites(struct ledger *l, int (*each)(const char *site, void *arg), voi
             break;
     }
     map_done(&names, NULL);
+    return r;
+}
+
+int ledger_keep_marks(struct ledger *l, const char *path, struct diag *reterr)
+{
+    begin_writing(l);
+    int r = marks_load(&l->marks, path, reterr);
+    vec_foreach (c, &l->chains)
+        if (r == 0)
+            follow_mark(l, (*c)->ref, &(*c)->tip);
+    marks_save(&l->marks);
+    end_writing(l);
+    return r;
+}
+
+/* Chains that were seen and are not there any more. */
+static void add_lost(const struct marks *marks, const struct refs *refs, struct map *ret)
+{
+    map_foreach (it, &marks->all) {
+        if (!refs_find(refs, it->key))
+            map_put(ret, it->key, xmemdup(it->value, sizeof(struct oid)));
+    }
+}
+
+/* The chains to verify -> their marks, as they are at one time. */
+static void list_marks(struct ledger *l, const struct refs *refs, struct map *ret)
+{
+    begin_writing(l);
+    for (size_t i = 0; i < refs->n; i++) {
+        struct oid mark = marks_get(&l->marks, refs->v[i].name);
+        map_put(ret, refs->v[i].name, xmemdup(&mark, sizeof(mark)));
+    }
+    add_lost(&l->marks, refs, ret);
+    end_writing(l);
+}
+
+int ledger_verify(struct ledger *l, int (*each)(const struct ledger_finding *f, void *arg),
+                  void *arg, struct ledger_totals *ret, struct diag *reterr)
+{
+    _cleanup_(refs_unrefp) struct refs *refs = NULL;
+    struct map marks = {0};
+    int r = refs_load_below(l->repo, CHAIN_PREFIX, &refs, reterr);
+
+    if (r < 0)
+        return r;
+    *ret = (struct ledger_totals){0};
+    list_marks(l, refs, &marks);
+    map_foreach (it, &marks) {
+        const struct ref *ref = refs_find(refs, it->key);
+        struct audit_chain chain = {.repo = l->repo, .ref = it->key, .totals = ret};
+        chain.each = each;
+        chain.arg = arg;
+        chain.mark = *(const struct oid *)it->value;
+        if (ref)
+            chain.tip = ref->target;
+        if ((r = audit_run(&chain)))
+            break;
+    }
+    map_done(&marks, free);
     return r;
 }
 

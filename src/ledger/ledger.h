@@ -76,6 +76,27 @@ int ledger_sites(struct ledger *l, int (*each)(const char *site, void *arg), voi
 /* Takes in what other hosts' chains have gained. */
 int ledger_refresh(struct ledger *l, struct diag *reterr);
 
+/* One thing that is wrong with the ledger: of a commit, or of the record of a site in it. */
+struct ledger_finding {
+    const char *host;  /* whose chain, as in the name of its ref */
+    struct oid commit; /* zero: there is none to name */
+    const char *site;  /* NULL: of no one site; RECORD_FLEET: of the fleet */
+    uint64_t generation;
+    const char *what; /* one line */
+};
+struct ledger_totals {
+    uint64_t chains, commits, records, findings;
+};
+/* Walks the chains of all hosts as they are now, every commit and every record, and calls `each`
+ * for what is wrong (see audit.h), until it returns non-zero (which is returned). Takes as long as
+ * the ledger is large. */
+int ledger_verify(struct ledger *l, int (*each)(const struct ledger_finding *f, void *arg),
+                  void *arg, struct ledger_totals *ret, struct diag *reterr);
+/* Keeps, in the file `path`, where each chain was last seen, and compares with what it has: a chain
+ * that was set back is logged, and found by ledger_verify() until the file is taken away. Once,
+ * before the first append. */
+int ledger_keep_marks(struct ledger *l, const char *path, struct diag *reterr);
+
 /* The high-water mark: the newest mainline revision that this host has taken in, kept as the ref
  * refs/onward/seen/<host>. It only moves to descendants, so that everything that was ever deployed
  * from the mainline stays in the repository, and a mainline that was rewritten is noticed after a

@@ -2,12 +2,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/metric.h"
 #include "onward/version.h"
 #include "tree/control.h"
 #include "view/context.h"
 #include "view/trees.h"
+
+/* Text of the findings of .onward/ledger; there it ends. */
+#define LEDGER_FINDINGS_MOST (16u << 20)
 
 /* .onward/: the daemon's own files. Found by name, not listed in the root, so that walks over the
  * mount do not enter it. */
@@ -111,6 +115,58 @@ static int open_outcome(void *ctx, struct node *dir, uint64_t ino, struct node *
     return open_text(v, ino, &text, ret);
 }
 
+static void put_count(json_t *j, const char *key, uint64_t n)
+{
+    json_object_set_new(j, key, json_integer(n));
+}
+
+static void add_line(json_t *j, struct buf *out)
+{
+    json_write(j, 0, out);
+    buf_addc(out, '\n');
+    json_decref(j);
+}
+
+static int add_finding(const struct ledger_finding *f, void *out)
+{
+    char hex[OID_HEX + 1];
+    json_t *j = json_object();
+
+    json_put_str(j, "host", f->host);
+    json_put_str(j, "commit", oid_is_zero(&f->commit) ? NULL : oid_hex(&f->commit, hex));
+    json_put_str(j, "site", f->site);
+    put_count(j, "generation", f->generation);
+    json_put_str(j, "what", f->what);
+    add_line(j, out);
+    return ((struct buf *)out)->len < LEDGER_FINDINGS_MOST ? 0 : -EFBIG;
+}
+
+/* .onward/ledger: verifies the whole ledger when its name is looked up: a line for each finding,
+ * and one with the totals. */
+static int open_ledger(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    struct view *v = ctx;
+    _cleanup_(buf_done) struct buf text = {0};
+    struct ledger_totals totals;
+    int r = ledger_verify(v->config.ledger, add_finding, &text, &totals, NULL);
+
+    if (r < 0 && r != -EFBIG)
+        return r;
+    json_t *j = json_object();
+    put_count(j, "chains", totals.chains);
+    put_count(j, "commits", totals.commits);
+    put_count(j, "records", totals.records);
+    put_count(j, "findings", totals.findings);
+    json_object_set_new(j, "complete", json_boolean(r == 0));
+    add_line(j, &text);
+    return open_text(v, ino, &text, ret);
+}
+
+static bool has_ledger(void *ctx)
+{
+    return ((struct view *)ctx)->config.ledger;
+}
+
 static int open_trees(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
 {
     *ret = trees_node(ctx, ino);
@@ -125,6 +181,7 @@ static const struct menu_item onward_items[] = {
     {"version", S_IFREG, false, NULL, open_version},
     {"ctl", S_IFREG, false, NULL, open_ctl},
     {"outcome", S_IFREG, false, NULL, open_outcome},
+    {"ledger", S_IFREG, true, has_ledger, open_ledger},
     {"trees", S_IFDIR, true, NULL, open_trees},
 };
 

@@ -133,6 +133,24 @@ def test_base_of_a_new_workspace(dir):
         assert "already" in onward(m, "new", "a", status=1)
 
 
+def test_verify_finds_what_was_done_to_the_ledger(dir):
+    m = sample(dir)
+    with m:
+        settled(m)
+        host = json.loads(m.read(".onward/status.json"))["host"]
+        ref = "refs/onward/ledger/" + host
+        said = onward(m, "verify", "--ledger")
+        assert re.match(r"(2[4-9]|3\d) records in \d+ commits of 1 hosts: intact\n", said), said
+        assert "ledger" not in os.listdir(m / ".onward")
+    tip = git(m.repo, "rev-parse", ref).strip()
+    git(m.repo, "update-ref", ref, ref + "~1")
+    m.log.clear()
+    m.expect, m.options = "ledger-set-back", ["-o", "noreconcile"]
+    with m:
+        assert f"this host has seen the ledger at {tip}" in onward(m, "verify", "--ledger", status=1)
+    assert any("ledger-set-back" in line for line in m.log)
+
+
 def test_log_of_a_path_is_that_of_git(dir):
     with sample(dir, options=["-o", "noreconcile"]) as m:
         work = dir + "/work"

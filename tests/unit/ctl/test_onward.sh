@@ -51,6 +51,20 @@ expect "one revision at a time" 2 "one revision" env ONWARD_MOUNT="$dir/tree" "$
 mkdir "$dir/tree/.onward"
 echo '{"history":{"state":"building","revisions":1,"of":2}}' >"$dir/tree/.onward/status.json"
 expect "the index is not complete" 1 "building: 1 of 2" env ONWARD_MOUNT="$dir/tree" "$onward" index --no-wait
+mkdir "$dir/tree/sites/s1" "$dir/tree/sites/s2"
+totals='{"chains":1,"commits":9,"records":12,"findings":1,"complete":true}'
+echo "$totals" >"$dir/tree/.onward/ledger"
+expect "what to verify is said" 2 "verify --ledger" env ONWARD_MOUNT="$dir/tree" "$onward" verify
+expect "an intact ledger" 0 "12 records in 9 commits of 1 hosts: intact" env ONWARD_MOUNT="$dir/tree" "$onward" verify --ledger
+printf '%s\n' '{"host":"ops-1","commit":"0123456789abcdef","site":"s1","generation":7,"what":"it is gone"}' "$totals" \
+    >"$dir/tree/.onward/ledger"
+expect "a finding in the ledger" 1 "ops-1 0123456789ab s1 #7: it is gone" env ONWARD_MOUNT="$dir/tree" "$onward" verify --ledger
+expect "a finding for programs" 1 '"what": "it is gone"' env ONWARD_MOUNT="$dir/tree" "$onward" verify --ledger --json
+expect "a finding of another site" 0 "intact" env ONWARD_MOUNT="$dir/tree" "$onward" verify --ledger s2
+expect "a finding of this site" 1 "1 finding" env ONWARD_MOUNT="$dir/tree" "$onward" verify --ledger s1
+expect "no site to verify" 1 'no site "s3"' env ONWARD_MOUNT="$dir/tree" "$onward" verify --ledger s3
+echo '{"host":"ops-1","what":"x"}' >"$dir/tree/.onward/ledger"
+expect "a report that is cut short" 1 "cut short" env ONWARD_MOUNT="$dir/tree" "$onward" verify --ledger
 mkdir -p "$dir/tree/history" "$dir/tree/revisions/x/stores"
 expect "a path is relative to the working directory in a revision" 1 "stores/pos never was" env ONWARD_MOUNT="$dir/tree" \
     sh -c "cd tree/revisions/x/stores && '$onward' log -- pos"
