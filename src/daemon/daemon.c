@@ -210,6 +210,8 @@ static void status_text(void *ctx, struct buf *out)
     json_object_set_new(j, "reconciling", json_boolean(!d->idle_why));
     json_put_str(j, "idle_because", d->idle_why);
     json_put_str(j, "problem", fleet->problem);
+    json_put_str(j, "paused", fleet->paused);
+    json_object_set_new(j, "rollouts", fleet_rollouts_json(fleet));
     json_object_set_new(j, "sites", count_states(fleet));
     json_object_set_new(j, "proposals", json_integer(count_proposals(d->proposals)));
     json_object_set_new(j, "history", history_status(d->history));

@@ -6,12 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "onward/backend.h"
 #include "repo/object.h"
 
 static const char *const ends[BACKEND_ENDS] = {
-    [BACKEND_DONE] = "done",       [BACKEND_LATER] = "later",     [BACKEND_FAILED] = "failed",
-    [BACKEND_TIMEOUT] = "timeout", [BACKEND_STALLED] = "stalled", [BACKEND_STOPPED] = "stopped",
+    [BACKEND_DONE] = "done",       [BACKEND_DRIFTED] = "drifted", [BACKEND_UNKNOWN] = "unknown",
+    [BACKEND_LATER] = "later",     [BACKEND_FAILED] = "failed",   [BACKEND_TIMEOUT] = "timeout",
+    [BACKEND_STALLED] = "stalled", [BACKEND_STOPPED] = "stopped",
 };
+
+const char *backend_verb_name(enum backend_verb verb)
+{
+    static const char *const names[VERBS] = {[VERB_APPLY] = ONWARD_VERB_APPLY,
+                                             [VERB_HEALTH] = ONWARD_VERB_HEALTH,
+                                             [VERB_OBSERVE] = ONWARD_VERB_OBSERVE};
+
+    assert(verb > VERB_NONE && verb < VERBS);
+    return names[verb];
+}
 
 const char *backend_end_name(enum backend_end end)
 {
@@ -84,10 +96,17 @@ static bool source_is_there(struct backend *b, const struct backend_request *req
     return false;
 }
 
-void backend_apply(struct backend *b, const struct backend_request *request,
-                   struct backend_result *ret)
+bool backend_knows(const struct backend *b, enum backend_verb verb)
+{
+    return b->ops->call[verb];
+}
+
+void backend_call(struct backend *b, const struct backend_request *request,
+                  struct backend_result *ret)
 {
     *ret = (struct backend_result){.end = BACKEND_FAILED, .exit = -1};
-    if (source_is_there(b, request, ret))
-        b->ops->apply(b, request, ret);
+    if (!backend_knows(b, request->verb))
+        ret->end = BACKEND_UNKNOWN;
+    else if (source_is_there(b, request, ret))
+        b->ops->call[request->verb](b, request, ret);
 }

@@ -20,9 +20,22 @@
 #include "repo/repo.h"
 #include "site/declaration.h"
 
+/* What a backend is asked for. */
+enum backend_verb {
+    VERB_NONE,
+    VERB_APPLY,   /* bring the site to the revision */
+    VERB_HEALTH,  /* does the site work at the revision, which was applied? */
+    VERB_OBSERVE, /* does the site still have what was deployed? */
+    VERBS
+};
+/* "apply", "health", "observe". */
+const char *backend_verb_name(enum backend_verb verb);
+
 /* How a call ended. */
 enum backend_end {
-    BACKEND_DONE,    /* the site is at the revision */
+    BACKEND_DONE,    /* the site is at the revision; healthy; as it was deployed */
+    BACKEND_DRIFTED, /* observe: it is not as it was deployed (exit status 2) */
+    BACKEND_UNKNOWN, /* health, observe: it cannot say (exit status 64) */
     BACKEND_LATER,   /* not yet: try again (exit status 75) */
     BACKEND_FAILED,  /* it did not work */
     BACKEND_TIMEOUT, /* it had not ended in time and was stopped: the same as failed */
@@ -33,8 +46,9 @@ enum backend_end {
 /* "done", "later", … */
 const char *backend_end_name(enum backend_end end);
 
-/* The target. Everything is borrowed for the call. */
+/* The question. Everything is borrowed for the call. */
 struct backend_request {
+    enum backend_verb verb;
     const struct site *site; /* name, source, include, team, labels */
     uint64_t generation;
     int attempt;
@@ -59,9 +73,11 @@ void backend_result_set(struct backend_result *r, enum backend_end end, const ch
 
 struct backend;
 struct backend_ops {
-    /* Brings request->site to request->to. Always fills `ret`, whatever happens. Never NULL. */
-    void (*apply)(struct backend *b, const struct backend_request *request,
-                  struct backend_result *ret);
+    /* The kind's answer to each verb; NULL: it has none. Always fills `ret`, whatever happens.
+     * apply is never NULL. The message of BACKEND_DRIFTED says in a line what differs, its log in
+     * full. */
+    void (*call[VERBS])(struct backend *b, const struct backend_request *request,
+                        struct backend_result *ret);
     /* Ends a backend that runs nothing. Never NULL. */
     void (*free)(struct backend *b);
 };
@@ -78,10 +94,12 @@ int backend_new(const struct backend_config *config, struct repo *repo, struct b
                 struct diag *reterr);
 void backend_free(struct backend *b);
 DEFINE_CLEANUP(struct backend *, backend_free)
-/* Calls the backend. A target whose source is not a directory in that revision is stalled without
- * asking it. */
-void backend_apply(struct backend *b, const struct backend_request *request,
-                   struct backend_result *ret);
+/* Whether the backend may have an answer. */
+bool backend_knows(const struct backend *b, enum backend_verb verb);
+/* Asks the backend for request->verb. A target whose source is not a directory in that revision is
+ * stalled without asking it. */
+void backend_call(struct backend *b, const struct backend_request *request,
+                  struct backend_result *ret);
 
 /* The constructors of the kinds, for backend_new(). */
 int backend_exec_new(const struct backend_config *config, struct backend **ret,

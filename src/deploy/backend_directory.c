@@ -408,7 +408,7 @@ static void backend_directory_free(struct backend *backend)
     free(container_of(backend, struct backend_directory, backend));
 }
 
-static const struct backend_ops ops = {.apply = backend_directory_apply,
+static const struct backend_ops ops = {.call = {[VERB_APPLY] = backend_directory_apply},
                                        .free = backend_directory_free};
 
 int backend_directory_new(const struct backend_config *config, struct backend **ret,

@@ -48,7 +48,7 @@ static void put_labels(json_t *j, const struct site *site)
 }
 
 /* The request as include/onward/backend.h describes it. */
-static json_t *make_request(const struct backend_request *request, const char *verb)
+static json_t *make_request(const struct backend_request *request)
 {
     _cleanup_free_ char *tree = tree_path(request, &request->to);
     _cleanup_free_ char *previous = tree_path(request, &request->from);
@@ -56,7 +56,7 @@ static json_t *make_request(const struct backend_request *request, const char *v
     json_t *j = json_object();
 
     json_object_set_new(j, ONWARD_FIELD_ONWARD, json_integer(ONWARD_CONTRACT));
-    json_put_str(j, ONWARD_FIELD_VERB, verb);
+    json_put_str(j, ONWARD_FIELD_VERB, backend_verb_name(request->verb));
     json_put_str(j, ONWARD_FIELD_SITE, request->site->name);
     json_put_str(j, ONWARD_FIELD_TEAM, request->site->team);
     put_labels(j, request->site);
@@ -147,7 +147,7 @@ static char *last_line(const struct buf *output)
     return buf_take(&out);
 }
 
-static enum backend_end end_of(const struct command_end *end)
+static enum backend_end end_of(enum backend_verb verb, const struct command_end *end)
 {
     if (end->stopped)
         return BACKEND_STOPPED;
@@ -159,8 +159,11 @@ static enum backend_end end_of(const struct command_end *end)
     case ONWARD_EXIT_LATER:
         return BACKEND_LATER;
     case ONWARD_EXIT_CONFIG:
-    case ONWARD_EXIT_UNKNOWN_VERB: /* asking again would not teach it to apply */
         return BACKEND_STALLED;
+    case ONWARD_EXIT_UNKNOWN_VERB: /* asking again would not teach it to apply */
+        return verb == VERB_APPLY ? BACKEND_STALLED : BACKEND_UNKNOWN;
+    case ONWARD_EXIT_DIFFERS:
+        return verb == VERB_OBSERVE ? BACKEND_DRIFTED : BACKEND_FAILED;
     default:
         return BACKEND_FAILED;
     }
@@ -174,13 +177,15 @@ static void judge(const struct backend_request *request, const struct command_en
     char limit[CLOCK_TEXT];
 
     ret->exit = end->status;
-    ret->end = end_of(end);
+    ret->end = end_of(request->verb, end);
     if (ret->end == BACKEND_STOPPED)
         backend_result_set(ret, ret->end, "stopped because the daemon ends");
     else if (ret->end == BACKEND_TIMEOUT)
         backend_result_set(ret, ret->end, "not done within %s, stopped%s%s",
                            clock_format_duration(request->timeout, limit), colon, line);
-    else if (ret->end != BACKEND_DONE)
+    else if (ret->end == BACKEND_DRIFTED)
+        backend_result_set(ret, ret->end, "%s", *line ? line : "it is not as it was deployed");
+    else if (ret->end != BACKEND_DONE && ret->end != BACKEND_UNKNOWN)
         backend_result_set(ret, ret->end, "%s%s%s", status, colon, line);
 }
 
@@ -195,10 +200,10 @@ static void run(struct backend_exec *b, const struct backend_request *request, c
     _cleanup_(diag_done) struct diag why = {0};
     _cleanup_free_ char *tree = tree_path(request, &request->to);
     _cleanup_free_ char *cwd = xasprintf("%s/%s", tree, request->site->source);
-    json_t *j = make_request(request, ONWARD_VERB_APPLY);
+    json_t *j = make_request(request);
     struct command_end end;
 
-    make_arguments(b, ONWARD_VERB_APPLY, &argv);
+    make_arguments(b, backend_verb_name(request->verb), &argv);
     make_environment(b, j, &envp);
     json_write(j, 0, &input);
     buf_addc(&input, '\n');
@@ -224,8 +229,8 @@ static void run(struct backend_exec *b, const struct backend_request *request, c
     ret->log = end.output;
 }
 
-static void backend_exec_apply(struct backend *backend, const struct backend_request *request,
-                               struct backend_result *ret)
+static void backend_exec_call(struct backend *backend, const struct backend_request *request,
+                              struct backend_result *ret)
 {
     struct backend_exec *b = container_of(backend, struct backend_exec, backend);
     const char *name = backend->config->command.v[0];
@@ -245,7 +250,10 @@ static void backend_exec_free(struct backend *backend)
     free(b);
 }
 
-static const struct backend_ops ops = {.apply = backend_exec_apply, .free = backend_exec_free};
+static const struct backend_ops ops = {.call = {[VERB_APPLY] = backend_exec_call,
+                                                [VERB_HEALTH] = backend_exec_call,
+                                                [VERB_OBSERVE] = backend_exec_call},
+                                       .free = backend_exec_free};
 
 int backend_exec_new(const struct backend_config *config, struct backend **ret, struct diag *reterr)
 {

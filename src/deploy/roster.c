@@ -30,6 +30,7 @@ void roster_done(struct roster *r)
 {
     map_done(&r->by_name, site_free);
     free(r->v);
+    free(r->rollouts.v);
     free(r->touched.v);
     *r = (struct roster){0};
 }
@@ -128,6 +129,72 @@ static void resolve_dependencies(struct roster *r, struct roster_site *s)
     }
 }
 
+/* ---- rollouts --------------------------------------------------------------------------------- */
+
+static int by_desired(const void *a, const void *b)
+{
+    const struct roster_site *const *x = a, *const *y = b;
+
+    return memcmp(&(*x)->desired, &(*y)->desired, sizeof((*x)->desired));
+}
+
+/* Numbers the revisions that are desired. */
+static void number_rollouts(struct roster *r)
+{
+    struct roster_site **sorted = xcalloc(r->ndeclared, sizeof(*sorted));
+
+    r->rollouts.n = 0;
+    if (r->ndeclared)
+        memcpy(sorted, r->v, r->ndeclared * sizeof(*sorted));
+    qsort(sorted, r->ndeclared, sizeof(*sorted), by_desired);
+    for (size_t i = 0; i < r->ndeclared; i++) {
+        struct roster_site *s = sorted[i];
+        s->rollout = WAVES_NONE;
+        if (oid_is_zero(&s->desired))
+            continue;
+        if (!r->rollouts.n || !oid_equal(&s->desired, &r->rollouts.v[r->rollouts.n - 1]))
+            *VEC_ADD(&r->rollouts) = s->desired;
+        s->rollout = r->rollouts.n - 1;
+    }
+    free(sorted);
+}
+
+static bool has_label(const struct site *site, const struct label *wanted)
+{
+    vec_foreach (l, &site->labels)
+        if (!strcmp(l->key, wanted->key))
+            return !strcmp(l->value, wanted->value);
+    return false;
+}
+
+/* Whether the wave's labels say that it takes the site. */
+static bool labels_fit(const struct wave *w, const struct site *site)
+{
+    vec_foreach (l, &w->match)
+        if (!has_label(site, l))
+            return false;
+    return w->match.n || !w->sites.n;
+}
+
+static void fit_into_waves(struct roster *r, const struct declaration *d)
+{
+    for (size_t i = 0; i < r->ndeclared; i++)
+        r->v[i]->waves = 0;
+    for (size_t k = 0; d && k < d->waves.n; k++) {
+        const struct wave *w = &d->waves.v[k];
+        for (size_t i = 0; i < r->ndeclared; i++)
+            if (labels_fit(w, r->v[i]->target->site))
+                r->v[i]->waves |= UINT64_C(1) << k;
+        vec_foreach (name, &w->sites) {
+            struct roster_site *s = roster_find(r, *name);
+            if (s)
+                s->waves |= UINT64_C(1) << k;
+        }
+    }
+}
+
+/* ---- who is known ------------------------------------------------------------------------------ */
+
 static void list_site(struct roster *r, struct roster_site *s)
 {
     s->index = r->n;
@@ -174,6 +241,8 @@ void roster_follow(struct roster *r, const struct targets *targets,
     r->ndeclared = r->n;
     for (size_t i = 0; i < r->ndeclared; i++)
         resolve_dependencies(r, r->v[i]);
+    number_rollouts(r);
+    fit_into_waves(r, targets->declaration);
     if (first)
         ledger_sites(ledger, know, &(struct others){r, ledger});
     map_foreach (it, &r->by_name) {
@@ -191,6 +260,25 @@ struct roster_site *roster_find(const struct roster *r, const char *name)
     return s && s->target ? s : NULL;
 }
 
+/* What this process, or another one, does for it. */
+static void plan_calls(const struct roster_site *s, bool others, struct plan_site *out)
+{
+    const struct attempt *a = s->facts.attempt ? s->facts.attempt : s->facts.observation;
+
+    if (a) {
+        out->attempt = a == s->facts.attempt;
+        out->call = a->call;
+        out->stopping = a->stopping;
+        out->health_at = a->health_at;
+        out->health_until = a->health_until;
+    } else if (others && s->facts.track.phase == TRACK_OPEN) {
+        out->attempt = true;
+        out->call = VERB_APPLY;
+    }
+    out->observed_at = s->observed_at;
+    out->observable = s->unobservable != s->facts.track.generation;
+}
+
 struct plan_site *roster_plan(const struct roster *r, bool others)
 {
     struct plan_site *out = xcalloc(r->n, sizeof(*out));
@@ -198,14 +286,16 @@ struct plan_site *roster_plan(const struct roster *r, bool others)
     for (size_t i = 0; i < r->n; i++) {
         const struct roster_site *s = r->v[i];
         const struct site *site = s->target ? s->target->site : NULL;
-        const struct site_track *track = &s->facts.track;
         out[i] = (struct plan_site){
             .name = s->name,
             .desired = s->desired,
             .inputs = s->inputs,
             .desired_at = s->desired_at,
+            .rollout = site ? s->rollout : WAVES_NONE,
+            .waves = s->waves,
             .backend = s->backend,
             .suspend = site && site->suspend,
+            .self_heal = site && site->self_heal,
             .problem_kind = s->broken    ? "verification"
                             : s->problem ? "declaration"
                                          : NULL,
@@ -213,10 +303,10 @@ struct plan_site *roster_plan(const struct roster *r, bool others)
             .depends_names = site ? (const char *const *)site->depends_on.v : NULL,
             .depends_on = s->depends_on,
             .ndepends = site ? site->depends_on.n : 0,
-            .track = track,
-            .running = s->facts.attempt || (others && track->phase == TRACK_OPEN),
+            .track = &s->facts.track,
             .retry_asked = s->facts.retry_by != NULL,
         };
+        plan_calls(s, others, &out[i]);
     }
     return out;
 }
@@ -230,6 +320,7 @@ void roster_touch(struct roster *r, struct roster_site *s)
     s->saved = NEW(struct roster_facts);
     site_track_copy(&s->facts.track, &s->saved->track);
     s->saved->attempt = s->facts.attempt;
+    s->saved->observation = s->facts.observation;
     s->saved->retry_by = s->facts.retry_by ? xstrdup(s->facts.retry_by) : NULL;
     *VEC_ADD(&r->touched) = s;
 }

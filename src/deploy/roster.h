@@ -20,18 +20,23 @@ struct roster_site {
     /* what a transaction may change */
     struct roster_facts {
         struct site_track track;
-        struct attempt *attempt; /* under way, or ended and not recorded yet */
-        char *retry_by;          /* who asked for `retry`; NULL: nobody since the last start */
+        struct attempt *attempt;     /* under way, or ended and not recorded yet */
+        struct attempt *observation; /* the same */
+        char *retry_by;              /* who asked for `retry`; NULL: nobody since the last start */
     } facts;
     struct roster_facts *saved;  /* inside a transaction: as it was */
+    int64_t observed_at;         /* mono: end of the last one; 0: none */
+    uint64_t unobservable;       /* generation whose backend cannot tell drift */
     char *broken;                /* the ledger's records of it cannot be read: why; NULL */
     const struct target *target; /* NULL: no longer declared */
     int64_t desired_at;          /* mono: since when the target is what it is */
     struct oid desired, inputs;  /* …for noticing that it changes */
     char *problem;               /* why it cannot move whatever happens; NULL */
     int backend;                 /* index; -1: none here */
-    size_t *depends_on;          /* as plan_site wants it */
-    size_t index;                /* in `sites` */
+    size_t *depends_on;          /* as plan_site wants these… */
+    size_t rollout;
+    uint64_t waves;
+    size_t index; /* in `sites` */
     /* what was shown last */
     bool shown;
     enum site_state state;
@@ -43,6 +48,7 @@ struct roster {
     VEC(struct roster_site *); /* those to decide on: the declared ones in the order of the targets,
                                 * then what others need an end for their last attempt */
     size_t ndeclared;          /* how many of these are declared */
+    VEC(struct oid) rollouts;  /* the revisions that are desired, by number */
     VEC(struct roster_site *) touched; /* in the transaction */
 };
 

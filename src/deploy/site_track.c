@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 void site_track_done(struct site_track *t)
 {
     free(t->source);
@@ -10,6 +12,7 @@ void site_track_done(struct site_track *t)
     free(t->message);
     free(t->deployed_source);
     free(t->previous_source);
+    free(t->hold);
     *t = (struct site_track){0};
 }
 
@@ -26,6 +29,7 @@ void site_track_copy(const struct site_track *t, struct site_track *ret)
     ret->message = copy(t->message);
     ret->deployed_source = copy(t->deployed_source);
     ret->previous_source = copy(t->previous_source);
+    ret->hold = copy(t->hold);
 }
 
 static void replace(char **s, const char *by)
@@ -46,6 +50,8 @@ static void begin_generation(struct site_track *t, const struct record *r)
     replace(&t->backend, r->backend);
     t->begun_at = r->at;
     t->failures = t->tries = 0;
+    t->unreachable = false;
+    t->healing = r->outcome && !strcmp(r->outcome, TRACK_HEAL);
 }
 
 static void apply_attempt(struct site_track *t, const struct record *r)
@@ -53,6 +59,7 @@ static void apply_attempt(struct site_track *t, const struct record *r)
     if (t->phase == TRACK_FAILED || t->phase == TRACK_STALLED)
         t->failures = t->tries = 0; /* somebody asked for it: all attempts are there again */
     t->attempt_at = r->at;
+    t->drifted = false;
     t->phase = TRACK_OPEN;
 }
 
@@ -67,6 +74,7 @@ static void apply_deployed(struct site_track *t, const struct record *r)
     t->deployed_generation = r->generation;
     replace(&t->deployed_source, r->source);
     replace(&t->message, NULL);
+    t->unreachable = t->drifted = false;
     t->phase = TRACK_DEPLOYED;
 }
 
@@ -76,6 +84,7 @@ static void apply_failed(struct site_track *t, const struct record *r)
     bool later = !strcmp(outcome, "later"), stalled = !strcmp(outcome, "stalled");
 
     t->tries++;
+    t->unreachable = later;
     if (!later && !stalled)
         t->failures++;
     replace(&t->message, r->message);
@@ -85,20 +94,44 @@ static void apply_failed(struct site_track *t, const struct record *r)
         t->phase = later || !strcmp(outcome, "retry") ? TRACK_RETRY : TRACK_FAILED;
 }
 
-void site_track_apply(struct site_track *t, const struct record *r, int64_t mono)
+/* An observation that found something new. */
+static void apply_drift(struct site_track *t, const struct record *r)
 {
-    bool moves = r->kind == RECORD_ATTEMPT || r->kind == RECORD_DEPLOYED ||
-                 r->kind == RECORD_FAILED || r->kind == RECORD_SUPERSEDED ||
-                 r->kind == RECORD_INTERRUPTED;
+    bool drifted = r->kind == RECORD_DRIFTED;
 
-    if (!moves || r->generation < t->generation)
+    if (t->phase != TRACK_DEPLOYED || r->generation != t->generation || t->drifted == drifted)
         return;
+    t->drifted = drifted;
+    t->drift_log = drifted ? r->log : (struct oid){0};
+    replace(&t->message, drifted ? r->message : NULL);
+    t->drift_at = r->at;
+}
+
+static void apply_hold(struct site_track *t, const struct record *r)
+{
+    char when[CLOCK_TEXT];
+
+    if (r->kind == RECORD_HELD || r->kind == RECORD_RELEASED)
+        t->hold_at = r->at;
+    else if (t->held == r->held)
+        return;
+    t->held = r->held;
+    free(TAKE(t->hold));
+    if (t->held)
+        t->hold =
+            xasprintf("by %s since %s%s%s", r->by ? r->by : "somebody", clock_format(r->at, when),
+                      r->message ? ": " : "", r->message ? r->message : "");
+}
+
+/* The newest attempt goes on, or ends. */
+static void apply_step(struct site_track *t, const struct record *r, int64_t mono)
+{
     if (r->generation > t->generation)
         begin_generation(t, r);
     t->attempt = r->attempt;
     if (r->kind == RECORD_ATTEMPT)
         apply_attempt(t, r);
-    else if (r->kind == RECORD_DEPLOYED)
+    else if (r->kind == RECORD_DEPLOYED || r->kind == RECORD_HEALED)
         apply_deployed(t, r);
     else if (r->kind == RECORD_FAILED)
         apply_failed(t, r);
@@ -108,18 +141,42 @@ void site_track_apply(struct site_track *t, const struct record *r, int64_t mono
     t->ended = mono;
 }
 
+void site_track_apply(struct site_track *t, const struct record *r, int64_t mono)
+{
+    bool found_well = r->kind == RECORD_HEALED && t->phase == TRACK_DEPLOYED;
+    bool moves = r->kind == RECORD_ATTEMPT || r->kind == RECORD_DEPLOYED ||
+                 r->kind == RECORD_FAILED || r->kind == RECORD_SUPERSEDED ||
+                 r->kind == RECORD_INTERRUPTED || r->kind == RECORD_HEALED;
+
+    apply_hold(t, r);
+    if (r->kind == RECORD_DRIFTED || found_well)
+        apply_drift(t, r);
+    else if (moves && r->generation >= t->generation)
+        apply_step(t, r, mono);
+}
+
+/* All of a deployment and of the one before it has been read. */
+static bool has_deployments(struct track_reader *reader, const struct record *r)
+{
+    if (r->kind != RECORD_DEPLOYED && r->kind != RECORD_HEALED)
+        return false;
+    if (reader->deployed && !oid_equal(&reader->to, &r->to))
+        return true;
+    reader->deployed = true;
+    reader->to = r->to;
+    return false;
+}
+
 int track_reader_add(const struct record *r, void *track_reader)
 {
     struct track_reader *reader = track_reader;
 
+    if (!reader->n)
+        reader->hold_wanted = r->held;
     record_copy(r, VEC_ADD(reader));
-    if (r->kind != RECORD_DEPLOYED)
-        return 0;
-    if (reader->deployed && !oid_equal(&reader->to, &r->to))
-        return 1;
-    reader->deployed = true;
-    reader->to = r->to;
-    return 0;
+    reader->complete |= has_deployments(reader, r);
+    reader->hold_wanted &= r->kind != RECORD_HELD;
+    return reader->complete && !reader->hold_wanted;
 }
 
 void track_reader_finish(struct track_reader *reader, int64_t real, int64_t mono,

@@ -16,7 +16,10 @@
  *      TRACK_OPEN ──► DEPLOYED, RETRY, FAILED, STALLED, INTERRUPTED     plan_outcome
  *      TRACK_OPEN ──► INTERRUPTED   plan_make: found open, but nothing runs
  *      TRACK_RETRY, TRACK_INTERRUPTED ──► SUPERSEDED      plan_make: the target changed meanwhile
- */
+ *      TRACK_OPEN ──► SUPERSEDED    plan_make: the same, while it waited for its health
+ *
+ * Besides: `drifted` is found by observations while it is deployed, and ends with the next attempt
+ * or observation; `held` is an operator's word, from HELD to RELEASED, whatever else happens. */
 #ifndef ONWARD_DEPLOY_SITE_TRACK_H
 #define ONWARD_DEPLOY_SITE_TRACK_H
 
@@ -25,10 +28,13 @@
 #include "base/alloc.h"
 #include "ledger/ledger.h"
 
+/* The `outcome` of an attempt's record that heals. */
+#define TRACK_HEAL "heal"
+
 enum track_phase {
     TRACK_NEW,         /* no attempt is on record */
     TRACK_OPEN,        /* an attempt is on record, its end is not */
-    TRACK_DEPLOYED,    /* the backend said done */
+    TRACK_DEPLOYED,    /* the backend said done, and that it is healthy */
     TRACK_RETRY,       /* it failed or asked for later: another attempt follows */
     TRACK_INTERRUPTED, /* the daemon ended while it ran: another attempt follows */
     TRACK_SUPERSEDED,  /* given up for a newer target */
@@ -49,13 +55,21 @@ struct site_track {
     int64_t attempt_at;     /* real ns: newest attempt */
     int64_t at;             /* real ns: newest record that moved the phase */
     int64_t ended;          /* mono ns: when that record was taken in; see site_track_load */
-    char *message;          /* of the newest failure; NULL since the newest deployment */
+    bool unreachable;       /* its backend asked for later, and has said nothing else since */
+    bool healing;           /* that generation heals what has drifted */
+    char *message;          /* of the newest failure or drift; NULL since the newest deployment */
     struct oid deployed;    /* zero: never */
     struct oid deployed_inputs;
     char *deployed_source;
     uint64_t deployed_generation;
     struct oid previous; /* the revision other than `deployed` that ran before it; zero: none */
     char *previous_source;
+    bool drifted;         /* since it was deployed… */
+    int64_t drift_at;     /* real ns: when that was found, or was over */
+    struct oid drift_log; /* what differs; zero: nobody said */
+    bool held;
+    int64_t hold_at; /* real ns: when it was held or released */
+    char *hold;      /* who, when and why: one line */
 };
 
 void site_track_done(struct site_track *t);
@@ -65,9 +79,12 @@ void site_track_copy(const struct site_track *t, struct site_track *ret);
 void site_track_apply(struct site_track *t, const struct record *r, int64_t mono);
 
 /* Reads a history backwards, only as far as a track needs: the newest attempt's generation, the
- * newest deployment, and the one before it of another revision. Zero is a valid start. */
+ * newest deployment, the one before it of another revision, and the hold, if there is one. Zero is
+ * a valid start. */
 struct track_reader {
     VEC(struct record); /* newest first */
+    bool hold_wanted;   /* the site is held, and nothing that was read has said why */
+    bool complete;      /* enough is known of deployments */
     bool deployed;      /* one was seen… */
     struct oid to;      /* …of this revision */
 };

@@ -25,20 +25,27 @@ static int64_t since(enum site_state state, const struct site_track *t, int64_t 
         return t->at;
     case SITE_MIGRATING:
         return t->begun_at;
+    case SITE_DRIFTED:
+        return t->drift_at;
+    case SITE_HELD:
+        return t->hold_at;
     default:
         return now;
     }
 }
 
-/* When the running step is given up, or the next attempt starts. */
+static int64_t real_time(int64_t mono, const struct now *now)
+{
+    return mono ? now->real + (mono - now->mono) : 0;
+}
+
+/* When the running step is given up, the soak ends, or the next attempt starts. */
 static int64_t deadline(const struct roster_site *s, const struct plan_view *v,
                         const struct now *now)
 {
     const struct attempt *a = s->facts.attempt;
 
-    if (a)
-        return a->started_at + a->request.timeout;
-    return v->retry_at ? now->real + (v->retry_at - now->mono) : 0;
+    return a && a->call == VERB_APPLY ? a->deadline : real_time(v->until, now);
 }
 
 static void show_track(const struct site_track *t, struct site_status *out)
@@ -102,17 +109,45 @@ static void count(const struct fleet *f)
         metric_set(METRIC_SITES, site_state_name(i), n[i]);
 }
 
-struct fleet *status_fleet(struct roster *roster, const struct targets *targets,
-                           const struct plan *plan, const char *problem)
+static void show_wave(const struct wave *declared, const struct wave_view *v, const struct now *now,
+                      struct fleet_wave *out)
+{
+    *out = (struct fleet_wave){.name = xstrdup(declared->name),
+                               .phase = wave_phase_name(v->phase),
+                               .sites = v->sites,
+                               .arrived = v->arrived,
+                               .moving = v->moving,
+                               .failed = v->failed,
+                               .passed = v->passed};
+    if (v->phase == WAVE_SOAKING)
+        out->soaked_at = real_time(v->soaked_at, now);
+}
+
+static void show_rollout(const struct status_source *source, const struct rollout_view *v,
+                         const struct now *now, struct fleet_rollout *out)
+{
+    const struct declaration *d = source->targets->declaration;
+
+    out->revision = source->roster->rollouts.v[v->rollout];
+    out->open = v->open;
+    for (size_t k = 0; k < d->waves.n; k++)
+        show_wave(&d->waves.v[k], &v->waves[k], now, VEC_ADD(&out->waves));
+}
+
+struct fleet *status_fleet(const struct status_source *source)
 {
     struct fleet *f = fleet_new();
+    const struct plan *plan = source->plan;
     struct now now = {.real = clock_real(), .mono = clock_mono()};
 
-    assert(plan->nviews == roster->n);
-    f->head = targets->head;
-    f->problem = copy(targets->frozen ? targets->frozen : problem);
-    for (size_t i = 0; i < roster->ndeclared; i++)
-        show(roster->v[i], &plan->views[i], &now, VEC_ADD(&f->sites));
+    assert(plan->nviews == source->roster->n);
+    f->head = source->targets->head;
+    f->problem = copy(source->targets->frozen ? source->targets->frozen : source->problem);
+    f->paused = copy(source->paused);
+    vec_foreach (r, &plan->waves)
+        show_rollout(source, r, &now, VEC_ADD(&f->rollouts));
+    for (size_t i = 0; i < source->roster->ndeclared; i++)
+        show(source->roster->v[i], &plan->views[i], &now, VEC_ADD(&f->sites));
     count(f);
     return f;
 }

@@ -8,9 +8,15 @@
 #include "deploy/targets.h"
 #include "site/fleet.h"
 
-/* The fleet as `plan` (made of this roster, outside a transaction) sees it; yours. `problem` (may
- * be NULL) becomes the fleet's problem if the targets have none. Also sets METRIC_SITES. */
-struct fleet *status_fleet(struct roster *roster, const struct targets *targets,
-                           const struct plan *plan, const char *problem);
+struct status_source {
+    struct roster *roster;
+    const struct targets *targets;
+    const struct plan *plan; /* made of this roster, outside a transaction */
+    const char *problem;     /* of the ledger; NULL: none */
+    const char *paused;      /* who paused rollouts, and why; NULL: nobody */
+};
+
+/* The fleet as the plan sees it; yours. Also sets METRIC_SITES. */
+struct fleet *status_fleet(const struct status_source *source);
 
 #endif

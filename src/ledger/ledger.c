@@ -503,6 +503,16 @@ int ledger_see(struct ledger *l, const struct oid *rev, struct diag *reterr)
     return ref_update(l->repo, l->seen_ref, &seen, rev, "onwardfs: seen", reterr);
 }
 
+int ledger_accept(struct ledger *l, const struct oid *rev, struct diag *reterr)
+{
+    struct oid seen = {0};
+    int r = ledger_seen(l, &seen);
+
+    if (r < 0 && r != -ENOENT)
+        return diag_fail(reterr, r, "cannot read %s", l->seen_ref);
+    return ref_update(l->repo, l->seen_ref, &seen, rev, "onwardfs: accepted", reterr);
+}
+
 int ledger_keep(struct ledger *l, const struct oid *rev, struct diag *reterr)
 {
     char hex[OID_HEX + 1];

@@ -104,6 +104,8 @@ void record_encode(const struct record *r, struct buf *out)
     json_put_str(j, "host", r->host);
     put_at(j, "at", r->at);
     json_object_set_new(j, "duration_ms", json_integer(r->duration_ms));
+    if (r->held)
+        json_object_set_new(j, "held", json_true());
     put_oid(j, "log", &r->log);
     put_oid(j, "previous", &r->previous);
     json_write(j, 0, out);
@@ -168,6 +170,7 @@ static int get_ints(const json_t *j, struct record *r, struct diag *reterr)
     r->attempt = attempt;
     r->exit = status;
     r->duration_ms = duration;
+    r->held = json_is_true(json_object_get(j, "held"));
     return 0;
 }
 

@@ -18,6 +18,8 @@
 #define DECLARATION_SIZE  (4 << 20) /* bytes that the file may have */
 #define DECLARATION_SITES 100000    /* sites that it may declare */
 
+#define WAVES_MOST 64 /* waves of a rollout */
+
 struct label {
     char *key, *value;
 };

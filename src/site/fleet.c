@@ -52,6 +52,13 @@ static void site_status_done(struct site_status *s)
     free(s->blocked_by.v);
 }
 
+static void rollout_done(struct fleet_rollout *r)
+{
+    vec_foreach (w, &r->waves)
+        free(w->name);
+    free(r->waves.v);
+}
+
 void fleet_unref(struct fleet *f)
 {
     if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) > 0)
@@ -59,6 +66,10 @@ void fleet_unref(struct fleet *f)
     vec_foreach (s, &f->sites)
         site_status_done(s);
     free(f->sites.v);
+    vec_foreach (r, &f->rollouts)
+        rollout_done(r);
+    free(f->rollouts.v);
+    free(f->paused);
     free(f->problem);
     free(f);
 }
@@ -115,6 +126,50 @@ static void row_measure(const struct row *r, int width[COLUMNS])
     }
 }
 
+static void note_render(const char *note, const char *text, struct buf *out)
+{
+    buf_addf(out, "# %s", note);
+    buf_add_visible(out, text);
+    buf_addc(out, '\n');
+}
+
+/* "# rollout 0123456789ab: wave quarter moving: 3 of 25 sites in sync, 2 moving; then rest" */
+static void rollout_render(const struct fleet_rollout *r, struct buf *out)
+{
+    const struct fleet_wave *w = &r->waves.v[r->open];
+    char id[OID_HEX + 1], until[CLOCK_TEXT];
+    const char *sep = "; then ";
+
+    buf_addf(out, "# rollout %s: wave %s %s: %zu of %zu sites arrived",
+             abbreviate(&r->revision, id), w->name, w->phase, w->arrived, w->sites);
+    if (w->moving)
+        buf_addf(out, ", %zu moving", w->moving);
+    if (w->failed)
+        buf_addf(out, ", %zu failed", w->failed);
+    if (w->passed)
+        buf_addf(out, ", %zu passed over", w->passed);
+    if (w->soaked_at)
+        buf_addf(out, ", until %s", clock_format(w->soaked_at, until));
+    for (size_t k = r->open + 1; k < r->waves.n; k++) {
+        if (!r->waves.v[k].sites)
+            continue;
+        buf_addf(out, "%s%s", sep, r->waves.v[k].name);
+        sep = ", ";
+    }
+    buf_addc(out, '\n');
+}
+
+static void notes_render(const struct fleet *f, struct buf *out)
+{
+    if (f->problem)
+        note_render("", f->problem, out);
+    if (f->paused)
+        note_render("paused ", f->paused, out);
+    vec_foreach (r, &f->rollouts)
+        if (r->open < r->waves.n)
+            rollout_render(r, out);
+}
+
 void fleet_render(const struct fleet *f, struct buf *out)
 {
     static const struct row header = {
@@ -122,11 +177,7 @@ void fleet_render(const struct fleet *f, struct buf *out)
     int width[COLUMNS] = {0};
     struct row row;
 
-    if (f->problem) {
-        buf_adds(out, "# ");
-        buf_add_visible(out, f->problem);
-        buf_addc(out, '\n');
-    }
+    notes_render(f, out);
     row_measure(&header, width);
     vec_foreach (s, &f->sites) {
         row_fill(s, &row);
@@ -159,6 +210,37 @@ static void put_time(json_t *j, const char *key, int64_t real)
 static void put_count(json_t *j, const char *key, uint64_t n)
 {
     json_object_set_new(j, key, n ? json_integer(n) : json_null());
+}
+
+static json_t *wave_json(const struct fleet_wave *w)
+{
+    json_t *j = json_object();
+
+    json_put_str(j, "wave", w->name);
+    json_put_str(j, "phase", w->phase);
+    json_object_set_new(j, "sites", json_integer(w->sites));
+    json_object_set_new(j, "arrived", json_integer(w->arrived));
+    json_object_set_new(j, "moving", json_integer(w->moving));
+    json_object_set_new(j, "failed", json_integer(w->failed));
+    json_object_set_new(j, "passed", json_integer(w->passed));
+    put_time(j, "soaked_at", w->soaked_at);
+    return j;
+}
+
+json_t *fleet_rollouts_json(const struct fleet *f)
+{
+    json_t *all = json_array();
+
+    vec_foreach (r, &f->rollouts) {
+        json_t *j = json_object(), *waves = json_array();
+        put_oid(j, "revision", &r->revision);
+        json_put_str(j, "open", r->open < r->waves.n ? r->waves.v[r->open].name : NULL);
+        vec_foreach (w, &r->waves)
+            json_array_append_new(waves, wave_json(w));
+        json_object_set_new(j, "waves", waves);
+        json_array_append_new(all, j);
+    }
+    return all;
 }
 
 json_t *site_status_json(const struct site_status *s)

@@ -56,11 +56,29 @@ struct site_status {
     VEC(struct blocked) blocked_by;
 };
 
+/* A wave of a rollout. */
+struct fleet_wave {
+    char *name;
+    const char *phase; /* "waiting" "moving" "soaking" "stopped" "done"; static */
+    size_t sites, arrived, moving, failed, passed; /* the rest has not begun */
+    int64_t soaked_at; /* real ns: while soaking, when that ends; else 0 */
+};
+
+/* A revision on its way to the sites that desire it; those that it has reached, all of them, are
+ * not here. */
+struct fleet_rollout {
+    struct oid revision;
+    size_t open; /* the wave that moves, soaks or has stopped; behind the last: all are done */
+    VEC(struct fleet_wave) waves;
+};
+
 struct fleet {
     unsigned refs;
     struct oid head; /* mainline revision that this was decided on; zero: none */
     char *problem;   /* the declaration (or the mainline) is wrong: why nothing moves; NULL */
     int64_t at;      /* real ns, strictly larger with each snapshot */
+    char *paused;    /* who paused rollouts, when and why; NULL: nobody */
+    VEC(struct fleet_rollout) rollouts;
     VEC(struct site_status) sites; /* sorted by name */
 };
 
@@ -72,9 +90,11 @@ DEFINE_CLEANUP(struct fleet *, fleet_unref)
 const struct site_status *fleet_site(const struct fleet *f, const char *name);
 
 /* The table of `fleet`: header and one aligned line a site, SITE TEAM STATE DEPLOYED DESIRED SINCE;
- * ids abbreviated to 12 digits, "-" where there is none. A line "# problem" first if there is one.
- */
+ * ids abbreviated to 12 digits, "-" where there is none. Before it lines that begin with "#": the
+ * problem, the pause, and each rollout that has a wave which is not done. */
 void fleet_render(const struct fleet *f, struct buf *out);
+/* The rollouts as an array of JSON objects: revision, open (name of a wave, or null), waves. */
+json_t *fleet_rollouts_json(const struct fleet *f);
 /* One site's `status` ("key: value" lines) and `status.json`. Keys in both: site team state desired
  * deployed previous generation attempt step since deadline message blocked_by inputs backend
  * include (the paths that the site takes besides its source). Absent values are left out of the

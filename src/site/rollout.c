@@ -94,8 +94,8 @@ void rollout_read(struct decode *d, const struct yaml_node *waves, struct declar
 {
     struct map lines = {0};
 
-    if (waves && (waves->kind != YAML_SEQUENCE || !waves->n))
-        decode_expected(d, waves, "waves", "a list of at least one wave");
+    if (waves && (waves->kind != YAML_SEQUENCE || !waves->n || waves->n > WAVES_MOST))
+        decode_expected(d, waves, "waves", "a list of 1 to 64 waves");
     else if (waves)
         yaml_foreach (item, waves)
             read_wave(d, item, ret, &lines);

@@ -185,8 +185,8 @@ static void check_view(const struct world *w, const struct plan *plan, size_t i)
     if (!s->running && !others)
         CHECK(v->blocked_by.n || !blocked(w, s) || sim_in_sync(s),
               "a site that is blocked says why");
-    if (v->retry_at && has_outcome(newest(s), "retry") && !s->retry_asked && !s->misconfigured) {
-        double wait = v->retry_at - s->track.ended, full = full_backoff(w, s);
+    if (v->until && has_outcome(newest(s), "retry") && !s->retry_asked && !s->misconfigured) {
+        double wait = v->until - s->track.ended, full = full_backoff(w, s);
         CHECK(wait >= full * 0.75 - 1 && wait <= full + 1, "I6 a back-off is within its bounds");
     }
 }
@@ -204,8 +204,8 @@ static void check_eager(const struct world *w, const struct plan *plan, const in
         return;
     if (ended_badly(s) && to_target(s, newest(s)) && !s->retry_asked)
         return;
-    if (waits(s) && to_target(s, newest(s)) && v->retry_at > w->mono)
-        CHECK(plan->wake_at <= v->retry_at, "I12 who waits for a time is woken then");
+    if (waits(s) && to_target(s, newest(s)) && v->until > w->mono)
+        CHECK(plan->wake_at <= v->until, "I12 who waits for a time is woken then");
     else
         CHECK(room[s->backend] == 0, "I13 what may start starts");
 }

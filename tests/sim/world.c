@@ -193,7 +193,10 @@ static struct plan_site *plan_sites(const struct world *w)
             .depends_on = s->depends,
             .ndepends = s->ndepends,
             .track = &s->track,
-            .running = s->running || (w->readonly && s->track.phase == TRACK_OPEN),
+            .rollout = WAVES_NONE,
+            .attempt = s->running || (w->readonly && s->track.phase == TRACK_OPEN),
+            .call = s->running || (w->readonly && s->track.phase == TRACK_OPEN) ? VERB_APPLY
+                                                                                : VERB_NONE,
             .retry_asked = s->retry_asked,
         };
     }

@@ -102,7 +102,8 @@ void site_free(struct site *s)
 
 struct backend_request make_request(struct fixture *f, const struct site *s, const struct oid *to)
 {
-    return (struct backend_request){.site = s,
+    return (struct backend_request){.verb = VERB_APPLY,
+                                    .site = s,
                                     .generation = 7,
                                     .attempt = 2,
                                     .to = *to,

@@ -19,7 +19,7 @@ static void test_a_source_that_is_not_there_is_stalled_unasked(void **state)
     for (int i = 0; i < 2; i++) {
         struct backend_request request = make_request(f, site, &rev);
         struct backend_result result;
-        backend_apply(b, &request, &result);
+        backend_call(b, &request, &result);
         assert_int_equal(result.end, BACKEND_STALLED);
         assert_non_null(strstr(result.message, site->source));
         backend_result_done(&result);

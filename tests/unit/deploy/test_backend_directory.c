@@ -40,7 +40,7 @@ static struct backend_result apply(struct place *p, const struct oid *rev)
     struct backend_request request = make_request(p->f, p->site, rev);
     struct backend_result result;
 
-    backend_apply(p->backend, &request, &result);
+    backend_call(p->backend, &request, &result);
     return result;
 }
 
@@ -253,13 +253,13 @@ static void test_it_stops_when_told_and_leaves_no_part(void **state)
     struct backend_request request = make_request(p.f, p.site, &rev);
     struct backend_result r;
     request.stop_fd = eventfd(1, EFD_CLOEXEC);
-    backend_apply(p.backend, &request, &r);
+    backend_call(p.backend, &request, &r);
     assert_int_equal(r.end, BACKEND_STOPPED);
     close(request.stop_fd);
     backend_result_done(&r);
     request.stop_fd = -1;
     request.timeout = 0;
-    backend_apply(p.backend, &request, &r);
+    backend_call(p.backend, &request, &r);
     assert_int_equal(r.end, BACKEND_TIMEOUT);
     backend_result_done(&r);
     test_run(p.f->dir, "test \"$(ls -A out/retail/store-1)\" = .onward");

@@ -46,7 +46,7 @@ static struct backend_result apply(struct script *s)
     struct backend_request request = make_request(s->f, s->site, &s->rev);
     struct backend_result result;
 
-    backend_apply(s->backend, &request, &result);
+    backend_call(s->backend, &request, &result);
     return result;
 }
 
@@ -118,7 +118,7 @@ static void test_every_field_is_a_variable_too(void **state)
     struct backend_request request = make_request(s.f, s.site, &s.rev);
     struct backend_result r;
     request.from = s.rev;
-    backend_apply(s.backend, &request, &r);
+    backend_call(s.backend, &request, &r);
     oid_hex(&s.rev, hex);
     _cleanup_free_ char *expected =
         xasprintf("ONWARD_ATTEMPT=2\nONWARD_FROM=%s\nONWARD_GENERATION=7\n"
@@ -186,7 +186,7 @@ static void test_a_timeout_is_a_failure_with_its_name(void **state)
     struct backend_request request = make_request(s.f, s.site, &s.rev);
     struct backend_result r;
     request.timeout = 500 * NS_PER_MS;
-    backend_apply(s.backend, &request, &r);
+    backend_call(s.backend, &request, &r);
     assert_int_equal(r.end, BACKEND_TIMEOUT);
     assert_string_equal(r.message, "not done within 500ms, stopped: halfway");
     backend_result_done(&r);

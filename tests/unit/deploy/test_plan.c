@@ -67,7 +67,8 @@ static void scene_init(struct scene *s, enum track_phase phase, int to)
 /* The plan for the first site as text: "actions; state step; blocked by". */
 static char *plan_text(struct scene *s)
 {
-    static const char *const names[] = {"interrupt", "supersede", "start"};
+    static const char *const names[] = {"interrupt", "supersede", "give-up", "start",
+                                        "health",    "observe",   "stop"};
     struct plan p;
     struct buf out = {0};
 
@@ -150,7 +151,8 @@ static void test_a_running_attempt_is_let_finish(void **state)
     struct scene s;
 
     scene_init(&s, TRACK_OPEN, 1);
-    s.sites[0].running = true;
+    s.sites[0].attempt = true;
+    s.sites[0].call = VERB_APPLY;
     assert_plan(&s, "/ migrating apply");
     s.sites[0].suspend = true;
     assert_plan(&s, "/ migrating apply");

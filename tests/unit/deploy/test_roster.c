@@ -207,8 +207,8 @@ static void test_what_another_process_runs_is_running(void **state)
     roster_reload(&s.roster, s.ledger);
     _cleanup_free_ struct plan_site *theirs = roster_plan(&s.roster, true);
     _cleanup_free_ struct plan_site *ours = roster_plan(&s.roster, false);
-    assert_true(theirs[0].running);
-    assert_false(ours[0].running);
+    assert_true(theirs[0].attempt);
+    assert_false(ours[0].attempt);
     scene_done(&s);
 }
 

@@ -44,7 +44,8 @@ static void scene_init(struct scene *s, enum site_state state)
 
 static struct fleet *show(struct scene *s, const char *problem)
 {
-    return status_fleet(&s->roster, &s->targets, &s->plan, problem);
+    return status_fleet(&(struct status_source){
+        .roster = &s->roster, .targets = &s->targets, .plan = &s->plan, .problem = problem});
 }
 
 static void test_a_site_is_shown_with_all_that_is_known(void **state)
@@ -98,7 +99,7 @@ static void test_since_comes_from_the_ledger_or_from_the_change(void **state)
 static void test_a_migrating_site_says_how_far_it_is(void **state)
 {
     struct scene s;
-    struct attempt attempt = {.started_at = 50 * NS_PER_SEC, .request = {.timeout = NS_PER_SEC}};
+    struct attempt attempt = {.call = VERB_APPLY, .deadline = 51 * NS_PER_SEC};
     struct oid one = oid_number(1), two = oid_number(2);
 
     scene_init(&s, SITE_MIGRATING);
@@ -112,7 +113,7 @@ static void test_a_migrating_site_says_how_far_it_is(void **state)
     fleet_unref(f);
     s.entry.facts.attempt = NULL;
     s.view.step = "retry";
-    s.view.retry_at = clock_mono() + 3600 * NS_PER_SEC;
+    s.view.until = clock_mono() + 3600 * NS_PER_SEC;
     f = show(&s, NULL);
     int64_t left = f->sites.v[0].deadline - clock_real();
     assert_true(left > 3590 * NS_PER_SEC && left <= 3600 * NS_PER_SEC);

@@ -1,0 +1,612 @@
+#include "deploy/decider.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "deploy/status.h"
+
+#define KILL_AFTER   (10 * NS_PER_SEC) /* from TERM to KILL */
+#define LEDGER_AGAIN NS_PER_SEC        /* after the ledger could not be written */
+
+static char *copy(const char *s)
+{
+    return s ? xstrdup(s) : NULL;
+}
+
+/* ---- calling --------------------------------------------------------------------------------- */
+
+static void call(struct decider *r, struct attempt *a, enum backend_verb verb)
+{
+    r->calls++;
+    attempt_call(a, verb, r->pools[a->backend_index]);
+}
+
+/* Everything that a call needs; `heal`: it goes to what is deployed. NULL: there is no room for
+ * another descriptor. */
+static struct attempt *make_attempt(struct decider *r, const struct roster_site *s, bool heal)
+{
+    const struct backend_config *backend = &r->config->backends[s->backend];
+    const struct site_track *t = &s->facts.track;
+    struct attempt *a = NEW(struct attempt);
+
+    a->backend = r->backends[s->backend];
+    a->backend_index = s->backend;
+    a->ledger = r->config->ledger;
+    a->declaration = declaration_ref(r->targets.declaration);
+    a->ended = r->ended;
+    a->arg = r->ended_arg;
+    a->request = (struct backend_request){.site = s->target->site,
+                                          .generation = t->generation,
+                                          .attempt = t->attempt,
+                                          .from = t->deployed,
+                                          .to = heal ? t->deployed : s->desired,
+                                          .mountpoint = r->config->mountpoint,
+                                          .timeout = backend->timeout,
+                                          .kill_after = KILL_AFTER};
+    int err = attempt_init(a);
+    if (err == 0)
+        return a;
+    log_error("call-failed", "site=%s reason=\"%s\"", s->name, strerror(-err));
+    attempt_free(a);
+    return NULL;
+}
+
+static void prepare_start(struct decider *r, struct roster_site *s,
+                          const struct plan_action *action)
+{
+    struct attempt *a = make_attempt(r, s, action->heal);
+
+    if (!a)
+        return;
+    a->request.generation = action->generation;
+    a->request.attempt = action->attempt;
+    a->record = (struct record){.kind = RECORD_ATTEMPT,
+                                .generation = action->generation,
+                                .attempt = action->attempt,
+                                .from = a->request.from,
+                                .to = a->request.to,
+                                .inputs = action->heal ? s->facts.track.deployed_inputs : s->inputs,
+                                .source = xstrdup(s->target->site->source),
+                                .backend = xstrdup(r->config->backends[s->backend].name),
+                                .outcome = action->heal ? xstrdup(TRACK_HEAL) : NULL,
+                                .exit = -1};
+    batch_start(&r->batch, s, a);
+}
+
+static void observe(struct decider *r, struct roster_site *s)
+{
+    struct attempt *a = make_attempt(r, s, true);
+
+    s->observed_at = clock_mono(); /* whatever comes of it: not at once again */
+    if (!a)
+        return;
+    s->facts.observation = a;
+    call(r, a, VERB_OBSERVE);
+}
+
+/* What needs no record. */
+static void call_due(struct decider *r, const struct plan *plan)
+{
+    vec_foreach (action, plan) {
+        struct roster_site *s = r->roster.v[action->site];
+        struct attempt *a = s->facts.attempt ? s->facts.attempt : s->facts.observation;
+        if (action->kind == PLAN_HEALTH)
+            call(r, a, VERB_HEALTH);
+        else if (action->kind == PLAN_OBSERVE)
+            observe(r, s);
+        else if (action->kind == PLAN_STOP)
+            attempt_stop(a);
+    }
+}
+
+/* ---- calls that have ended ------------------------------------------------------------------- */
+
+static void await_health(struct decider *r, struct attempt *a)
+{
+    int64_t now = clock_mono();
+    bool first = a->call == VERB_APPLY, again = a->result.end == BACKEND_LATER;
+
+    if (first)
+        a->health_until = now + a->request.timeout;
+    a->health_at = first || !again ? now : now + plan_health_pause(a->asked);
+    a->call = VERB_NONE;
+    r->dirty = true;
+}
+
+static void note_observation(struct decider *r, struct attempt *a)
+{
+    struct roster_site *s = map_get(&r->roster.by_name, a->request.site->name);
+
+    s->observed_at = clock_mono();
+    if (a->result.end == BACKEND_UNKNOWN)
+        s->unobservable = a->request.generation;
+    else if (a->result.end != BACKEND_DONE && a->result.end != BACKEND_DRIFTED &&
+             a->result.end != BACKEND_STOPPED)
+        log_warn("not-observed", "site=%s reason=\"%s\"", s->name,
+                 a->result.message ? a->result.message : "");
+}
+
+static void take_in(struct decider *r, struct attempt *a)
+{
+    r->calls--;
+    if (a->call == VERB_OBSERVE) {
+        note_observation(r, a);
+    } else if (plan_next(a->call, a->result.end, backend_knows(a->backend, VERB_HEALTH)) ==
+               NEXT_HEALTH) {
+        await_health(r, a);
+        return;
+    }
+    a->next = r->unrecorded;
+    r->unrecorded = a;
+}
+
+void decider_take_in(struct decider *r, struct attempt *ended)
+{
+    while (ended) {
+        struct attempt *a = ended;
+        ended = a->next;
+        take_in(r, a);
+    }
+}
+
+/* ---- one transaction ------------------------------------------------------------------------- */
+
+static void end_attempt(struct decider *r, struct roster_site *s)
+{
+    const struct attempt *a = s->facts.attempt;
+    struct plan_outcome outcome =
+        plan_outcome(&s->facts.track, a->result.end, &r->config->backends[a->backend_index].retry);
+
+    batch_end(&r->batch, s, &outcome);
+}
+
+static void record_ended(struct decider *r)
+{
+    for (struct attempt *a = r->unrecorded; a; a = a->next) {
+        struct roster_site *s = map_get(&r->roster.by_name, a->request.site->name);
+        if (a == s->facts.attempt)
+            end_attempt(r, s);
+        else
+            batch_observed(&r->batch, s);
+    }
+}
+
+/* The newest generation ends, but not by its backend. */
+static void end_without_call(struct decider *r, struct roster_site *s, enum record_kind kind)
+{
+    struct record end;
+
+    if (s->facts.attempt) {
+        batch_end(&r->batch, s, &(struct plan_outcome){kind, NULL});
+        return;
+    }
+    end = batch_of_newest(s, kind);
+    batch_add(&r->batch, s, &end);
+}
+
+static void carry_out(struct decider *r, const struct plan *plan)
+{
+    vec_foreach (action, plan) {
+        struct roster_site *s = r->roster.v[action->site];
+        if (action->kind == PLAN_START) {
+            prepare_start(r, s, action);
+        } else if (action->kind == PLAN_GIVE_UP) {
+            if (s->facts.attempt->result.end != BACKEND_TIMEOUT)
+                attempt_give_up(s->facts.attempt);
+            end_attempt(r, s);
+        } else if (PLAN_RECORDS(action->kind)) {
+            end_without_call(
+                r, s, action->kind == PLAN_INTERRUPT ? RECORD_INTERRUPTED : RECORD_SUPERSEDED);
+        }
+    }
+}
+
+static void set_ledger_problem(struct decider *r, char *problem)
+{
+    r->dirty |= (problem != NULL) != (r->ledger_problem != NULL);
+    free(r->ledger_problem);
+    r->ledger_problem = problem;
+}
+
+/* Writes the batch and lets it happen. 0, or -errno and everything is as it was before. */
+static int settle(struct decider *r)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    int err = batch_write(&r->batch, r->config->ledger, &why);
+
+    set_ledger_problem(r, err < 0 ? xstrdup(diag_text(&why, err)) : NULL);
+    if (err < 0)
+        return err;
+    r->dirty |= r->batch.records.n > 0;
+    vec_foreach (a, &r->batch.starts)
+        call(r, *a, VERB_APPLY);
+    batch_clear(&r->batch, &r->journal);
+    return 0;
+}
+
+/* ---- deciding -------------------------------------------------------------------------------- */
+
+/* How many calls each backend runs. */
+static struct plan_backend *plan_backends(const struct decider *r)
+{
+    struct plan_backend *out = xcalloc(r->config->nbackends, sizeof(*out));
+
+    for (size_t i = 0; i < r->config->nbackends; i++)
+        out[i] = (struct plan_backend){.concurrency = r->config->backends[i].concurrency,
+                                       .retry = r->config->backends[i].retry,
+                                       .observe_every = r->config->backends[i].observe_every};
+    map_foreach (it, &r->roster.by_name) {
+        const struct roster_site *s = it->value;
+        const struct attempt *a = s->facts.attempt ? s->facts.attempt : s->facts.observation;
+        if (a && a->call != VERB_NONE)
+            out[a->backend_index].running++;
+    }
+    return out;
+}
+
+static void make_plan(const struct decider *r, struct plan *ret)
+{
+    const struct reconcile_config *c = r->config;
+    const struct declaration *d = r->targets.declaration;
+    _cleanup_free_ struct plan_backend *backends = plan_backends(r);
+    _cleanup_free_ struct plan_site *sites = roster_plan(&r->roster, !c->enabled);
+    struct plan_input input = {.sites = sites,
+                               .nsites = r->roster.n,
+                               .nrollouts = r->roster.rollouts.n,
+                               .waves = d ? d->waves.v : NULL,
+                               .nwaves = d ? d->waves.n : 0,
+                               .max_failures = d ? d->max_failures : 0,
+                               .backends = backends,
+                               .nbackends = c->nbackends,
+                               .frozen_kind = r->targets.frozen_kind,
+                               .frozen = r->targets.frozen,
+                               .paused = r->paused,
+                               .readonly = !c->enabled,
+                               .now = clock_mono()};
+
+    if (!c->enabled) {
+        input.frozen_kind = "lease";
+        input.frozen = c->disabled_why ? c->disabled_why : "reconciling is switched off here";
+    }
+    plan_make(&input, ret);
+}
+
+static void tell_problem(struct decider *r)
+{
+    const char *now = r->targets.frozen ? r->targets.frozen : r->ledger_problem;
+
+    if (!now == !r->told && (!now || !strcmp(now, r->told)))
+        return;
+    journal_problem(&r->journal, now);
+    free(r->told);
+    r->told = copy(now);
+}
+
+static void publish(struct decider *r, const struct plan *plan)
+{
+    struct status_source source = {.roster = &r->roster,
+                                   .targets = &r->targets,
+                                   .plan = plan,
+                                   .problem = r->ledger_problem,
+                                   .paused = r->paused};
+
+    tell_problem(r);
+    if (!r->dirty)
+        return;
+    fleet_board_publish(r->config->board, status_fleet(&source));
+    r->dirty = false;
+    r->shown = true;
+}
+
+int64_t decider_decide(struct decider *r)
+{
+    for (;;) {
+        _cleanup_(plan_done) struct plan plan = {0};
+        record_ended(r);
+        make_plan(r, &plan);
+        if (!r->shown) /* views wait for the first fleet: it comes before anything is done */
+            publish(r, &plan);
+        carry_out(r, &plan);
+        if (!r->batch.records.n && !r->batch.over.n) {
+            call_due(r, &plan);
+            publish(r, &plan);
+            return plan.wake_at;
+        }
+        if (settle(r) < 0) {
+            _cleanup_(plan_done) struct plan unchanged = {0};
+            make_plan(r, &unchanged);
+            publish(r, &unchanged);
+            return clock_mono() + LEDGER_AGAIN;
+        }
+        r->unrecorded = NULL;
+    }
+}
+
+/* ---- news ------------------------------------------------------------------------------------ */
+
+/* Moves the high-water mark to the mainline's revision, unless that was found to be no descendant.
+ * Before anything is started, so that all that was ever started lies at or behind the mark. */
+static void see(struct decider *r, const struct oid *head)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    const char *kind = r->targets.frozen_kind;
+
+    if (!r->config->enabled || oid_is_zero(head) || (kind && !strcmp(kind, "rewritten")))
+        return;
+    int err = ledger_see(r->config->ledger, head, &why);
+    if (err < 0)
+        log_warn("mark-not-moved", "reason=\"%s\"", diag_text(&why, err));
+}
+
+static int find_pause(const struct record *record, void *arg)
+{
+    char **paused = arg, when[CLOCK_TEXT];
+
+    if (record->kind != RECORD_PAUSED && record->kind != RECORD_RESUMED)
+        return 0;
+    if (record->kind == RECORD_PAUSED)
+        *paused = xasprintf("by %s since %s%s%s", record->by ? record->by : "somebody",
+                            clock_format(record->at, when), record->message ? ": " : "",
+                            record->message ? record->message : "");
+    return 1;
+}
+
+/* Whether rollouts are paused, by the ledger. */
+static void follow_pause(struct decider *r)
+{
+    char *paused = NULL;
+    _cleanup_(diag_done) struct diag why = {0};
+    int err = ledger_history(r->config->ledger, RECORD_FLEET, find_pause, &paused, &why);
+
+    if (err < 0) /* nothing that a person has paused goes on by accident */
+        paused =
+            xasprintf("the ledger does not say whether rollouts are paused: %s", strerror(-err));
+    free(r->paused);
+    r->paused = paused;
+    r->dirty = true;
+}
+
+int decider_follow_refs(struct decider *r)
+{
+    const struct reconcile_config *c = r->config;
+    _cleanup_(refs_unrefp) struct refs *refs = mainline_refs(c->mainline);
+    struct targets_source source = {
+        .repo = c->repo, .refs = refs, .history = c->history, .cancel = &r->cancel};
+    struct roster_backends backends = {c->backends, c->nbackends};
+    struct oid before = r->targets.head;
+
+    if (mainline_head(c->mainline, &source.head) < 0)
+        source.head = (struct oid){0};
+    if (ledger_seen(c->ledger, &source.seen) < 0)
+        source.seen = (struct oid){0};
+    int changed = targets_update(&r->targets, &source);
+    if (changed < 0)
+        return changed;
+    see(r, &source.head);
+    if (changed)
+        roster_follow(&r->roster, &r->targets, &backends, c->ledger);
+    if (!c->enabled && ledger_refresh(c->ledger, NULL) == 0)
+        roster_reload(&r->roster, c->ledger);
+    if (!c->enabled || !r->shown)
+        follow_pause(r);
+    if (!oid_equal(&before, &r->targets.head))
+        journal_head(&r->journal, &r->targets.head);
+    r->dirty |= changed || !c->enabled;
+    return 0;
+}
+
+/* ---- orders ---------------------------------------------------------------------------------- */
+
+static void retry(struct decider *r, struct roster_site *s, const struct command *c)
+{
+    const struct site_track *t = &s->facts.track;
+    bool waits = t->phase == TRACK_RETRY || t->phase == TRACK_FAILED || t->phase == TRACK_STALLED ||
+                 (t->phase == TRACK_DEPLOYED && t->drifted);
+
+    if (!waits || s->facts.retry_by)
+        return;
+    s->facts.retry_by = xstrdup(c->who);
+    r->dirty = true;
+}
+
+static void record_order(struct decider *r, struct roster_site *s, const struct command *c,
+                         enum record_kind kind)
+{
+    struct record record = batch_of_newest(s, kind);
+
+    record.by = xstrdup(c->who);
+    record.message = copy(c->order->reason);
+    batch_add(&r->batch, s, &record);
+}
+
+static void order_site(struct decider *r, struct roster_site *s, const struct command *c)
+{
+    if (c->order->kind == ORDER_RETRY)
+        retry(r, s, c);
+    else if (c->order->kind == ORDER_HOLD)
+        record_order(r, s, c, RECORD_HELD);
+    else if (s->facts.track.held)
+        record_order(r, s, c, RECORD_RELEASED);
+}
+
+/* All sites are there, or nothing is done. */
+static int order_sites(struct decider *r, const struct command *c)
+{
+    vec_foreach (name, &c->order->sites)
+        if (!roster_find(&r->roster, *name))
+            return diag_fail(c->reterr, -ENOENT, "there is no site %s", *name);
+    vec_foreach (name, &c->order->sites)
+        order_site(r, roster_find(&r->roster, *name), c);
+    return 0;
+}
+
+static void order_fleet(struct decider *r, const struct command *c, struct record record)
+{
+    record.by = xstrdup(c->who);
+    record.message = copy(c->order->reason);
+    batch_add_fleet(&r->batch, &record);
+}
+
+static void order_pause(struct decider *r, const struct command *c)
+{
+    bool pause = c->order->kind == ORDER_PAUSE;
+
+    if (pause || r->paused)
+        order_fleet(r, c, (struct record){.kind = pause ? RECORD_PAUSED : RECORD_RESUMED});
+}
+
+static int order_accept(struct decider *r, const struct command *c)
+{
+    const char *kind = r->targets.frozen_kind;
+    struct record record = {.kind = RECORD_ACCEPTED};
+
+    if (!kind || strcmp(kind, "rewritten") != 0)
+        return diag_fail(c->reterr, -EINVAL,
+                         "the mainline was not rewritten: there is nothing to accept");
+    ledger_seen(r->config->ledger, &record.from);
+    int err = mainline_head(r->config->mainline, &record.to);
+    if (err < 0)
+        return diag_fail(c->reterr, err, "the mainline has no revision");
+    order_fleet(r, c, record);
+    return 0;
+}
+
+/* The new mainline is the one that sites follow from now on. */
+static int accept_mainline(struct decider *r, const struct command *c)
+{
+    struct oid head = {0};
+    int err = mainline_head(r->config->mainline, &head);
+
+    if (err == 0)
+        err = ledger_accept(r->config->ledger, &head, c->reterr);
+    return err < 0 ? err : decider_follow_refs(r);
+}
+
+static int prepare_order(struct decider *r, const struct command *c)
+{
+    switch (c->order->kind) {
+    case ORDER_ACCEPT:
+        return order_accept(r, c);
+    case ORDER_PAUSE:
+    case ORDER_RESUME:
+        order_pause(r, c);
+        return 0;
+    default:
+        return order_sites(r, c);
+    }
+}
+
+int decider_obey(struct decider *r, const struct command *c)
+{
+    int err = prepare_order(r, c);
+
+    if (err < 0 || !r->batch.records.n)
+        return err;
+    err = settle(r);
+    if (err < 0)
+        return diag_fail(c->reterr, err, "%s", r->ledger_problem);
+    if (c->order->kind == ORDER_PAUSE || c->order->kind == ORDER_RESUME)
+        follow_pause(r);
+    return c->order->kind == ORDER_ACCEPT ? accept_mainline(r, c) : 0;
+}
+
+/* ---- the end ---------------------------------------------------------------------------------- */
+
+void decider_stop_calls(struct decider *r)
+{
+    map_foreach (it, &r->roster.by_name) {
+        struct roster_site *s = it->value;
+        struct attempt *a = s->facts.attempt ? s->facts.attempt : s->facts.observation;
+        if (a && a->call != VERB_NONE)
+            attempt_stop(a);
+    }
+}
+
+void decider_ask_last(struct decider *r)
+{
+    map_foreach (it, &r->roster.by_name) {
+        struct roster_site *s = it->value;
+        if (s->facts.attempt && s->facts.attempt->call == VERB_NONE && !s->facts.attempt->asked)
+            call(r, s->facts.attempt, VERB_HEALTH);
+    }
+}
+
+/* Attempts that wait for their health wait no longer. */
+static void interrupt_waiting(struct decider *r)
+{
+    map_foreach (it, &r->roster.by_name) {
+        struct roster_site *s = it->value;
+        if (s->facts.attempt && s->facts.attempt->call == VERB_NONE)
+            end_without_call(r, s, RECORD_INTERRUPTED);
+    }
+}
+
+void decider_wind_up(struct decider *r)
+{
+    record_ended(r);
+    interrupt_waiting(r);
+    if (r->batch.records.n && settle(r) < 0) /* found open at the next start, and recorded then */
+        log_error("ledger-failed", "reason=\"%s\"", r->ledger_problem);
+}
+
+/* Without a ledger that could be written, attempts are still there. */
+static void free_attempts(struct decider *r)
+{
+    map_foreach (it, &r->roster.by_name) {
+        struct roster_site *s = it->value;
+        attempt_free(s->facts.attempt);
+        attempt_free(s->facts.observation);
+    }
+}
+
+void decider_free(struct decider *r)
+{
+    for (size_t i = 0; i < r->config->nbackends; i++) {
+        pool_free(r->pools[i]);
+        backend_free(r->backends[i]);
+    }
+    free(r->pools);
+    free(r->backends);
+    free_attempts(r);
+    batch_free(&r->batch);
+    roster_done(&r->roster);
+    targets_done(&r->targets);
+    free(r->paused);
+    free(r->ledger_problem);
+    free(r->told);
+    free(r);
+}
+
+static int make_backends(struct decider *r, struct diag *reterr)
+{
+    const struct reconcile_config *c = r->config;
+
+    r->backends = xcalloc(c->nbackends, sizeof(*r->backends));
+    r->pools = xcalloc(c->nbackends, sizeof(*r->pools));
+    for (size_t i = 0; i < c->nbackends; i++) {
+        int err = backend_new(&c->backends[i], c->repo, &r->backends[i], reterr);
+        if (err < 0)
+            return err;
+        r->pools[i] = pool_new("backend", c->backends[i].concurrency);
+    }
+    return 0;
+}
+
+int decider_new(const struct reconcile_config *config, struct decider **ret, struct diag *reterr)
+{
+    struct decider *r = NEW(struct decider);
+
+    r->config = config;
+    r->journal = (struct journal){config->event, config->event_arg};
+    r->dirty = true;
+    r->batch.roster = &r->roster;
+    int err = make_backends(r, reterr);
+    if (err < 0)
+        decider_free(r);
+    else
+        *ret = r;
+    return err;
+}
