@@ -73,7 +73,7 @@ static void prepare_start(struct decider *r, struct roster_site *s,
                                 .backend = xstrdup(r->config->backends[s->backend].name),
                                 .outcome = action->heal ? xstrdup(TRACK_HEAL) : NULL,
                                 .exit = -1};
-    batch_start(&r->batch, s, a);
+    transaction_start(&r->transaction, s, a);
 }
 
 static void observe(struct decider *r, struct roster_site *s)
@@ -160,7 +160,7 @@ static void end_attempt(struct decider *r, struct roster_site *s)
     struct plan_outcome outcome =
         plan_outcome(&s->facts.track, a->result.end, &r->config->backends[a->backend_index].retry);
 
-    batch_end(&r->batch, s, &outcome);
+    transaction_end(&r->transaction, s, &outcome);
 }
 
 static void record_ended(struct decider *r)
@@ -170,7 +170,7 @@ static void record_ended(struct decider *r)
         if (a == s->facts.attempt)
             end_attempt(r, s);
         else
-            batch_observed(&r->batch, s);
+            transaction_observed(&r->transaction, s);
     }
 }
 
@@ -180,11 +180,11 @@ static void end_without_call(struct decider *r, struct roster_site *s, enum reco
     struct record end;
 
     if (s->facts.attempt) {
-        batch_end(&r->batch, s, &(struct plan_outcome){kind, NULL});
+        transaction_end(&r->transaction, s, &(struct plan_outcome){kind, NULL});
         return;
     }
-    end = batch_of_newest(s, kind);
-    batch_add(&r->batch, s, &end);
+    end = transaction_of_newest(s, kind);
+    transaction_add(&r->transaction, s, &end);
 }
 
 static void carry_out(struct decider *r, const struct plan *plan)
@@ -211,19 +211,19 @@ static void set_ledger_problem(struct decider *r, char *problem)
     r->ledger_problem = problem;
 }
 
-/* Writes the batch and lets it happen. 0, or -errno and everything is as it was before. */
+/* Writes the transaction and lets it happen. 0, or -errno and everything is as it was before. */
 static int settle(struct decider *r)
 {
     _cleanup_(diag_done) struct diag why = {0};
-    int err = batch_write(&r->batch, r->config->ledger, &why);
+    int err = transaction_write(&r->transaction, r->config->ledger, &why);
 
     set_ledger_problem(r, err < 0 ? xstrdup(diag_text(&why, err)) : NULL);
     if (err < 0)
         return err;
-    r->dirty |= r->batch.records.n > 0;
-    vec_foreach (a, &r->batch.starts)
+    r->dirty |= r->transaction.records.n > 0;
+    vec_foreach (a, &r->transaction.starts)
         call(r, *a, VERB_APPLY);
-    batch_clear(&r->batch, &r->journal);
+    transaction_clear(&r->transaction, &r->journal);
     return 0;
 }
 
@@ -310,7 +310,7 @@ int64_t decider_decide(struct decider *r)
         if (!r->shown) /* views wait for the first fleet: it comes before anything is done */
             publish(r, &plan);
         carry_out(r, &plan);
-        if (!r->batch.records.n && !r->batch.over.n) {
+        if (!r->transaction.records.n && !r->transaction.over.n) {
             call_due(r, &plan);
             publish(r, &plan);
             return plan.wake_at;
@@ -362,8 +362,8 @@ static void follow_pause(struct decider *r)
     int err = ledger_history(r->config->ledger, RECORD_FLEET, find_pause, &paused, &why);
 
     if (err < 0) /* nothing that a person has paused goes on by accident */
-        paused =
-            xasprintf("the ledger does not say whether rollouts are paused: %s", strerror(-err));
+        paused = xasprintf("the ledger does not say whether rollouts are paused: %s",
+                           diag_text(&why, err));
     free(r->paused);
     r->paused = paused;
     r->dirty = true;
@@ -415,11 +415,11 @@ static void retry(struct decider *r, struct roster_site *s, const struct command
 static void record_order(struct decider *r, struct roster_site *s, const struct command *c,
                          enum record_kind kind)
 {
-    struct record record = batch_of_newest(s, kind);
+    struct record record = transaction_of_newest(s, kind);
 
     record.by = xstrdup(c->who);
     record.message = copy(c->order->reason);
-    batch_add(&r->batch, s, &record);
+    transaction_add(&r->transaction, s, &record);
 }
 
 static void order_site(struct decider *r, struct roster_site *s, const struct command *c)
@@ -447,7 +447,7 @@ static void order_fleet(struct decider *r, const struct command *c, struct recor
 {
     record.by = xstrdup(c->who);
     record.message = copy(c->order->reason);
-    batch_add_fleet(&r->batch, &record);
+    transaction_add_fleet(&r->transaction, &record);
 }
 
 static void order_pause(struct decider *r, const struct command *c)
@@ -503,7 +503,7 @@ int decider_obey(struct decider *r, const struct command *c)
 {
     int err = prepare_order(r, c);
 
-    if (err < 0 || !r->batch.records.n)
+    if (err < 0 || !r->transaction.records.n)
         return err;
     err = settle(r);
     if (err < 0)
@@ -548,7 +548,8 @@ void decider_wind_up(struct decider *r)
 {
     record_ended(r);
     interrupt_waiting(r);
-    if (r->batch.records.n && settle(r) < 0) /* found open at the next start, and recorded then */
+    if (r->transaction.records.n &&
+        settle(r) < 0) /* found open at the next start, and recorded then */
         log_error("ledger-failed", "reason=\"%s\"", r->ledger_problem);
 }
 
@@ -571,7 +572,7 @@ void decider_free(struct decider *r)
     free(r->pools);
     free(r->backends);
     free_attempts(r);
-    batch_free(&r->batch);
+    transaction_free(&r->transaction);
     roster_done(&r->roster);
     targets_done(&r->targets);
     free(r->paused);
@@ -602,7 +603,7 @@ int decider_new(const struct reconcile_config *config, struct decider **ret, str
     r->config = config;
     r->journal = (struct journal){config->event, config->event_arg};
     r->dirty = true;
-    r->batch.roster = &r->roster;
+    r->transaction.roster = &r->roster;
     int err = make_backends(r, reterr);
     if (err < 0)
         decider_free(r);

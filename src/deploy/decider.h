@@ -5,7 +5,7 @@
  *                                     and actions become     commit)
  *                                     records)
  *
- * Deciding makes a batch, a transaction on the roster: what cannot be recorded has not happened,
+ * Deciding makes a transaction on the roster: what cannot be recorded has not happened,
  * and is decided again a second later. It is repeated until there is nothing to record, which is
  * when backends are asked for what needs no record, and when views are made.
  *
@@ -15,12 +15,12 @@
 #define ONWARD_DEPLOY_DECIDER_H
 
 #include "deploy/attempt.h"
-#include "deploy/batch.h"
 #include "deploy/journal.h"
 #include "deploy/order.h"
 #include "deploy/reconcile.h"
 #include "deploy/roster.h"
 #include "deploy/targets.h"
+#include "deploy/transaction.h"
 
 /* An operator's order. */
 struct command {
@@ -36,7 +36,7 @@ struct decider {
     struct pool **pools;
     struct targets targets;
     struct roster roster;
-    struct batch batch;
+    struct transaction transaction;
     char *paused;               /* who paused rollouts, and why; NULL: nobody */
     struct attempt *unrecorded; /* over, and not in the ledger yet */
     size_t calls;               /* that run, those included that ended and were not taken in */

@@ -13,7 +13,9 @@ from onwardtest import Mount, commit, git, make_repo, read, run, until, write
 from test_staging import say
 from test_views import fails
 
+# One wave: sites move as they can.
 DECLARATION = """onward: 1
+rollout: {max_failures: 9, waves: [{name: all}]}
 sites:
   - discover: stores/*
     include: [base]
@@ -29,8 +31,8 @@ TREE = {"onward.yaml": DECLARATION, "base/common.conf": "c=1\n", "stores/s1/site
 
 
 def config(dir, script="exit 0", **more):
-    """A host's configuration with a directory backend and a shell backend that runs `script`."""
-    write(dir + "/backend.sh", "#!/bin/sh\n" + script + "\n", 0o755)
+    """A host's configuration with a directory backend and a shell backend that runs `script` to apply."""
+    write(dir + "/backend.sh", "#!/bin/sh\n[ $1 = apply ] || exit 64\n" + script + "\n", 0o755)
     extra = "".join(f", {k}: {v}" for k, v in more.items())
     return (f'backends:\n  files: {{directory: "{dir}/sites/{{site}}", keep: 2}}\n'
             f'  shell: {{exec: [{dir}/backend.sh], timeout: 20s{extra}}}\n')
@@ -229,7 +231,7 @@ def test_a_wrong_declaration_moves_nothing_and_says_so(dir):
         until("hub is in sync", lambda: in_sync(m, "hub", first))
         bad = commit(repo + ".work", {"onward.yaml": DECLARATION + "  - {nam: x}\n", "hub/hub.conf": "2\n"})
         until("head moves", lambda: m.link("head") == bad)
-        until("it is told", lambda: "onward.yaml:11:" in m.read("fleet"))
+        until("it is told", lambda: "onward.yaml:12:" in m.read("fleet"))
         assert m.link("sites/hub/deployed") == first
         assert sorted(os.listdir(m / "sites")) == ["hub", "s1", "s2"]
         assert "declaration" in m.read("sites/hub/status")

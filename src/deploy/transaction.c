@@ -1,4 +1,4 @@
-#include "deploy/batch.h"
+#include "deploy/transaction.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@ static char *copy(const char *s)
 
 /* ---- records --------------------------------------------------------------------------------- */
 
-static struct record *add(struct batch *b, const char *site, struct record *record)
+static struct record *add(struct transaction *b, const char *site, struct record *record)
 {
     struct record *kept = VEC_ADD(&b->records);
 
@@ -26,13 +26,13 @@ static struct record *add(struct batch *b, const char *site, struct record *reco
     return kept;
 }
 
-void batch_add_fleet(struct batch *b, struct record *record)
+void transaction_add_fleet(struct transaction *b, struct record *record)
 {
     record->exit = -1;
     add(b, RECORD_FLEET, record);
 }
 
-void batch_add(struct batch *b, struct roster_site *s, struct record *record)
+void transaction_add(struct transaction *b, struct roster_site *s, struct record *record)
 {
     struct site_track *t = &s->facts.track;
 
@@ -41,7 +41,7 @@ void batch_add(struct batch *b, struct roster_site *s, struct record *record)
     site_track_apply(t, add(b, s->name, record), clock_mono());
 }
 
-struct record batch_of_newest(const struct roster_site *s, enum record_kind kind)
+struct record transaction_of_newest(const struct roster_site *s, enum record_kind kind)
 {
     const struct site_track *t = &s->facts.track;
 
@@ -58,13 +58,13 @@ struct record batch_of_newest(const struct roster_site *s, enum record_kind kind
 
 /* ---- attempts -------------------------------------------------------------------------------- */
 
-void batch_start(struct batch *b, struct roster_site *s, struct attempt *a)
+void transaction_start(struct transaction *b, struct roster_site *s, struct attempt *a)
 {
     struct record begin;
 
     record_copy(&a->record, &begin);
     begin.by = copy(s->facts.retry_by);
-    batch_add(b, s, &begin);
+    transaction_add(b, s, &begin);
     free(TAKE(s->facts.retry_by));
     s->facts.attempt = a;
     *VEC_ADD(&b->starts) = a;
@@ -78,7 +78,8 @@ static void add_result(const struct attempt *a, struct record *ret)
     ret->log = a->log;
 }
 
-void batch_end(struct batch *b, struct roster_site *s, const struct plan_outcome *outcome)
+void transaction_end(struct transaction *b, struct roster_site *s,
+                     const struct plan_outcome *outcome)
 {
     struct attempt *a = s->facts.attempt;
     struct record end;
@@ -90,12 +91,12 @@ void batch_end(struct batch *b, struct roster_site *s, const struct plan_outcome
     end.outcome = copy(outcome->outcome);
     if (outcome->kind != RECORD_SUPERSEDED)
         add_result(a, &end);
-    batch_add(b, s, &end);
+    transaction_add(b, s, &end);
     s->facts.attempt = NULL;
     *VEC_ADD(&b->over) = a;
 }
 
-void batch_observed(struct batch *b, struct roster_site *s)
+void transaction_observed(struct transaction *b, struct roster_site *s)
 {
     struct attempt *a = s->facts.observation;
     enum record_kind kind;
@@ -106,21 +107,21 @@ void batch_observed(struct batch *b, struct roster_site *s)
     *VEC_ADD(&b->over) = a;
     if (!plan_observed(&s->facts.track, a->result.end, &kind))
         return;
-    found = batch_of_newest(s, kind);
+    found = transaction_of_newest(s, kind);
     add_result(a, &found);
-    batch_add(b, s, &found);
+    transaction_add(b, s, &found);
 }
 
 /* ---- what comes of it ------------------------------------------------------------------------ */
 
-static void empty(struct batch *b)
+static void empty(struct transaction *b)
 {
     vec_foreach (r, &b->records)
         record_done(r);
     b->records.n = b->starts.n = b->over.n = 0;
 }
 
-static void drop(struct batch *b)
+static void drop(struct transaction *b)
 {
     roster_rollback(b->roster);
     vec_foreach (a, &b->starts)
@@ -130,7 +131,7 @@ static void drop(struct batch *b)
 
 /* A revision that the mainline may not hold (a pin) gets a ref of its own before a site depends on
  * it. */
-static int keep_pins(struct batch *b, struct ledger *ledger, struct diag *reterr)
+static int keep_pins(struct transaction *b, struct ledger *ledger, struct diag *reterr)
 {
     int r = 0;
 
@@ -140,7 +141,7 @@ static int keep_pins(struct batch *b, struct ledger *ledger, struct diag *reterr
     return r;
 }
 
-int batch_write(struct batch *b, struct ledger *ledger, struct diag *reterr)
+int transaction_write(struct transaction *b, struct ledger *ledger, struct diag *reterr)
 {
     int r = keep_pins(b, ledger, reterr);
 
@@ -153,7 +154,7 @@ int batch_write(struct batch *b, struct ledger *ledger, struct diag *reterr)
     return r;
 }
 
-void batch_clear(struct batch *b, const struct journal *journal)
+void transaction_clear(struct transaction *b, const struct journal *journal)
 {
     vec_foreach (r, &b->records)
         journal_record(journal, r);
@@ -162,7 +163,7 @@ void batch_clear(struct batch *b, const struct journal *journal)
     empty(b);
 }
 
-void batch_free(struct batch *b)
+void transaction_free(struct transaction *b)
 {
     free(b->records.v);
     free(b->starts.v);
