@@ -513,7 +513,7 @@ int decider_obey(struct decider *r, const struct command *c)
     return c->order->kind == ORDER_ACCEPT ? accept_mainline(r, c) : 0;
 }
 
-/* ---- the end ---------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 void decider_stop_calls(struct decider *r)
 {

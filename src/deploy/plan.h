@@ -187,8 +187,8 @@ struct plan_outcome {
 struct plan_outcome plan_outcome(const struct site_track *track, enum backend_end end,
                                  const struct retry *retry);
 
-/* Whether an observation that ended so is recorded, and as what: DRIFTED, or HEALED when it is found
- * in sync again though nobody healed it. */
+/* Whether an observation that ended so is recorded, and as what: DRIFTED, or HEALED when it is
+ * found in sync again though nobody healed it. */
 bool plan_observed(const struct site_track *track, enum backend_end end, enum record_kind *ret);
 
 /* How long the site waits after the end of its newest attempt: first × factor^(tries - 1), at most

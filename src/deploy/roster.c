@@ -129,7 +129,7 @@ static void resolve_dependencies(struct roster *r, struct roster_site *s)
     }
 }
 
-/* ---- rollouts --------------------------------------------------------------------------------- */
+/* ---- rollouts -------------------------------------------------------------------------------- */
 
 static int by_desired(const void *a, const void *b)
 {
@@ -193,7 +193,7 @@ static void fit_into_waves(struct roster *r, const struct declaration *d)
     }
 }
 
-/* ---- who is known ------------------------------------------------------------------------------ */
+/* ---- who is known ---------------------------------------------------------------------------- */
 
 static void list_site(struct roster *r, struct roster_site *s)
 {

@@ -1,5 +1,5 @@
-/* What the reconciler does: that what was decided happens, in which order it is recorded, and what is
- * left after an end or a crash. What is decided is tested in test_plan.c and tests/sim. */
+/* What the reconciler does: that what was decided happens, in which order it is recorded, and what
+ * is left after an end or a crash. What is decided is tested in test_plan.c and tests/sim. */
 #include "living.h"
 
 #include <errno.h>
