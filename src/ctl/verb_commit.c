@@ -182,8 +182,7 @@ int verb_commit(const struct call *call, struct diag *reterr)
 
     if (r != 0)
         return r;
-    /* Why it cannot be had, the commit itself says better. */
-    _cleanup_close_ int lock = workspace_ref_lock(&w, call->mount);
+    workspace_ref_lock(&w, call->mount);
     int committed = submit(call, &w, reterr);
     if (committed == -ENOTCONN)
         return committed;

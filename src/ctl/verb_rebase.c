@@ -77,7 +77,7 @@ int verb_rebase(const struct call *call, struct diag *reterr)
 
     if (r != 0)
         return r;
-    _cleanup_close_ int lock = workspace_ref_lock(&w, call->mount);
+    workspace_ref_lock(&w, call->mount);
     int err = workspace_ref_command(&w, call->mount, "rebase", "rebase", NULL);
     if (err == -ENOTCONN || err == -EACCES)
         return explain(&w, err, reterr);

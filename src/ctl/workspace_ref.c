@@ -39,16 +39,19 @@ void workspace_ref_done(struct workspace_ref *w)
     free(w->name);
     free(w->dir);
     w->name = w->dir = NULL;
+    if (w->locked)
+        close(w->lock);
+    w->locked = false;
 }
 
-int workspace_ref_lock(const struct workspace_ref *w, const struct mountpoint *m)
+void workspace_ref_lock(struct workspace_ref *w, const struct mountpoint *m)
 {
     _cleanup_free_ char *path = xasprintf("%s/.onward", w->dir);
-    _cleanup_close_ int fd = openat(m->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (fd < 0 || flock(fd, LOCK_EX) < 0)
-        return -errno;
-    return TAKE_FD(fd);
+    w->lock = openat(m->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    w->locked = w->lock >= 0;
+    if (w->locked)
+        flock(w->lock, LOCK_EX);
 }
 
 int workspace_ref_read(const struct workspace_ref *w, const struct mountpoint *m, const char *file,

@@ -3,11 +3,15 @@
 #ifndef ONWARD_CTL_WORKSPACE_REF_H
 #define ONWARD_CTL_WORKSPACE_REF_H
 
+#include <stdbool.h>
+
 #include "ctl/verb.h"
 
 struct workspace_ref {
     char *name;
     char *dir; /* "staging/<name>" */
+    bool locked;
+    int lock; /* a descriptor, if locked */
 };
 
 /* The first operand of the call, or the workspace that the working directory is in. VERB_USAGE when
@@ -15,9 +19,9 @@ struct workspace_ref {
 int workspace_ref_find(const struct call *call, struct workspace_ref *ret, struct diag *reterr);
 void workspace_ref_done(struct workspace_ref *w);
 
-/* From here until the descriptor that comes back is closed, no other `onward` commits or rebases
- * it: message and outcome are ours. -errno if that cannot be had. */
-int workspace_ref_lock(const struct workspace_ref *w, const struct mountpoint *m);
+/* From here until workspace_ref_done() no other `onward` commits or rebases it: message and outcome
+ * are ours. Why that cannot be had, the commit itself says better. */
+void workspace_ref_lock(struct workspace_ref *w, const struct mountpoint *m);
 /* The content of its control file `file`, without newlines at the end. */
 int workspace_ref_read(const struct workspace_ref *w, const struct mountpoint *m, const char *file,
                        struct buf *out, struct diag *reterr);
