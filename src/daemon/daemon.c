@@ -385,6 +385,7 @@ static int open_mount(struct daemon *d, struct diag *reterr)
         .source = d->config->repository,
         .allow_other = d->options->allow_other,
         .read_only = d->options->read_only,
+        .short_file = "README",
         .options = buf_str(&d->options->fuse),
     };
     _cleanup_(node_unrefp) struct node *root = view_root(d->view);

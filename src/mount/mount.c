@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -103,6 +104,18 @@ static void add_option(struct fuse_args *args, const char *key, const char *valu
         abort();
 }
 
+static ssize_t on_read(int fd, void *buf, size_t len, void *userdata)
+{
+    return intake_read(((struct front *)userdata)->intake, fd, buf, len);
+}
+
+static ssize_t on_writev(int fd, struct iovec *iov, int count, void *userdata)
+{
+    return writev(fd, iov, count);
+}
+
+static const struct fuse_custom_io custom_io = {.read = on_read, .writev = on_writev};
+
 static int open_session(struct mount *m, const struct mount_config *config, struct diag *reterr)
 {
     struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
@@ -126,7 +139,8 @@ static int open_session(struct mount *m, const struct mount_config *config, stru
         return diag_fail(reterr, -EPERM, "cannot mount on %s: %s", config->mountpoint,
                          said.len ? said.data : "is /dev/fuse there, and may this user mount?");
     m->mounted = true;
-    return 0;
+    int r = fuse_session_custom_io(m->front.session, &custom_io, fuse_session_fd(m->front.session));
+    return r < 0 ? diag_fail(reterr, r, "cannot mount: libfuse refused: %s", strerror(-r)) : 0;
 }
 
 static void drop_cached(uint64_t id, void *arg)
@@ -135,6 +149,31 @@ static void drop_cached(uint64_t id, void *arg)
 
     /* It fails when the kernel does not know the node (any more), or the mount has ended. */
     fuse_lowlevel_notify_inval_inode(m->front.session, id, 0, 0);
+}
+
+/* Passes the question of node_table_flush() on to the node that an id stands for. */
+struct filter {
+    struct node_table *table;
+    bool (*mine)(struct node *node, void *arg);
+    void *arg;
+};
+
+static bool is_mine(uint64_t id, void *arg)
+{
+    const struct filter *filter = arg;
+    _cleanup_(node_unrefp) struct node *node = node_table_get(filter->table, id);
+
+    return node && filter->mine(node, filter->arg);
+}
+
+static int on_flush(bool (*mine)(struct node *node, void *arg), void *mine_arg, void *arg)
+{
+    struct front *f = &((struct mount *)arg)->front;
+    int r = f->flusher ? flusher_run(f->flusher) : 0;
+
+    if (r == 0)
+        intake_wait_stores(f->intake, is_mine, &(struct filter){f->table, mine, mine_arg});
+    return r;
 }
 
 static void on_changed(uint64_t id, void *arg)
@@ -151,6 +190,8 @@ static int push_content(uint64_t id, const void *data, size_t len, void *arg)
     return fuse_lowlevel_notify_store(m->front.session, id, 0, &whole, 0);
 }
 
+static const struct node_listener mount_listener = {.changed = on_changed, .flush = on_flush};
+
 static int start_threads(struct mount *m, struct diag *reterr)
 {
     int r = notifier_new(drop_cached, m, &m->front.notifier);
@@ -160,8 +201,16 @@ static int start_threads(struct mount *m, struct diag *reterr)
     if (r < 0)
         return diag_fail(reterr, r, "cannot start a thread: %s", strerror(-r));
     m->front.slow = pool_new("slow", SLOW_WORKERS);
-    node_table_listen(m->front.table, on_changed, m);
+    node_table_listen(m->front.table, &mount_listener, m);
     return 0;
+}
+
+static int start_flusher(struct mount *m, const struct mount_config *config, struct diag *reterr)
+{
+    _cleanup_free_ char *path = xasprintf("%s/%s", config->mountpoint, config->short_file);
+    int r = config->read_only ? 0 : flusher_new(path, &m->front.flusher);
+
+    return r < 0 ? diag_fail(reterr, r, "cannot start a process: %s", strerror(-r)) : 0;
 }
 
 int mount_new(const struct mount_config *config, struct node_table *table, struct node *root,
@@ -173,7 +222,13 @@ int mount_new(const struct mount_config *config, struct node_table *table, struc
         return r;
     struct mount *m = NEW(struct mount);
     m->front = (struct front){.table = table, .uid = getuid(), .gid = getgid()};
+    m->front.intake = intake_new();
     node_table_set_root(table, root);
+    r = start_flusher(m, config, reterr);
+    if (r < 0) {
+        mount_free(m);
+        return r;
+    }
     fuse_set_log_func(on_fuse_log);
     listen_to_fuse(true);
     r = open_session(m, config, reterr);
@@ -218,6 +273,8 @@ static void stop_threads(struct mount *m)
         prefetch_stop(m->front.prefetch);
     if (m->front.notifier)
         notifier_stop(m->front.notifier);
+    if (m->front.flusher)
+        flusher_stop(m->front.flusher);
 }
 
 void mount_end(struct mount *m)
@@ -245,6 +302,8 @@ void mount_free(struct mount *m)
         fuse_session_unmount(m->front.session);
     if (m->front.session)
         fuse_session_destroy(m->front.session);
+    flusher_free(m->front.flusher);
+    intake_free(m->front.intake);
     prefetch_free(m->front.prefetch);
     notifier_free(m->front.notifier);
     free(m);

@@ -9,7 +9,8 @@
  * that are read one after the other it gets before it asks (prefetch.h). Symlinks are cached. Off:
  * write-back cache (errors of control files must reach the writer), O_TRUNC inside open (it would
  * be lost). Pages that somebody has written to in a mapping of a file that cannot change are
- * dropped when the kernel writes them back.
+ * dropped when the kernel writes them back. Of files that can change, it is made to write them back
+ * when somebody needs all that was stored (flusher.h, intake.h; node_table_flush).
  *
  * What a walk over what was walked before still costs: find and grep ask for the kind of filesystem
  * once a run, ls -l twice for labels and access lists; after a READ or READDIR the kernel asks once
@@ -30,7 +31,8 @@ struct mount_config {
     const char *source;     /* shown in the first column of /proc/mounts */
     bool allow_other;       /* others than the mounting user; brings default_permissions */
     bool read_only;
-    const char *options; /* more options for libfuse or the kernel, comma-separated; NULL */
+    const char *short_file; /* a file of the root that is never empty: see flusher.h */
+    const char *options;    /* more options for libfuse or the kernel, comma-separated; NULL */
 };
 
 struct mount;

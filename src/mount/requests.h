@@ -6,6 +6,8 @@
 #include <fuse_lowlevel.h>
 
 #include "base/pool.h"
+#include "mount/flusher.h"
+#include "mount/intake.h"
 #include "mount/notifier.h"
 #include "mount/prefetch.h"
 #include "tree/table.h"
@@ -17,6 +19,8 @@ struct front {
     struct pool *slow; /* for NODE_SLOW */
     struct notifier *notifier;
     struct prefetch *prefetch;
+    struct flusher *flusher; /* NULL: nothing can be written */
+    struct intake *intake;
     uid_t uid; /* owner of what has no owner of its own */
     gid_t gid;
     void (*ready)(void *arg); /* called at INIT */

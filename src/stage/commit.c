@@ -10,6 +10,7 @@
 #include "stage/commit_message.h"
 #include "stage/landing.h"
 #include "stage/outcome.h"
+#include "stage/overlay_node.h"
 #include "stage/review.h"
 #include "stage/snapshot.h"
 
@@ -126,6 +127,8 @@ static int land(struct commit *c, const char *line)
     _cleanup_(diag_done) struct diag why = {0};
     int r = commit_message_take(c->ws, line, &c->message, &why);
 
+    if (r == 0 && (r = overlay_flush(c->ws)) < 0)
+        diag_fail(&why, r, "the mount is ending");
     if (r < 0)
         return landing_refuse_diag(&c->landing, r, &why);
     c->landing.change.author = &c->author;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "stage/control.h"
 #include "tree/table.h"
 
@@ -137,6 +138,20 @@ static void overlay_free(struct node *node)
     room_take(n->ws, true, -n->held);
     free(n->name);
     workspace_unref(n->ws);
+}
+
+static bool is_file_of(struct node *node, void *ws)
+{
+    return node->ops == &overlay_file_ops && overlay_node(node)->ws == ws;
+}
+
+int overlay_flush(struct workspace *ws)
+{
+    int r = node_table_flush(ws->env->config->table, is_file_of, ws);
+
+    if (r < 0 && r != -ESHUTDOWN)
+        log_warn("mappings-not-written", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
+    return r == -ESHUTDOWN ? r : 0;
 }
 
 /* Where it is now */

@@ -55,6 +55,12 @@ extern const struct node_ops overlay_dir_ops, overlay_file_ops, overlay_link_ops
 /* The root of a workspace's tree, referenced. */
 struct node *overlay_root(struct workspace *ws);
 
+/* Brings in what was stored in mappings of the workspace's files so far: for those who are about to
+ * take the workspace as it is; with no lock held but `committing`. -ESHUTDOWN: the mount is ending.
+ * When the kernel cannot be made to, a warning is logged, and the files are as they were written.
+ */
+int overlay_flush(struct workspace *ws);
+
 /* For those who change it. All of them under one of the workspace's locks. */
 
 static inline struct overlay_node *overlay_node(struct node *node)

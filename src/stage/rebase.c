@@ -8,6 +8,7 @@
 #include "repo/merge.h"
 #include "repo/revision.h"
 #include "stage/outcome.h"
+#include "stage/overlay_node.h"
 #include "stage/snapshot.h"
 
 /* One rebase under way. */
@@ -144,7 +145,8 @@ int rebase_workspace(struct workspace *ws, const struct caller *who)
     r = workspace_lock_committing(ws);
     if (r < 0)
         return r;
-    r = rebase_now(&b);
+    r = overlay_flush(ws);
+    r = r < 0 ? refuse(&b, r, "the mount is ending") : rebase_now(&b);
     if (r < 0 && r != -EUCLEAN)
         outcome_save(ws, &text);
     workspace_unlock_committing(ws);

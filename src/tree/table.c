@@ -21,8 +21,8 @@ struct node_table {
     uint64_t last_id;
     int64_t *live;              /* METRIC_NODES */
     pthread_rwlock_t listening; /* guards the listener; held for reading while it is called */
-    void (*changed)(uint64_t id, void *arg);
-    void *changed_arg;
+    const struct node_listener *listener;
+    void *listener_arg;
 };
 
 static uint64_t key_hash(const struct node_ops *ops, const void *key, size_t len)
@@ -268,11 +268,11 @@ void node_unref(struct node *node)
     }
 }
 
-void node_table_listen(struct node_table *t, void (*changed)(uint64_t id, void *arg), void *arg)
+void node_table_listen(struct node_table *t, const struct node_listener *listener, void *arg)
 {
     pthread_rwlock_wrlock(&t->listening);
-    t->changed = changed;
-    t->changed_arg = arg;
+    t->listener = listener;
+    t->listener_arg = arg;
     pthread_rwlock_unlock(&t->listening);
 }
 
@@ -284,9 +284,20 @@ void node_changed(struct node *node)
     pthread_mutex_lock(&t->lock);
     uint64_t id = node->id;
     pthread_mutex_unlock(&t->lock);
-    if (id && t->changed)
-        t->changed(id, t->changed_arg);
+    if (id && t->listener)
+        t->listener->changed(id, t->listener_arg);
     pthread_rwlock_unlock(&t->listening);
+}
+
+int node_table_flush(struct node_table *t, bool (*mine)(struct node *node, void *arg), void *arg)
+{
+    int r = 0;
+
+    pthread_rwlock_rdlock(&t->listening);
+    if (t->listener && t->listener->flush)
+        r = t->listener->flush(mine, arg, t->listener_arg);
+    pthread_rwlock_unlock(&t->listening);
+    return r;
 }
 
 uint64_t node_ino(uint64_t parent, const char *name)

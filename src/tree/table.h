@@ -36,10 +36,24 @@ void node_rekey(struct node *node, const void *key, size_t len);
 struct node *node_find(struct node_table *t, const struct node_ops *ops, const void *key,
                        size_t len);
 
-/* Who tells the kernel of node_changed(): before there are requests. `changed` gets the id of a
- * node that the kernel knows, or will know by a reply that is under way, and returns when it
- * knows. Without a listener (NULL) nothing happens; when this returns, the one before is in no call
- * any more. */
-void node_table_listen(struct node_table *t, void (*changed)(uint64_t id, void *arg), void *arg);
+/* Who speaks with the kernel: */
+struct node_listener {
+    /* node_changed() was said of the node with this id, which the kernel knows, or will know by a
+     * reply that is under way; returns when it knows. */
+    void (*changed)(uint64_t id, void *arg);
+    /* node_table_flush(). NULL: the kernel holds nothing back. */
+    int (*flush)(bool (*mine)(struct node *node, void *arg), void *mine_arg, void *arg);
+};
+
+/* Before there are requests. Without a listener (NULL) nothing happens; when this returns, the one
+ * before is in no call any more. */
+void node_table_listen(struct node_table *t, const struct node_listener *listener, void *arg);
+
+/* What processes have stored in shared mappings of files is in the hands of the kernel, until it
+ * calls ops->write. When this returns 0, it has done so for all that was stored before in those
+ * nodes for which `mine` is true, and the ops have returned. -ESHUTDOWN: the mount is ending; other
+ * errors: nobody knows. Not inside a request, nor under a lock that an op needs, unless the op is
+ * one of a NODE_SLOW node. */
+int node_table_flush(struct node_table *t, bool (*mine)(struct node *node, void *arg), void *arg);
 
 #endif

@@ -157,13 +157,15 @@ static void note_change(uint64_t id, void *arg)
     *(uint64_t *)arg = id;
 }
 
+static const struct node_listener note_changes = {.changed = note_change};
+
 static void changes_are_told_of_nodes_that_the_kernel_knows(void **state)
 {
     struct node_table *t = node_table_new();
     struct node *a = thing(t, "a", 1);
     uint64_t told = 0;
 
-    node_table_listen(t, note_change, &told);
+    node_table_listen(t, &note_changes, &told);
     node_changed(a);
     assert_int_equal(told, 0);
     uint64_t id = node_table_lookup(t, a);
@@ -172,7 +174,7 @@ static void changes_are_told_of_nodes_that_the_kernel_knows(void **state)
     told = 0;
     node_table_listen(t, NULL, NULL);
     node_changed(a);
-    node_table_listen(t, note_change, &told);
+    node_table_listen(t, &note_changes, &told);
     node_table_forget(t, id, 1);
     node_changed(a);
     assert_int_equal(told, 0);

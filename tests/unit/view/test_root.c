@@ -57,13 +57,15 @@ static void on_changed(uint64_t id, void *arg)
     told->ids[told->n++] = id;
 }
 
+static const struct node_listener listener = {.changed = on_changed};
+
 static void test_the_kernel_is_told_of_what_it_keeps(void **state)
 {
     struct fixture *f = *state;
     struct told told = {0};
     _cleanup_(node_unrefp) struct node *revisions = walk(f, "revisions"), *head = walk(f, "head");
 
-    node_table_listen(f->table, on_changed, &told);
+    node_table_listen(f->table, &listener, &told);
     view_refs_changed(f->view);
     assert_int_equal(told.n, 0); /* it has not been told of them yet */
     node_table_set_root(f->table, f->root);
