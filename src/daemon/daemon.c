@@ -384,6 +384,7 @@ static int open_mount(struct daemon *d, struct diag *reterr)
         .mountpoint = d->config->mountpoint,
         .source = d->config->repository,
         .allow_other = d->options->allow_other,
+        .check_modes = d->options->default_permissions,
         .read_only = d->options->read_only,
         .short_file = "README",
         .options = buf_str(&d->options->fuse),

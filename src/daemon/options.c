@@ -32,6 +32,7 @@ static const struct option {
     {"ro", NULL, "read-only: no staging, no commands", FLAG(read_only)},
     {"noreconcile", NULL, "only show: never start a backend", FLAG(no_reconcile)},
     {"allow_other", NULL, "let other users in; their rights are checked", FLAG(allow_other)},
+    {"default_permissions", NULL, "check yours, too", FLAG(default_permissions)},
     {"branch", "NAME", "the mainline (default main, else the branch that HEAD names)",
      VALUE(branch)},
     {"state", "DIR", "where workspaces live", VALUE(state)},

@@ -12,7 +12,7 @@ struct options {
     char *config;                  /* NULL: the default file, if it is there */
     char *branch, *state;          /* NULL: from the configuration */
     char *mtime;                   /* "revision" "change"; NULL: not given */
-    bool foreground, verbose, read_only, no_reconcile, allow_other;
+    bool foreground, verbose, read_only, no_reconcile, allow_other, default_permissions;
     bool help, version;
     struct buf fuse; /* options that are passed on, comma-separated */
 };

@@ -124,7 +124,9 @@ static int open_session(struct mount *m, const struct mount_config *config, stru
     add_option(&args, "fsname=", config->source);
     add_option(&args, "subtype=onwardfs", NULL);
     if (config->allow_other)
-        add_option(&args, "allow_other,default_permissions", NULL);
+        add_option(&args, "allow_other", NULL);
+    if (config->allow_other || config->check_modes)
+        add_option(&args, "default_permissions", NULL);
     if (config->read_only)
         add_option(&args, "ro", NULL);
     if (config->options && *config->options)

@@ -29,7 +29,8 @@
 struct mount_config {
     const char *mountpoint; /* absolute; an empty directory */
     const char *source;     /* shown in the first column of /proc/mounts */
-    bool allow_other;       /* others than the mounting user; brings default_permissions */
+    bool allow_other;       /* others than the mounting user; brings check_modes */
+    bool check_modes;       /* the kernel holds everybody to permission bits */
     bool read_only;
     const char *short_file; /* a file of the root that is never empty: see flusher.h */
     const char *options;    /* more options for libfuse or the kernel, comma-separated; NULL */

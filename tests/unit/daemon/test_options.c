@@ -45,6 +45,9 @@ static void what_people_write(void **state)
     assert_false(o.no_reconcile || o.allow_other || o.help || o.version);
     assert_string_equal(buf_str(&o.fuse), "");
     options_done(&o);
+    assert_int_equal(parse("r m -odefault_permissions", &o, NULL), 0);
+    assert_true(o.default_permissions && !o.allow_other);
+    options_done(&o);
     assert_int_equal(parse("r m -onoreconcile -o allow_other -f --config=/d", &o, NULL), 0);
     assert_string_equal(o.mountpoint, "m");
     assert_string_equal(o.config, "/d");
