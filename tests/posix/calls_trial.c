@@ -167,7 +167,7 @@ static long wanted(const char *word)
 {
     const char *many = getenv("POSIX_MANY");
 
-    return strcmp(word, "many") ? number(word) : many ? number(many) : 2000;
+    return strcmp(word, "many") ? number(word) : many ? number(many) : 1000;
 }
 
 /* wide DIRECTORY N|many: made, listed, looked at, removed. `many` is $POSIX_MANY, else 2000; only
