@@ -11,7 +11,8 @@
 #include "repo/scratches.h"
 
 /* So many objects are remembered as already logged: a hostile repository must not fill memory. */
-#define SAID_MOST 10000
+#define SAID_MOST   10000
+#define STORED_MOST 100000
 /* In memory: asked before packs and loose objects. */
 #define PRIORITY_SCRATCHES 3
 
@@ -109,4 +110,21 @@ int repo_object_bad(struct repo *repo, const struct oid *oid, const char *why)
 bool repo_first_hiding(struct repo *repo, const struct oid *tree)
 {
     return first_time(repo, &repo->hiding, tree);
+}
+
+void repo_note_stored(struct repo *repo, const struct oid *oid)
+{
+    pthread_mutex_lock(&repo->stored_lock);
+    if (repo->stored.n >= STORED_MOST)
+        oidset_done(&repo->stored);
+    oidset_add(&repo->stored, oid);
+    pthread_mutex_unlock(&repo->stored_lock);
+}
+
+bool repo_is_stored(struct repo *repo, const struct oid *oid)
+{
+    pthread_mutex_lock(&repo->stored_lock);
+    bool stored = oidset_has(&repo->stored, oid);
+    pthread_mutex_unlock(&repo->stored_lock);
+    return stored;
 }

@@ -50,6 +50,9 @@ struct repo {
     pthread_mutex_t said_lock;
     struct oidset bad;    /* objects whose failure was logged */
     struct oidset hiding; /* trees whose hidden entries were logged */
+
+    pthread_mutex_t stored_lock;
+    struct oidset stored; /* objects that were found whole, or written and read back */
 };
 
 int handle_borrow(struct repo *repo, struct handle **ret, struct diag *reterr);
@@ -62,5 +65,10 @@ void handle_close_all(struct repo *repo);
 int repo_object_bad(struct repo *repo, const struct oid *oid, const char *why);
 /* True the first time that it is asked for this tree, within a bound. */
 bool repo_first_hiding(struct repo *repo, const struct oid *tree);
+
+/* What is remembered of objects that were found whole or read back after they were written, within
+ * a bound: they need not be read again, if they are still there. */
+void repo_note_stored(struct repo *repo, const struct oid *oid);
+bool repo_is_stored(struct repo *repo, const struct oid *oid);
 
 #endif

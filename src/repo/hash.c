@@ -30,11 +30,9 @@ static void setup(void)
         abort();
 }
 
-/* Starts the hash of an object, whose header comes first. NULL: OpenSSL has no memory or no SHA-1.
- */
-static EVP_MD_CTX *begin(git_object_t type, uint64_t size)
+/* NULL: OpenSSL has no memory or no SHA-1. */
+static EVP_MD_CTX *begin_bare(void)
 {
-    char header[64];
     EVP_MD_CTX *ctx;
 
     pthread_once(&once, setup);
@@ -43,11 +41,17 @@ static EVP_MD_CTX *begin(git_object_t type, uint64_t size)
         ctx = EVP_MD_CTX_new();
         pthread_setspecific(context, ctx);
     }
+    return ctx && sha1 && EVP_DigestInit_ex2(ctx, sha1, NULL) ? ctx : NULL;
+}
+
+/* Starts the hash of an object, whose header comes first. */
+static EVP_MD_CTX *begin(git_object_t type, uint64_t size)
+{
+    char header[64];
+    EVP_MD_CTX *ctx = begin_bare();
     int len = snprintf(header, sizeof(header), "%s %" PRIu64, git_object_type2string(type), size);
-    if (!ctx || !sha1 || !EVP_DigestInit_ex2(ctx, sha1, NULL) ||
-        !EVP_DigestUpdate(ctx, header, len + 1))
-        return NULL;
-    return ctx;
+
+    return ctx && EVP_DigestUpdate(ctx, header, len + 1) ? ctx : NULL;
 }
 
 static int end(EVP_MD_CTX *ctx, struct oid *ret)
@@ -62,10 +66,10 @@ int hash_data(git_object_t type, const void *data, size_t size, struct oid *ret)
     return ctx && EVP_DigestUpdate(ctx, data, size) ? end(ctx, ret) : -ENOMEM;
 }
 
-int hash_file(git_object_t type, int fd, uint64_t size, int copy, off_t at, struct oid *ret)
+/* Adds the first `size` bytes of a file, and ends. */
+static int end_file(EVP_MD_CTX *ctx, int fd, uint64_t size, int copy, off_t at, struct oid *ret)
 {
     _cleanup_free_ char *piece = xmalloc(PIECE);
-    EVP_MD_CTX *ctx = begin(type, size);
     ssize_t n;
 
     for (uint64_t done = 0; ctx && done < size; done += n) {
@@ -79,6 +83,23 @@ int hash_file(git_object_t type, int fd, uint64_t size, int copy, off_t at, stru
             return -ENOMEM;
     }
     return ctx ? end(ctx, ret) : -ENOMEM;
+}
+
+int hash_file(git_object_t type, int fd, uint64_t size, int copy, off_t at, struct oid *ret)
+{
+    return end_file(begin(type, size), fd, size, copy, at, ret);
+}
+
+int hash_bare(const void *data, size_t size, struct oid *ret)
+{
+    EVP_MD_CTX *ctx = begin_bare();
+
+    return ctx && EVP_DigestUpdate(ctx, data, size) ? end(ctx, ret) : -ENOMEM;
+}
+
+int hash_bare_file(int fd, uint64_t size, struct oid *ret)
+{
+    return end_file(begin_bare(), fd, size, -1, 0, ret);
 }
 
 static int compare(const struct oid *want, const struct oid *real, int r)

@@ -17,6 +17,10 @@ int hash_data(git_object_t type, const void *data, size_t size, struct oid *ret)
  * from `at` on, as they are read. -EIO: it is shorter; errors of the files as they come. */
 int hash_file(git_object_t type, int fd, uint64_t size, int copy, off_t at, struct oid *ret);
 
+/* The SHA-1 of bytes as they are, which packs end in; of the first `size` bytes of a file. */
+int hash_bare(const void *data, size_t size, struct oid *ret);
+int hash_bare_file(int fd, uint64_t size, struct oid *ret);
+
 /* Whether these bytes, as an object of this type, have the id `oid`. 0; -EBADMSG: they have
  * another; -ENOMEM: OpenSSL cannot say. */
 int hash_verify(const struct oid *oid, git_object_t type, const void *data, size_t size);

@@ -2,9 +2,10 @@
  * lies about the size, and loops for ever on a truncated one, which is what a power failure leaves.
  * So this reads them: bounded by the header, which is bounded by the file, and to the exact end.
  *
- * Writing is libgit2's own (a temporary file, fsync, rename, fsync of the directory). An object
- * that is already there is read before it is taken for written; if it is broken, it is written anew
- * over it, so what a crash has torn heals with the next write of the same content. */
+ * Writing one is libgit2's own (a temporary file, fsync, rename, fsync of the directory); several
+ * at once are written by loose_writer.h. An object that is already there is read before it is taken
+ * for written; if it is broken, it is written anew over it, so what a crash has torn heals with the
+ * next write of the same content. */
 #ifndef ONWARD_REPO_LOOSE_H
 #define ONWARD_REPO_LOOSE_H
 

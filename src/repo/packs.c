@@ -1,8 +1,11 @@
 #include "repo/packs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -127,6 +130,27 @@ int packs_header(struct packs *p, const struct oid *oid, git_object_t *ret_type,
         r = unpacker_header(u, place, ret_type, ret_size);
     give_back(p, u);
     return answer(r);
+}
+
+/* The pack itself, whose age counts for git, beside its index. */
+static int touch(const struct pack *pack)
+{
+    _cleanup_free_ char *path =
+        xasprintf("%.*s.pack", (int)(strlen(pack->path) - strlen(".idx")), pack->path);
+
+    return utimensat(AT_FDCWD, path, NULL, 0) < 0 ? -errno : 0;
+}
+
+int packs_freshen(struct packs *p, const struct oid *oid)
+{
+    struct unpacker *u = borrow(p);
+    struct place place;
+    int r = pack_list_find(u->list, oid, &place.pack, &place.at);
+
+    if (r == 0)
+        r = touch(place.pack);
+    give_back(p, u);
+    return r;
 }
 
 int packs_read(struct packs *p, const struct oid *oid, uint64_t most, git_object_t *ret_type,

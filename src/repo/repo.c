@@ -202,6 +202,7 @@ int repo_open(const char *path, struct repo **ret, struct diag *reterr)
     pthread_once(&once, process_setup);
     pthread_mutex_init(&repo->idle_lock, NULL);
     pthread_mutex_init(&repo->said_lock, NULL);
+    pthread_mutex_init(&repo->stored_lock, NULL);
     repo->scratches = scratches_new();
     repo->path = realpath(path, NULL);
     if (!repo->path)
@@ -230,8 +231,10 @@ void repo_free(struct repo *repo)
     cache_free(repo->blobs);
     oidset_done(&repo->bad);
     oidset_done(&repo->hiding);
+    oidset_done(&repo->stored);
     pthread_mutex_destroy(&repo->idle_lock);
     pthread_mutex_destroy(&repo->said_lock);
+    pthread_mutex_destroy(&repo->stored_lock);
     free(repo->path);
     free(repo->git_dir);
     free(repo->common_dir);

@@ -169,24 +169,35 @@ static int verified(const struct oid *oid, struct raw *raw, int r)
     return r;
 }
 
-/* -ENOENT: nobody but libgit2 can have it; other codes but the final ones: a copy is broken. */
-static int read_fast(struct source *s, const struct oid *oid, uint64_t most, struct raw *ret)
+/* From where it is kept, without libgit2. -ENOENT: not there; other codes but the final ones: a
+ * copy is broken. */
+static int read_stored(struct source *s, const struct oid *oid, uint64_t most, struct raw *ret)
 {
-    struct scratches *scratches = s->repo->scratches;
-    int r = scratches_load(scratches, oid, most, &ret->type, &ret->data, &ret->size);
-    int broken = -ENOENT;
+    int r = packs_read(s->packs, oid, most, &ret->type, &ret->data, &ret->size), broken = -ENOENT;
 
     r = verified(oid, ret, r);
-    if (!is_final(r)) {
-        r = packs_read(s->packs, oid, most, &ret->type, &ret->data, &ret->size);
-        r = verified(oid, ret, r);
-    }
     for (size_t i = 0; !is_final(r) && i < s->dirs.n; i++) {
         broken = r == -ENOENT ? broken : r;
         r = loose_load(s->dirs.v[i], oid, most, &ret->type, &ret->data, &ret->size);
         r = verified(oid, ret, r);
     }
     return r == -ENOENT ? broken : r;
+}
+
+static int read_fast(struct source *s, const struct oid *oid, uint64_t most, struct raw *ret)
+{
+    struct scratches *scratches = s->repo->scratches;
+    int r = scratches_load(scratches, oid, most, &ret->type, &ret->data, &ret->size);
+
+    r = verified(oid, ret, r);
+    return is_final(r) ? r : read_stored(s, oid, most, ret);
+}
+
+int source_verify(struct source *s, const struct oid *oid)
+{
+    _cleanup_(raw_done) struct raw raw = {0};
+
+    return read_stored(s, oid, UINT64_MAX, &raw);
 }
 
 static int read_libgit2(struct question *q, uint64_t most, struct raw *ret)
@@ -214,6 +225,17 @@ int source_read(struct source *s, const struct oid *oid, uint64_t most, struct r
     if (r == 0)
         *ret = raw;
     return r;
+}
+
+int source_freshen(struct source *s, const struct oid *oid, bool trusted)
+{
+    _cleanup_(raw_done) struct raw raw = {0};
+    int r = packs_freshen(s->packs, oid);
+
+    if (r < 0 || trusted)
+        return r;
+    r = packs_read(s->packs, oid, UINT64_MAX, &raw.type, &raw.data, &raw.size);
+    return verified(oid, &raw, r);
 }
 
 /* ---- to a file ---- */

@@ -21,6 +21,7 @@
 #define ONWARD_REPO_SOURCE_H
 
 #include <git2.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -52,6 +53,11 @@ int source_header(struct source *s, const struct oid *oid, git_object_t *ret_typ
 /* The object, of any type; the caller gives it back with raw_done(). -EFBIG: it is larger than
  * `most`, or a delta to something larger; -ENOENT -EIO -ENOMEM. */
 int source_read(struct source *s, const struct oid *oid, uint64_t most, struct raw *ret);
+/* Whether the object is stored, and whole: 0. It is read; but not by libgit2. */
+int source_verify(struct source *s, const struct oid *oid);
+/* Whether a pack has the object, whole (`trusted`: it was found so before) and young for `git gc`
+ * from now on. 0: it has. */
+int source_freshen(struct source *s, const struct oid *oid, bool trusted);
 /* Writes the object's content to the empty file `fd` in bounded memory (unless only libgit2 can
  * read it: in as much as it is large); `dir` is for what else must be unpacked meanwhile. The file
  * is verified when this returns. -ENOENT -EIO -ENOMEM; -ENOSPC … of the file as they come. */

@@ -4,6 +4,7 @@
 import errno
 import os
 import sys
+import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import onwardtest
@@ -82,6 +83,39 @@ def test_commands_that_check_find_the_tree_written(dir):
         before = database(repo)
         assert read(ws + "/.onward/check") == "" and runs(dir) == 1
         assert database(repo) == before
+
+
+def test_many_new_files_are_one_pack(dir):
+    """Committed beside a git that packs anew and drops what no ref leads to, all the time."""
+    repo = make_repo(dir + "/r.git", BASE)
+    stop = threading.Event()
+
+    def repack():
+        while not stop.is_set():
+            git(repo, "repack", "-q", "-a", "-d")
+
+    with Mount(dir, repo, options=VIEW) as m:
+        ws = m / "staging/w"
+        os.mkdir(ws)
+        packer = threading.Thread(target=repack)
+        packer.start()
+        try:
+            for round in range(5):
+                for i in range(200):
+                    write(f"{ws}/r{round}/d{i % 10}/f{i}", f"{round} {i}\n")
+                say(ws + "/.onward/commit", f"round {round}")
+        finally:
+            stop.set()
+            packer.join()
+        assert len(git(repo, "ls-tree", "-r", "main").splitlines()) == 1000 + len(BASE)
+        git(repo, "fsck", "--strict")
+        assert not [name for name in os.listdir(repo + "/objects/pack") if name.endswith(".keep")]
+        before = len(git(repo, "rev-list", "--all", "--objects").splitlines())
+        write(ws + "/one", "more\n")
+        say(ws + "/.onward/commit", "one")
+        loose = int(git(repo, "count-objects").split()[0])
+        assert loose == 3, loose  # a blob, the root, the revision
+        assert len(git(repo, "rev-list", "--all", "--objects").splitlines()) == before + 3
 
 
 if __name__ == "__main__":
