@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Random operations on a workspace and on a twin of it in memory; what can be seen must never differ.
 
-usage: staging_fsx.py [--operations N | --seconds N] [--seed S] [--tell]  (default: 20 s; by hand: --operations 1000000)
+usage: staging_fsx.py [--operations N | --seconds N] [--seed S] [--events N] [--tell]
+                                              (default: 20 s; by hand: --operations 1000000)
 
 fsx/ does the operations. Here is what happens beside them, when it asks: commits (the revision must be, byte
 for byte, what the twin holds at that instant, by Git's own id of the twin's tree), pushes by others, rebases
@@ -179,7 +180,8 @@ class Test:
 def play(args, dir, twin):
     test = Test(dir, twin, args.seed)
     try:
-        words = [FSX, test.ws, twin, str(args.seed), str(args.operations or 10**9)] + ["--tell"] * args.tell
+        words = [FSX, test.ws, twin, str(args.seed), str(args.operations or 10**9), str(args.events)]
+        words += ["--tell"] * args.tell
         end = None if args.operations else time.monotonic() + args.seconds
         with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             try:
@@ -200,6 +202,7 @@ def main():
     p.add_argument("--operations", type=int)
     p.add_argument("--seconds", type=float, default=20)
     p.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
+    p.add_argument("--events", type=int, default=2000, metavar="N", help="one every N operations, on average")
     p.add_argument("--tell", action="store_true")
     args = p.parse_args()
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):

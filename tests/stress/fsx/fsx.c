@@ -1,6 +1,6 @@
-/* usage: staging_fsx MOUNTED TWIN SEED OPERATIONS [--tell]
+/* usage: staging_fsx MOUNTED TWIN SEED OPERATIONS EVENTS [--tell]
  *
- * What has to be done beside the operations is asked of the runner, a word a line on standard
+ * EVENTS: so many operations lie between two events, on average. What has to be done beside the operations is asked of the runner, a word a line on standard
  * output, answered by a line on standard input: `commit`, `rebase`, `move` (the mainline), `kill`
  * (of the daemon, while nothing is open), `time` (answered "stop" when there is no more). */
 #include <errno.h>
@@ -152,7 +152,7 @@ static void run_one(struct fsx *f)
         }
 }
 
-static void run(struct fsx *f, long operations, char **paths)
+static void run(struct fsx *f, long operations, long between, char **paths)
 {
     static const char *const events[] = {"commit", "rebase", "move", "commit", "kill"};
 
@@ -160,7 +160,7 @@ static void run(struct fsx *f, long operations, char **paths)
     for (f->n = 1; f->n < operations; f->n++) {
         if (f->n % 200 == 0 && !ask(f, "time"))
             break;
-        if (below(f, 2000) == 0)
+        if (below(f, between) == 0)
             event(f, events[below(f, ARRAY_SIZE(events))], paths);
         else if (below(f, 1500) == 0)
             same_everything(f, true);
@@ -182,21 +182,21 @@ int main(int argc, char **argv)
 {
     static struct fsx f;
 
-    if (argc < 5) {
-        fputs("usage: staging_fsx MOUNTED TWIN SEED OPERATIONS [--tell]\n", stderr);
+    if (argc < 6) {
+        fputs("usage: staging_fsx MOUNTED TWIN SEED OPERATIONS EVENTS [--tell]\n", stderr);
         return 2;
     }
     running = &f;
     signal(SIGBUS, on_bus_error);
     umask(022);
     f.random = strtoull(argv[3], NULL, 10) * 2654435761 + 88172645463325252;
-    f.tell = argc > 5;
+    f.tell = argc > 6;
     for (int i = 0; i < HANDLES; i++)
         f.files[i].fd[MOUNTED] = f.files[i].fd[TWIN] = -1;
     memset(f.dirs, 0xff, sizeof(f.dirs));
     for (int s = 0; s < SIDES; s++)
         f.data[s] = xmalloc(IO_MOST + 1);
     open_roots(&f, argv + 1);
-    run(&f, strtol(argv[4], NULL, 10), argv + 1);
+    run(&f, strtol(argv[4], NULL, 10), strtol(argv[5], NULL, 10), argv + 1);
     return 0;
 }

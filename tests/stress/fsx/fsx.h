@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "base/alloc.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 
@@ -39,6 +40,7 @@ struct handle {
     int flags;
     char *map[SIDES];
     size_t mapped;
+    ino_t ino; /* in the mount; stays for as long as it is open */
 };
 
 struct fsx {
@@ -52,6 +54,9 @@ struct fsx {
     char *known[KNOWN];
     char *trace[TRACE];
     char *data[SIDES]; /* IO_MOST bytes each */
+    struct {
+        VEC(ino_t);
+    } inodes; /* seen in the mount */
 };
 
 /* Both sides' answer to one call: what it returned, or -errno. */

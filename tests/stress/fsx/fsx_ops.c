@@ -86,8 +86,9 @@ static void do_open(struct fsx *f)
         return;
     h->flags = flags;
     made(f, &p);
-    if (fstat(h->fd[TWIN], &st) == 0 && !S_ISREG(st.st_mode))
+    if (fstat(h->fd[MOUNTED], &st) < 0 || !S_ISREG(st.st_mode))
         close_file(f, h);
+    h->ino = st.st_ino;
 }
 
 static void do_opendir(struct fsx *f)

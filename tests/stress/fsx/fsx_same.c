@@ -53,6 +53,16 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* The number in a listing is the one that the entry has. */
+static void same_number(struct fsx *f, int fd, const struct dirent *e, const char *what)
+{
+    struct stat st;
+
+    if (fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino != e->d_ino)
+        differ(f, "%s: %s is listed as inode %ju and is %ju", what, e->d_name, (uintmax_t)e->d_ino,
+               (uintmax_t)st.st_ino);
+}
+
 /* "name" with its kind behind a slash, sorted. */
 static void read_names(struct fsx *f, int fd, const char *what, struct names *out)
 {
@@ -65,8 +75,10 @@ static void read_names(struct fsx *f, int fd, const char *what, struct names *ou
         return;
     }
     for (struct dirent *e; (e = readdir(d));)
-        if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
+        if (strcmp(e->d_name, ".") && strcmp(e->d_name, "..")) {
+            same_number(f, own, e, what);
             *VEC_ADD(out) = xasprintf("%s/%d", e->d_name, e->d_type);
+        }
     closedir(d);
     if (out->n)
         qsort(out->v, out->n, sizeof(*out->v), by_text);
@@ -143,6 +155,9 @@ void same_open_file(struct fsx *f, struct handle *h)
     if (!agreed(f, &a))
         return;
     same_attributes(f, st, "an open file");
+    if (st[MOUNTED].st_ino != h->ino)
+        differ(f, "an open file was inode %ju and is %ju", (uintmax_t)h->ino,
+               (uintmax_t)st[MOUNTED].st_ino);
     if ((h->flags & O_ACCMODE) != O_WRONLY)
         same_bytes(f, h->fd, "an open file");
 }
@@ -164,6 +179,24 @@ static void adopt_mode(struct fsx *f, struct stat st[SIDES], const int fd[SIDES]
     st[TWIN].st_mode = (st[TWIN].st_mode & S_IFMT) | (st[MOUNTED].st_mode & 07777);
 }
 
+static int by_number(const void *a, const void *b)
+{
+    const ino_t *x = a, *y = b;
+
+    return *x < *y ? -1 : *x > *y;
+}
+
+/* No two of what is there at once. */
+static void all_numbers_differ(struct fsx *f)
+{
+    if (f->inodes.n)
+        qsort(f->inodes.v, f->inodes.n, sizeof(*f->inodes.v), by_number);
+    for (size_t i = 1; i < f->inodes.n; i++)
+        if (f->inodes.v[i] == f->inodes.v[i - 1])
+            differ(f, "inode %ju is there twice", (uintmax_t)f->inodes.v[i]);
+    f->inodes.n = 0;
+}
+
 static void same_child(struct fsx *f, const int fd[SIDES], const char *name, const char *path,
                        bool modes)
 {
@@ -173,6 +206,7 @@ static void same_child(struct fsx *f, const int fd[SIDES], const char *name, con
     ON_BOTH(a, fstatat(fd[s], name, &st[s], AT_SYMLINK_NOFOLLOW));
     if (!agreed(f, &a))
         differ(f, "%s: listed, but not there", path);
+    *VEC_ADD(&f->inodes) = st[MOUNTED].st_ino;
     if (!modes) {
         struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, st[MOUNTED].st_mtim};
         adopt_mode(f, st, fd, name);
@@ -231,6 +265,7 @@ void same_everything(struct fsx *f, bool modes)
         free(todo.v[i]);
     }
     free(todo.v);
+    all_numbers_differ(f);
     for (int i = 0; i < HANDLES; i++)
         if (f->files[i].fd[TWIN] >= 0)
             same_open_file(f, &f->files[i]);
