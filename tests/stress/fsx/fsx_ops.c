@@ -209,8 +209,12 @@ static void do_chmod(struct fsx *f)
     char path[PATH_MAX];
     struct place p = any_place(f, path);
     mode_t mode = (mode_t[]){0644, 0755, 0600, 0700}[below(f, 4)];
+    struct stat st;
     struct answer a;
 
+    /* Users other than root must be able to go on. */
+    if (fstatat(p.fd[TWIN], path, &st, 0) == 0 && S_ISDIR(st.st_mode))
+        mode |= 0700;
     say(f, "chmod %s \"%s\": %o", place_name(f, &p), path, mode);
     ON_BOTH(a, fchmodat(p.fd[s], path, mode, 0));
     agreed(f, &a);
