@@ -513,7 +513,11 @@ int overlay_move(struct node *node, const struct caller *who, const char *name,
 {
     struct move m = {.from = overlay_node(node), .name = name, .to_name = to_name, .flags = flags};
 
-    if (to_node->ops != &overlay_dir_ops || overlay_node(to_node)->ws != m.from->ws)
+    /* Nothing moves to beside the workspaces. Not -EXDEV: then mv(1) would copy a directory, which
+     * makes a workspace of that name, and remove it here. */
+    if (to_node->ops != &overlay_dir_ops)
+        return -EPERM;
+    if (overlay_node(to_node)->ws != m.from->ws)
         return -EXDEV;
     if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;

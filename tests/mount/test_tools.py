@@ -288,6 +288,20 @@ def test_moves(dir):
         p.settle("moves")
 
 
+def test_a_directory_is_not_moved_out_by_mistake(dir):
+    """Beside the workspaces it would be copied into a new one, all of the base in it, and be gone here."""
+    with pair(dir) as p:
+        staging = os.path.dirname(p.ws)
+        for name in ("d", "notes"):
+            out = run("mv", name, "..", cwd=p.ws, check=False)
+            assert out.returncode and "not permitted" in out.stderr, out
+        assert os.listdir(staging) == ["w"]
+        p.same()
+        os.mkdir(staging + "/other")
+        run("mv", "d", staging + "/other/moved", cwd=p.ws)
+        assert read(staging + "/other/moved/e/f.txt") == "deep\n" and not os.path.exists(p.ws + "/d")
+
+
 def test_copies_of_a_revision(dir):
     """Its files are read-only and carry attributes."""
     with pair(dir) as p:
