@@ -1,8 +1,9 @@
 /* usage: staging_fsx MOUNTED TWIN SEED OPERATIONS EVENTS [--tell]
  *
- * EVENTS: so many operations lie between two events, on average. What has to be done beside the operations is asked of the runner, a word a line on standard
- * output, answered by a line on standard input: `commit`, `rebase`, `move` (the mainline), `kill`
- * (of the daemon, while nothing is open), `time` (answered "stop" when there is no more). */
+ * EVENTS: so many operations lie between two events, on average. What has to be done beside the
+ * operations is asked of the runner, a word a line on standard output, answered by a line on
+ * standard input: `commit`, `rebase`, `move` (the mainline), `kill` (of the daemon, while nothing
+ * is open), `time` (answered "stop" when there is no more). */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
