@@ -7,6 +7,7 @@ runs this, and where that is root, as an ordinary user too. The local file syste
 also under the state directory. $POSIX_MANY is the number of entries in a wide directory (1000).
 """
 
+import concurrent.futures
 import errno
 import glob
 import os
@@ -36,6 +37,12 @@ def posix(*args, user=None):
                        stdin=subprocess.DEVNULL, timeout=200, env={**os.environ, "LC_ALL": "C"}, **who)
     assert p.returncode == 0 and not p.stderr, f"posix {args}: {p.returncode}\n{p.stderr}"
     return p.stdout.splitlines()
+
+
+def both(options, places, scripts, user):
+    """The program's lines at each of the places, at once."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        return pool.map(lambda place: posix(*options, place, *scripts, user=user), places)
 
 
 def differences(local, workspace, deviations):
@@ -74,12 +81,12 @@ def compare(dir, m, scripts, deviations, user=None):
         subprocess.run(["mkdir", ws], check=True, **({"user": user, "group": user} if user else {}))
         if way == "given":
             posix("--make", plain, *scripts, user=user)
-            local, there = (posix("--given", p, *scripts, user=user) for p in (plain, ws))
+            local, there = both(["--given"], (plain, ws), scripts, user)
         else:
             os.makedirs(ws + "/again", exist_ok=True)
             if user:
                 os.chown(ws + "/again", user, user)
-            local, there = (posix(p, *scripts, user=user) for p in (plain, ws + "/again"))
+            local, there = both([], (plain, ws + "/again"), scripts, user)
         found += [f"{way}: {d}" for d in differences(local, there, deviations)]
         lines += len(local)
     assert not found, f"{len(found)} differ\n" + "\n".join(found)
