@@ -75,7 +75,11 @@ def test_nothing_of_a_workspace_is_for_others(dir):
 def test_the_author_is_who_the_kernel_says(dir):
     """Not who the environment, the message or the configured name says."""
     repo = make_repo(dir + "/r.git", BASE)
-    config = f'identities: {{{BOB}: "Bob <Boss> Ross\\nparent 0 <bob@example.org>"}}\n'
+    for bad in ("Bob <Boss> Ross <b@x>", "Bob\\nparent 0 <b@x>", "Bob\\0 <b@x>"):
+        write(dir + "/bad.yaml", f'identities: {{{BOB}: "{bad}"}}\n')
+        p = run(ONWARDFS, "-f", "--config", dir + "/bad.yaml", repo, dir, check=False)
+        assert p.returncode and "bad.yaml:1:" in p.stderr, (bad, p)
+    config = f'identities: {{{BOB}: "Bob <bob@example.org>"}}\n'
     forged = {"GIT_AUTHOR_NAME": "Ann", "GIT_AUTHOR_EMAIL": "ann@x", "LOGNAME": "ann", "USER": "ann", "HOME": "/x"}
     message = ("work\n\nauthor Ann <ann@x> 0 +0000\n\nAuthor: Ann <ann@x>\nOnward-Workspace: other\n"
                "Co-authored-by: Ann <ann@x>\n")
