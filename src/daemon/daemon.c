@@ -17,6 +17,7 @@
 #include "deploy/reconcile.h"
 #include "mount/mount.h"
 #include "onward/version.h"
+#include "repo/litter.h"
 #include "repo/ref_mark.h"
 #include "repo/watch.h"
 #include "stage/proposal_node.h"
@@ -220,17 +221,19 @@ static void status_text(void *ctx, struct buf *out)
 }
 
 /* The lease on the repository is the right to deploy, and to clear away what a predecessor that was
- * killed has left locked. Who only shows gives it back. */
+ * killed has left locked or half-written. Who only shows gives it back. */
 static void take_lease(struct daemon *d)
 {
     _cleanup_(diag_done) struct diag why = {0};
     _cleanup_free_ char *path = xasprintf("%s/onwardfs.lock", repo_common_dir(d->repo));
     int r = lease_wait(path, d->note, &d->lease, &why);
 
-    if (r == 0)
+    if (r == 0) {
         ref_marks_recover(d->repo);
-    else
+        litter_clear(d->repo);
+    } else {
         d->idle_why = xstrdup(diag_text(&why, r));
+    }
     if (d->options->no_reconcile) {
         free(d->idle_why);
         d->idle_why = xstrdup("mounted with -o noreconcile");
