@@ -85,7 +85,7 @@ static void on_mainline(void *arg)
     pthread_rwlock_unlock(&d->steering);
 }
 
-static void on_refs(void *arg)
+static int on_refs(void *arg)
 {
     struct daemon *d = arg;
     _cleanup_(diag_done) struct diag why = {0};
@@ -94,6 +94,7 @@ static void on_refs(void *arg)
     if (r < 0)
         log_error("refs-unreadable", "repository=\"%s\" reason=\"%s\"", d->config->repository,
                   diag_text(&why, r));
+    return r;
 }
 
 static void on_event(json_t *event, void *arg)

@@ -19,7 +19,8 @@ static const struct {
 
 /* libgit2 keeps no errno, but ends its words with the system's: those that a caller wants to tell
  * from the rest are recognised by them. */
-static const int system_errors[] = {ENOSPC, EDQUOT, EROFS, EACCES, EPERM, EMFILE, ENFILE, ENOMEM};
+static const int system_errors[] = {ENOSPC, EDQUOT, EROFS,  EACCES, EPERM,
+                                    EMFILE, ENFILE, ENOMEM, EIO};
 
 static bool ends_with_errno(const char *text, int err)
 {
@@ -47,6 +48,16 @@ const char *giterr_text(void)
 bool giterr_vanished(void)
 {
     return ends_with_errno(giterr_text(), ENOENT);
+}
+
+bool giterr_is_system(void)
+{
+    const git_error *last = git_error_last();
+
+    for (size_t i = 0; i < ARRAY_SIZE(system_errors); i++)
+        if (ends_with_errno(giterr_text(), system_errors[i]))
+            return true;
+    return last && last->klass == GIT_ERROR_NOMEMORY;
 }
 
 int giterr_errno(int code)

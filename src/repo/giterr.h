@@ -18,6 +18,8 @@ const char *giterr_text(void);
 /* Whether the last failure was that a file or directory was not there: when something is written,
  * that `git gc` beside us removed the directory that it should go to, and trying again helps. */
 bool giterr_vanished(void);
+/* Whether the last failure was the system's: nothing is known about what was asked for. */
+bool giterr_is_system(void);
 
 _Static_assert(sizeof(git_oid) == sizeof(struct oid), "ids are the same 20 bytes on both sides");
 

@@ -147,6 +147,18 @@ static int64_t first_change(struct mainline *m)
     return stat(config, &st) == 0 ? clock_ns(st.st_mtim) : clock_real();
 }
 
+/* The first list has none before it to be held against: what it says of the mainline is asked for by
+ * name. */
+static int look_up_head(struct mainline *m, struct diag *reterr)
+{
+    struct oid listed = target_of(m->refs, m->ref), head = {0};
+    int r = ref_read(m->repo, m->ref, &head);
+
+    if (r < 0 && r != -ENOENT)
+        return diag_fail(reterr, r, "cannot read %s: %s", m->ref, strerrordesc_np(-r));
+    return oid_equal(&listed, &head) ? 0 : mainline_refresh(m, reterr);
+}
+
 int mainline_new(struct repo *repo, const char *branch, struct mainline **ret, struct diag *reterr)
 {
     _cleanup_(mainline_freep) struct mainline *m = NEW(struct mainline);
@@ -157,6 +169,8 @@ int mainline_new(struct repo *repo, const char *branch, struct mainline **ret, s
     pthread_mutex_init(&m->lock, NULL);
     pthread_cond_init(&m->told_more, NULL);
     int r = mainline_refresh(m, reterr);
+    if (r == 0)
+        r = look_up_head(m, reterr);
     if (r < 0)
         return r;
     m->changed_at = first_change(m);
@@ -229,7 +243,7 @@ int mainline_advance(struct mainline *m, const struct oid *from, const struct oi
     int r = oid_is_zero(from) ? 1 : history_is_ancestor(m->repo, from, to);
 
     if (r < 0)
-        return diag_fail(reterr, r, "cannot read the history of %s", ref);
+        return diag_fail(reterr, r, "cannot read the history of %s: %s", ref, strerrordesc_np(-r));
     if (r == 0)
         return diag_fail(reterr, -EINVAL, "%s only moves forward", ref);
     r = checkouts_find(m->repo, ref, &checkouts, reterr);

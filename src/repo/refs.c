@@ -136,6 +136,55 @@ static int load_once(struct handle *h, const struct load *l, struct refs **ret)
     return 0;
 }
 
+/* Confirming. libgit2's iterator passes over a loose ref that it cannot open, for whatever reason,
+ * and gives the older value that packed-refs has instead, or nothing. Its lookup says what is wrong.
+ * So what is not as it was is looked up before it counts. */
+
+/* Is `ref` (NULL: nothing) what there is of that name? GIT_EMODIFIED: no. A ref without sense is as
+ * good as none: that is its own trouble; what cannot be read now is everybody's. */
+static int confirm(struct handle *h, const char *name, const struct ref *ref)
+{
+    git_reference *found = NULL;
+    git_oid named;
+    int code = git_reference_lookup(&found, h->git, name);
+
+    if (code < 0 && code != GIT_ENOTFOUND && giterr_is_system())
+        return code;
+    bool there = code == 0 && final_target(found, &named) == 0;
+    git_reference_free(found);
+    if (there != (ref != NULL))
+        return GIT_EMODIFIED;
+    return !there || git_oid_equal(oid_git(&ref->named), &named) ? 0 : GIT_EMODIFIED;
+}
+
+/* The next of both sorted lists: in one of them, or in both, of the same name. */
+static int next_pair(const struct refs *refs, const struct refs *known, size_t *r, size_t *k,
+                     const struct ref *ret[2])
+{
+    const struct ref *a = *r < refs->n ? &refs->v[*r] : NULL;
+    const struct ref *b = *k < known->n ? &known->v[*k] : NULL;
+    int order = !a ? 1 : !b ? -1 : strcmp(a->name, b->name);
+
+    ret[0] = a && order <= 0 ? a : NULL;
+    ret[1] = b && order >= 0 ? b : NULL;
+    *r += ret[0] != NULL;
+    *k += ret[1] != NULL;
+    return ret[0] || ret[1];
+}
+
+/* What is in one list only, or has another value there. */
+static int confirm_changes(struct handle *h, const struct refs *refs, const struct refs *known)
+{
+    const struct ref *pair[2];
+    size_t r = 0, k = 0;
+    int code = 0;
+
+    while (code == 0 && next_pair(refs, known, &r, &k, pair))
+        if (!pair[0] || !pair[1] || !oid_equal(&pair[0]->named, &pair[1]->named))
+            code = confirm(h, (pair[0] ? pair[0] : pair[1])->name, pair[0]);
+    return code;
+}
+
 /* What `packed-refs` is at the moment; zero if it is not there. */
 static struct stat packed_stamp(const struct repo *repo)
 {
@@ -169,15 +218,16 @@ static int load(struct repo *repo, const struct load *l, struct refs **ret, stru
         _cleanup_(refs_unrefp) struct refs *refs = NULL;
         struct stat before = packed_stamp(repo);
         code = load_once(h, l, &refs);
+        if (code == 0 && l->known)
+            code = confirm_changes(h, refs, l->known);
         struct stat after = packed_stamp(repo);
         if (code == 0 && same_stamp(&before, &after)) {
             *ret = TAKE(refs);
             return 0;
         }
-    } while (clock_mono() < until);
-    if (code == 0)
-        return diag_fail(reterr, -EAGAIN, "the refs of %s are being packed again and again",
-                         repo->path);
+    } while ((code == 0 || code == GIT_EMODIFIED) && clock_mono() < until);
+    if (code == 0 || code == GIT_EMODIFIED)
+        return diag_fail(reterr, -EAGAIN, "the refs of %s change again and again", repo->path);
     return giterr_fail(code, reterr, "cannot read the refs of %s", repo->path);
 }
 

@@ -21,6 +21,9 @@
 /* A burst is over after this long without an event; while it lasts, it is told of this often. */
 #define QUIET_MS   5
 #define BURST_TELL (20 * NS_PER_MS)
+/* News that could not be taken in are told again after this long, which doubles. */
+#define RETRY_FIRST_MS   50
+#define RETRY_LONGEST_MS 5000
 
 /* A watched directory: one below refs/, where everything counts, or a top one, where only names
  * that refs depend on do. `watched` is indexed by inotify's descriptor. */
@@ -35,9 +38,10 @@ struct watch {
     pthread_t thread;
     VEC(struct watched) watched;
     char *git_dir, *common_dir;
-    void (*changed)(void *arg);
+    int (*changed)(void *arg);
     void *arg;
-    bool full; /* the limit of watches was reached and logged */
+    int retry_ms; /* -1: what was told was taken in */
+    bool full;    /* the limit of watches was reached and logged */
 };
 
 static int watch_dir(struct watch *w, const char *path, bool top)
@@ -170,6 +174,16 @@ static enum wake wait_for_event(struct watch *w, int timeout_ms)
     return n ? WAKE_EVENT : WAKE_TIMEOUT;
 }
 
+static void tell(struct watch *w)
+{
+    if (w->changed(w->arg) == 0)
+        w->retry_ms = -1;
+    else if (w->retry_ms < 0)
+        w->retry_ms = RETRY_FIRST_MS;
+    else if (w->retry_ms < RETRY_LONGEST_MS)
+        w->retry_ms *= 2;
+}
+
 /* A burst has begun: tells of it at once, now and then while it lasts, and when it has ended if
  * anything came since. False: to stop. */
 static bool follow_burst(struct watch *w)
@@ -180,7 +194,7 @@ static bool follow_burst(struct watch *w)
     for (;;) {
         if (news && clock_mono() - told >= BURST_TELL) {
             news = false;
-            w->changed(w->arg);
+            tell(w);
             told = clock_mono();
         }
         switch (wait_for_event(w, QUIET_MS)) {
@@ -191,7 +205,7 @@ static bool follow_burst(struct watch *w)
             break;
         case WAKE_TIMEOUT:
             if (news)
-                w->changed(w->arg);
+                tell(w);
             return true;
         }
     }
@@ -200,12 +214,16 @@ static bool follow_burst(struct watch *w)
 static void *watch_main(void *arg)
 {
     struct watch *w = arg;
-    bool go_on = true;
+    enum wake wake = WAKE_EVENT;
 
     pthread_setname_np(pthread_self(), "onward-watch");
-    while (go_on && wait_for_event(w, -1) == WAKE_EVENT)
-        if (take_events(w))
-            go_on = follow_burst(w);
+    while (wake != WAKE_STOP) {
+        wake = wait_for_event(w, w->retry_ms);
+        if (wake == WAKE_TIMEOUT)
+            tell(w);
+        else if (wake == WAKE_EVENT && take_events(w) && !follow_burst(w))
+            wake = WAKE_STOP;
+    }
     return NULL;
 }
 
@@ -232,13 +250,14 @@ static int fail(int r, const struct watch *w, struct diag *reterr)
                      strerrordesc_np(-r), hint);
 }
 
-int watch_new(struct repo *repo, void (*changed)(void *arg), void *arg, struct watch **ret,
+int watch_new(struct repo *repo, int (*changed)(void *arg), void *arg, struct watch **ret,
               struct diag *reterr)
 {
     _cleanup_(watch_destroyp) struct watch *w = NEW(struct watch);
 
     w->changed = changed;
     w->arg = arg;
+    w->retry_ms = -1;
     w->git_dir = xstrdup(repo_git_dir(repo));
     w->common_dir = xstrdup(repo_common_dir(repo));
     w->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);

@@ -20,7 +20,7 @@ struct seen {
     struct oid want;    /* zero: gone */
 };
 
-static void look(void *arg)
+static int look(void *arg)
 {
     struct seen *s = arg;
     struct oid oid = {0};
@@ -36,6 +36,7 @@ static void look(void *arg)
     }
     atomic_fetch_add(&s->calls, 1);
     atomic_fetch_sub(&s->inside, 1);
+    return 0;
 }
 
 static bool was_seen(void *arg)
@@ -62,6 +63,29 @@ static void assert_seen(struct fixture *f, const char *name, const struct oid *w
         fail_msg("not seen: %s", command);
     if (atomic_load(&s.at) - done > 100 * NS_PER_MS)
         fail_msg("seen after %d ms: %s", (int)((s.at - done) / NS_PER_MS), command);
+    watch_free(w);
+}
+
+static int fail_twice(void *arg)
+{
+    return atomic_fetch_add((atomic_int *)arg, 1) < 2 ? -EIO : 0;
+}
+
+static bool was_retried(void *arg)
+{
+    return atomic_load((atomic_int *)arg) >= 3;
+}
+
+/* Without another event. */
+static void test_news_that_cannot_be_taken_in_are_told_again(void **state)
+{
+    struct fixture *f = *state;
+    atomic_int calls = 0;
+    struct watch *w;
+
+    assert_int_equal(watch_new(f->repo, fail_twice, &calls, &w, NULL), 0);
+    test_run(f->dir, "git -C r pack-refs --all && git -C r pack-refs --all");
+    assert_true(test_wait(was_retried, &calls, 5000));
     watch_free(w);
 }
 
@@ -181,6 +205,7 @@ int main(void)
         TEST(test_packing_is_told_of),
         TEST(test_nothing_is_missed_in_a_burst),
         TEST(test_other_files_do_not_wake_it),
+        TEST(test_news_that_cannot_be_taken_in_are_told_again),
         TEST(test_it_ends_at_once),
     };
 
