@@ -22,42 +22,26 @@
 #define LOCK_MOST   4096              /* bytes of a lock that are looked at */
 #define STILL       (300 * NS_PER_MS) /* a living program does not leave its lock alone so long */
 
-/* Changes of one ref take turns; refs that share a slot do so too, which harms nothing. */
-static pthread_mutex_t turns[16] = {[0 ... 15] = PTHREAD_MUTEX_INITIALIZER};
+/* Changes of one ref take turns; refs that share a turn do so too, which harms nothing. */
+struct turn {
+    pthread_mutex_t lock;
+    uint64_t unclean; /* hash of a ref whose last change may have left its lock and its mark */
+};
+static struct turn turns[16] = {[0 ... 15] = {PTHREAD_MUTEX_INITIALIZER, 0}};
 
 static uint64_t ref_hash(const char *ref)
 {
     return hash_bytes(ref, strlen(ref), 0);
 }
 
+static struct turn *turn_of(const char *ref)
+{
+    return &turns[ref_hash(ref) % ARRAY_SIZE(turns)];
+}
+
 static char *mark_path(const struct repo *repo, const char *ref)
 {
     return xasprintf("%s/" MARK_PREFIX "%016" PRIx64, repo_common_dir(repo), ref_hash(ref));
-}
-
-void ref_mark_set(struct repo *repo, const char *ref, const struct oid *to)
-{
-    char hex[OID_HEX + 1];
-    _cleanup_free_ char *path = mark_path(repo, ref);
-    _cleanup_(buf_done) struct buf target = {0};
-
-    buf_adds(&target, oid_hex(to, hex));
-    buf_addc(&target, ':');
-    buf_adds(&target, ref);
-    pthread_mutex_lock(&turns[ref_hash(ref) % ARRAY_SIZE(turns)]);
-    if (symlink(buf_str(&target), path) < 0 && errno == EEXIST) {
-        unlink(path);
-        if (symlink(buf_str(&target), path) < 0)
-            log_debug("mark-not-set", "path=\"%s\" reason=\"%s\"", path, strerror(errno));
-    }
-}
-
-void ref_mark_clear(struct repo *repo, const char *ref)
-{
-    _cleanup_free_ char *path = mark_path(repo, ref);
-
-    unlink(path);
-    pthread_mutex_unlock(&turns[ref_hash(ref) % ARRAY_SIZE(turns)]);
 }
 
 /* Does the lock hold `hex` and a newline (what was being written), or a beginning of it? */
@@ -125,6 +109,40 @@ static void recover_mark(const struct repo *repo, const char *path)
         recover_reflog(repo_git_dir(repo), "HEAD");
     }
     unlink(path);
+}
+
+static void make_mark(const char *path, const char *target)
+{
+    if (symlink(target, path) == 0)
+        return;
+    if (errno == EEXIST && unlink(path) == 0 && symlink(target, path) == 0)
+        return;
+    log_debug("mark-not-set", "path=\"%s\" reason=\"%s\"", path, strerror(errno));
+}
+
+void ref_mark_set(struct repo *repo, const char *ref, const struct oid *to)
+{
+    char hex[OID_HEX + 1];
+    struct turn *turn = turn_of(ref);
+    _cleanup_free_ char *path = mark_path(repo, ref);
+    _cleanup_free_ char *target = xasprintf("%s:%s", oid_hex(to, hex), ref);
+
+    pthread_mutex_lock(&turn->lock);
+    if (turn->unclean == ref_hash(ref)) {
+        turn->unclean = 0;
+        recover_mark(repo, path);
+    }
+    make_mark(path, target);
+}
+
+void ref_mark_clear(struct repo *repo, const char *ref, bool unclean)
+{
+    struct turn *turn = turn_of(ref);
+    _cleanup_free_ char *path = mark_path(repo, ref);
+
+    if (unclean || (unlink(path) < 0 && errno != ENOENT))
+        turn->unclean = ref_hash(ref);
+    pthread_mutex_unlock(&turn->lock);
 }
 
 void ref_marks_recover(struct repo *repo)

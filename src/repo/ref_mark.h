@@ -10,14 +10,17 @@
 #ifndef ONWARD_REPO_REF_MARK_H
 #define ONWARD_REPO_REF_MARK_H
 
+#include <stdbool.h>
+
 #include "repo/oid.h"
 #include "repo/repo.h"
 
 /* Says that this process is about to move `ref` to `to`, and that it has done so or given up.
  * Changes of one ref exclude each other between the two calls. Marks are a help, not a condition:
- * in a repository that cannot be written they do nothing. */
+ * in a repository that cannot be written they do nothing. `unclean`: it failed, and its lock may
+ * have stayed; the mark stays with it, and the next change of the ref takes both away. */
 void ref_mark_set(struct repo *repo, const char *ref, const struct oid *to);
-void ref_mark_clear(struct repo *repo, const char *ref);
+void ref_mark_clear(struct repo *repo, const char *ref, bool unclean);
 
 /* Takes away what a process of ours that died has left. Only while no other onwardfs works on the
  * repository. Each lock that goes is logged. */

@@ -8,6 +8,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/io.h"
 #include "repo/giterr.h"
 #include "repo/handle.h"
 #include "repo/ref_mark.h"
@@ -89,6 +90,44 @@ static int tell_locked(const struct repo *repo, const char *name, struct diag *r
                      lock);
 }
 
+/* Makes what the ref's file is, and every directory on the way to it, durable. */
+static int sync_ref(const struct repo *repo, const char *name)
+{
+    _cleanup_free_ char *path = xstrdup(name);
+    _cleanup_close_ int dir = open(repo->common_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_CLOEXEC);
+    int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+
+    for (char *slash; r == 0 && (slash = strrchr(path, '/')); *slash = 0)
+        r = io_sync_parent(dir, path);
+    return r;
+}
+
+/* libgit2 failed. The ref may have been moved all the same, and only not be durable: it is known to
+ * be so only if syncing it now succeeds. */
+static int settle_update(struct handle *h, const struct ref_change *c, int code,
+                         struct diag *reterr)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    int err = giterr_fail(code, &why, "cannot change %s", c->name);
+    char hex[OID_HEX + 1];
+    git_oid at;
+
+    if (c->attempt != attempt_update)
+        return diag_fail(reterr, err, "%s", diag_text(&why, err));
+    code = git_reference_name_to_id(&at, h->git, c->name);
+    if (code < 0 && code != GIT_ENOTFOUND)
+        return diag_fail(reterr, err, "%s; whether it moved cannot be read now: %s",
+                         diag_text(&why, err), giterr_text());
+    if (code < 0 || !git_oid_equal(&at, oid_git(c->to)))
+        return diag_fail(reterr, err, "%s", diag_text(&why, err));
+    int r = sync_ref(h->repo, c->name);
+    if (r == 0)
+        return 0;
+    return diag_fail(reterr, r, "%s is at %s now, but the disk has not confirmed it: %s", c->name,
+                     oid_hex(c->to, hex), strerrordesc_np(-r));
+}
+
 static int change_ref(struct handle *h, const struct ref_change *c, struct diag *reterr)
 {
     int64_t until = clock_mono() + LOCK_PATIENCE, wait = WAIT_FIRST;
@@ -105,7 +144,7 @@ static int change_ref(struct handle *h, const struct ref_change *c, struct diag 
         return tell_locked(h->repo, c->name, reterr);
     if (code == GIT_EMODIFIED)
         return diag_fail(reterr, -EAGAIN, "%s was moved by someone else", c->name);
-    return giterr_fail(code, reterr, "cannot change %s", c->name);
+    return settle_update(h, c, code, reterr);
 }
 
 /* The name of the direct ref that `name` leads to, itself if it is direct. The caller frees. */
@@ -140,7 +179,7 @@ int ref_update(struct repo *repo, const char *name, const struct oid *from, cons
     struct ref_change c = {attempt_update, direct, from, to, why};
     ref_mark_set(repo, direct, to);
     r = change_ref(h, &c, reterr);
-    ref_mark_clear(repo, direct);
+    ref_mark_clear(repo, direct, r < 0 && r != -EAGAIN);
     return r;
 }
 
@@ -154,6 +193,6 @@ int ref_delete(struct repo *repo, const char *name, const struct oid *from, stru
     struct ref_change c = {.attempt = attempt_delete, .name = name, .from = from};
     ref_mark_set(repo, name, from);
     r = change_ref(h, &c, reterr);
-    ref_mark_clear(repo, name);
+    ref_mark_clear(repo, name, r < 0 && r != -EAGAIN);
     return r;
 }

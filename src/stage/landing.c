@@ -22,6 +22,13 @@ int landing_refuse_diag(struct landing *l, int err, const struct diag *why)
     return landing_refuse(l, err, diag_text(why, err));
 }
 
+/* With the system's words for it. */
+static int landing_refuse_errno(struct landing *l, int err, const char *what)
+{
+    buf_addf(l->reasons, "%s: %s\n", what, strerrordesc_np(-err));
+    return err;
+}
+
 /* Checks */
 
 static int check(struct landing *l, const struct check_input *in, unsigned flags)
@@ -70,7 +77,7 @@ static int meet_head(struct landing *l)
     else if (r == 0)
         r = revision_brief(config->repo, &l->head, &brief);
     if (r < 0 && !oid_is_zero(&l->head))
-        return landing_refuse(l, r == -ENOENT ? -EIO : r, "the mainline cannot be read");
+        return landing_refuse_errno(l, r == -ENOENT ? -EIO : r, "the mainline cannot be read");
     l->head_tree = brief.tree;
     r = config->admit ? config->admit(&l->head, config->admit_arg, &why) : 0;
     if (r < 0)
@@ -148,13 +155,10 @@ static int advance(struct landing *l)
 
     if (r == 0)
         return 0;
-    int known = mainline_refresh(l->config->mainline, NULL);
-    /* The ref may have moved although something failed afterwards: then it counts. */
-    if (r != -EAGAIN && known == 0 && landing_has_landed(l->config, &l->revision) == 1)
-        return 0;
-    if (r == -EAGAIN && known < 0)
-        return landing_refuse(l, known, "the mainline cannot be read");
-    return r == -EAGAIN ? r : landing_refuse_diag(l, r, &why);
+    int known = mainline_refresh(l->config->mainline, r == -EAGAIN ? &why : NULL);
+    if (r == -EAGAIN && known == 0)
+        return r;
+    return landing_refuse_diag(l, r == -EAGAIN ? known : r, &why);
 }
 
 static int move_mainline(struct landing *l)

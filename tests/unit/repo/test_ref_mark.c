@@ -23,7 +23,7 @@ static void die_with_lock(struct fixture *f, const char *ref, const char *conten
     /* The mark stays; the turn that belongs to it ends with the process. */
     ref_mark_set(f->repo, ref, &to);
     test_run(f->path, "mkdir -p ../keep && cp -P .git/onwardfs.ref-* ../keep");
-    ref_mark_clear(f->repo, ref);
+    ref_mark_clear(f->repo, ref, false);
     test_run(f->path, "mv ../keep/* .git");
 }
 
@@ -112,6 +112,22 @@ static void test_a_lock_that_is_alive_stays(void **state)
     assert_true(is_there(f, "refs/heads/live.lock"));
 }
 
+/* A change that fails where not even its lock can be removed, as on a disk with errors. */
+static void test_a_lock_that_we_left_ourselves_goes_with_the_next_change(void **state)
+{
+    struct fixture *f = *state;
+    struct oid to = oid_of(TO);
+
+    ref_mark_set(f->repo, "refs/heads/main", &to);
+    test_write_file(f->path, ".git/refs/heads/main.lock", TO "\n");
+    ref_mark_clear(f->repo, "refs/heads/main", true);
+    assert_marks(f, "1");
+    ref_mark_set(f->repo, "refs/heads/main", &to);
+    assert_false(is_there(f, "refs/heads/main.lock"));
+    ref_mark_clear(f->repo, "refs/heads/main", false);
+    assert_marks(f, "0");
+}
+
 /* Whatever a mark says, nothing outside refs/ is touched. */
 static void test_marks_cannot_lead_astray(void **state)
 {
@@ -151,6 +167,7 @@ int main(void)
         TEST(test_locks_of_ours_go),
         TEST(test_locks_of_others_stay),
         TEST(test_locks_of_reflogs_go_with_the_mark),
+        TEST(test_a_lock_that_we_left_ourselves_goes_with_the_next_change),
         TEST(test_a_lock_that_is_alive_stays),
         TEST(test_marks_cannot_lead_astray),
         TEST(test_a_ref_moves_after_a_kill),
