@@ -151,7 +151,8 @@ int files_check(const struct file_rules *rules, const struct changed_file *files
     for (size_t i = 0; i < n; i++) {
         int r = check_file(rules, &files[i], findings);
         if (r < 0)
-            return diag_fail(reterr, r, "cannot read %s to check it", files[i].path);
+            return diag_fail(reterr, r, "cannot read %s to check it: %s", files[i].path,
+                             strerrordesc_np(-r));
     }
     return 0;
 }

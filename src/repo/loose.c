@@ -9,6 +9,7 @@
 #include <zlib.h>
 
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "repo/giterr.h"
@@ -64,7 +65,7 @@ static ssize_t inflate_some(struct loose_file *f, void *out, size_t len)
         if (!f->z.avail_in) {
             ssize_t n = read(f->fd, f->in, sizeof(f->in));
             if (n <= 0)
-                return -EIO;
+                return n < 0 ? -errno : -EIO;
             f->z.next_in = f->in;
             f->z.avail_in = n;
         }
@@ -164,6 +165,8 @@ static int loose_at_end(struct loose_file *f)
 /* Our -errno as libgit2's code, with its words. */
 static int to_git(int r, const git_oid *oid)
 {
+    _cleanup_(buf_done) struct buf text = {0};
+    struct oid ours = oid_from_git(oid);
     char hex[OID_HEX + 1];
 
     if (r == -ENOENT || r == -ENOTDIR)
@@ -172,8 +175,12 @@ static int to_git(int r, const git_oid *oid)
         git_error_set_oom();
         return GIT_ERROR;
     }
-    git_oid_tostr(hex, sizeof(hex), oid);
-    git_error_set_str(GIT_ERROR_ODB, "loose object is truncated or corrupt");
+    if (r == -EIO)
+        buf_adds(&text, "loose object is truncated or corrupt, or its file gives: ");
+    else
+        buf_addf(&text, "loose object %s cannot be opened: ", oid_hex(&ours, hex));
+    buf_adds(&text, strerrordesc_np(-r)); /* giterr_errno() finds it */
+    git_error_set_str(GIT_ERROR_ODB, buf_str(&text));
     return GIT_ERROR;
 }
 

@@ -62,8 +62,9 @@ static int conclude(struct source *s, const struct oid *oid, int code, bool brok
 {
     if (code == GIT_ENOTFOUND && !broken)
         return -ENOENT;
-    if (giterr_errno(code) == -ENOMEM)
-        return -ENOMEM;
+    int err = giterr_errno(code);
+    if (err == -ENOMEM || err == -EMFILE || err == -ENFILE) /* that says nothing of the object */
+        return err;
     return repo_object_bad(s->repo, oid, code == GIT_ENOTFOUND ? WRONG_CONTENT : giterr_text());
 }
 
