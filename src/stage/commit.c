@@ -195,7 +195,7 @@ int commit_by_itself(struct workspace *ws)
 }
 
 /* The mainline has the announced revision, or it has it not. */
-static int resolve(struct workspace *ws)
+static int resolve(struct workspace *ws, struct diag *reterr)
 {
     struct oid revision = ws->state.next_base;
     char hex[OID_HEX + 1];
@@ -203,7 +203,9 @@ static int resolve(struct workspace *ws)
 
     if (r == 1) {
         log_info("commit-finished", "workspace=%s revision=%s", ws->name, oid_hex(&revision, hex));
-        workspace_finish_move(ws);
+        r = workspace_finish_move(ws, reterr);
+        if (r < 0)
+            return r;
         metric_add(METRIC_COMMITS, landing_label(0), 1);
         record(ws, 0, &revision, NULL);
         return 0;
@@ -211,15 +213,17 @@ static int resolve(struct workspace *ws)
     if (r < 0)
         return r;
     log_info("commit-undone", "workspace=%s revision=%s", ws->name, oid_hex(&revision, hex));
-    return workspace_cancel_move(ws);
+    workspace_cancel_move(ws);
+    return 0;
 }
 
 int commit_recover(struct workspace *ws, struct diag *reterr)
 {
-    int r = oid_is_zero(&ws->state.next_base) ? 0 : resolve(ws);
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = oid_is_zero(&ws->state.next_base) ? 0 : resolve(ws, &why);
 
     if (r < 0)
-        return diag_fail(reterr, r, "cannot resolve an interrupted commit: %s", strerror(-r));
+        return diag_fail(reterr, r, "cannot resolve an interrupted commit: %s", diag_text(&why, r));
     workspace_tidy(ws);
     return 0;
 }

@@ -45,6 +45,18 @@ static void add_shortened(struct buf *out, const struct buf *text)
     buf_addf(out, "and %zu lines more\n", count_lines(text->data + len, text->len - len));
 }
 
+/* Until the next one is saved; NULL: it was. */
+static void keep_unsaved(struct workspace *ws, const struct buf *text)
+{
+    char *kept = text ? xstrndup(buf_str(text), text->len) : NULL;
+
+    pthread_mutex_lock(&ws->saying);
+    char *old = ws->unsaved;
+    ws->unsaved = kept;
+    pthread_mutex_unlock(&ws->saying);
+    free(old);
+}
+
 void outcome_save(struct workspace *ws, const struct buf *text)
 {
     _cleanup_(buf_done) struct buf shortened = {0};
@@ -56,13 +68,19 @@ void outcome_save(struct workspace *ws, const struct buf *text)
         text = &shortened;
     }
     int r = io_replace_file(ws->dir, "outcome", buf_str(text), text->len, 0600);
+    keep_unsaved(ws, r < 0 ? text : NULL);
     if (r < 0 && !ws->ended)
         log_error("outcome-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
 }
 
 int outcome_read(struct workspace *ws, struct buf *out)
 {
-    int r = io_read_file(ws->dir, "outcome", OUTCOME_MOST, out);
+    pthread_mutex_lock(&ws->saying);
+    bool unsaved = ws->unsaved != NULL;
+    if (unsaved)
+        buf_adds(out, ws->unsaved);
+    pthread_mutex_unlock(&ws->saying);
+    int r = unsaved ? 0 : io_read_file(ws->dir, "outcome", OUTCOME_MOST, out);
 
     return r == -ENOENT ? 0 : r;
 }

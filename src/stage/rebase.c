@@ -54,8 +54,10 @@ static int find_head(struct rebase *b)
         return 1;
     if (r == 0)
         r = revision_brief(config->repo, &b->to.base, &brief);
-    if (r < 0)
-        return refuse(b, r, "the mainline cannot be read");
+    if (r < 0) {
+        diag_fail(&why, r, "the mainline cannot be read: %s", strerrordesc_np(-r));
+        return refuse_diag(b, r, &why);
+    }
     b->head_tree = brief.tree;
     r = config->admit ? config->admit(&b->to.base, config->admit_arg, &why) : 0;
     return r < 0 ? refuse_diag(b, r, &why) : 0;

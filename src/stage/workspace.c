@@ -72,7 +72,7 @@ static struct workspace *new_workspace(struct stage_env *env, const char *name, 
     ws->refs = 1;
     ws->name = xstrdup(name);
     ws->dir = dir;
-    ws->upper = ws->overlay.work = -1;
+    ws->upper = ws->next.upper = ws->overlay.work = -1;
     ws->overlay.repo = env->config->repo;
     ws->ino = node_ino(env->config->root_ino, name);
     ws->instance = hash_bytes(&(int64_t){clock_real()}, sizeof(int64_t), ws->ino);
@@ -82,6 +82,7 @@ static struct workspace *new_workspace(struct stage_env *env, const char *name, 
     pthread_mutex_init(&ws->resync, NULL);
     pthread_mutex_init(&ws->listing, NULL);
     pthread_mutex_init(&ws->committing, NULL);
+    pthread_mutex_init(&ws->saying, NULL);
     ws->changed_at = clock_mono();
     ws->autocommit_set_at = clock_real();
     return ws;
@@ -98,6 +99,7 @@ void workspace_unref(struct workspace *ws)
     if (!ws || __atomic_sub_fetch(&ws->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     closep(&ws->upper);
+    closep(&ws->next.upper);
     closep(&ws->overlay.work);
     closep(&ws->dir);
     pthread_rwlock_destroy(&ws->freeze);
@@ -105,6 +107,8 @@ void workspace_unref(struct workspace *ws)
     pthread_mutex_destroy(&ws->resync);
     pthread_mutex_destroy(&ws->listing);
     pthread_mutex_destroy(&ws->committing);
+    pthread_mutex_destroy(&ws->saying);
+    free(ws->unsaved);
     free(ws->state.owner);
     free(ws->name);
     stage_env_unref(ws->env);
@@ -210,28 +214,66 @@ static uint64_t seed_of(const struct workspace *ws, uint64_t upper)
     return hash_bytes(&upper, sizeof(upper), ws->ino);
 }
 
-/* Makes what in-memory fields follow from `state` true. */
-static int settle(struct workspace *ws, struct diag *reterr)
+/* What a base and an upper's number stand for. */
+static int open_ground(const struct workspace *ws, const struct oid *base, uint64_t number,
+                       struct workspace_ground *ret, struct diag *reterr)
 {
-    _cleanup_free_ char *upper = upper_name(ws->state.upper);
+    _cleanup_free_ char *upper = upper_name(number);
     struct revision_brief brief = {0};
     char hex[OID_HEX + 1];
 
-    if (!oid_is_zero(&ws->state.base)) {
-        int r = revision_brief(ws->env->config->repo, &ws->state.base, &brief);
+    if (!oid_is_zero(base)) {
+        int r = revision_brief(ws->env->config->repo, base, &brief);
         if (r < 0)
-            return diag_fail(reterr, -EIO, "its base %s cannot be read: %s",
-                             oid_hex(&ws->state.base, hex), strerror(-r));
+            return diag_fail(reterr, -EIO, "its base %s cannot be read: %s", oid_hex(base, hex),
+                             strerror(-r));
     }
     int fd = open_dir(ws->dir, upper);
     if (fd < 0)
         return diag_fail(reterr, -EIO, "%s: %s", upper, strerror(-fd));
+    *ret = (struct workspace_ground){brief.tree, fd};
+    return 0;
+}
+
+/* Stands on it from here on, as `state` says. */
+static void stand_on(struct workspace *ws, const struct workspace_ground *ground)
+{
     closep(&ws->upper);
-    ws->upper = fd;
-    ws->base_tree = brief.tree;
+    ws->upper = ground->upper;
+    ws->base_tree = ground->tree;
     ws->overlay.base_mtime = ws->state.base_mtime;
     ws->overlay.seed = seed_of(ws, ws->state.upper);
+}
+
+/* The end of the life of an upper: it has no name from here on. */
+static int discard_upper(struct workspace *ws, uint64_t number)
+{
+    _cleanup_free_ char *upper = upper_name(number);
+    _cleanup_free_ char *grave = xasprintf("old%" PRIu64, number);
+
+    io_remove_tree(ws->overlay.work, grave);
+    if (renameat(ws->dir, upper, ws->overlay.work, grave) < 0)
+        return -errno;
+    /* What cannot be removed now is removed when the workspace is next opened. */
+    io_remove_tree(ws->overlay.work, grave);
     return 0;
+}
+
+/* Brings `state` to say `next`. When that fails, it says what it did before; or, when that fails
+ * too, which is logged, perhaps not: then both uppers must stay. */
+static int replace_state(struct workspace *ws, const struct workspace_state *next,
+                         bool *ret_unclear)
+{
+    int r = workspace_state_save(ws->dir, next);
+
+    *ret_unclear = false;
+    if (r == 0 || workspace_state_is(ws->dir, &ws->state))
+        return r;
+    int again = workspace_state_save(ws->dir, &ws->state);
+    *ret_unclear = again < 0;
+    if (again < 0)
+        log_error("workspace-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-again));
+    return r;
 }
 
 static int empty_work(struct workspace *ws)
@@ -248,25 +290,45 @@ static int empty_work(struct workspace *ws)
     return 0;
 }
 
-int workspace_open(struct stage_env *env, const char *name, struct workspace **ret,
+/* W3: a cancelled move may only have been recorded by taking its upper away. */
+static void forget_cancelled(struct workspace *ws)
+{
+    _cleanup_free_ char *upper = upper_name(ws->state.upper + 1);
+
+    if (!oid_is_zero(&ws->state.next_base) && faccessat(ws->dir, upper, F_OK, 0) < 0 &&
+        errno == ENOENT)
+        ws->state.next_base = (struct oid){0};
+}
+
+/* `at`: the name that its directory has on disk as yet. */
+static int open_at(struct stage_env *env, const char *at, const char *name, struct workspace **ret,
                    struct diag *reterr)
 {
-    int dir = open_dir(env->dir, name);
+    struct workspace_ground ground;
+    int dir = open_dir(env->dir, at);
 
     if (dir < 0)
         return dir;
     _cleanup_(workspace_unrefp) struct workspace *ws = new_workspace(env, name, dir);
     int r = workspace_state_load(dir, &ws->state, reterr);
     if (r == 0)
-        r = settle(ws, reterr);
+        r = open_ground(ws, &ws->state.base, ws->state.upper, &ground, reterr);
     if (r < 0)
         return r;
+    stand_on(ws, &ground);
+    forget_cancelled(ws);
     ws->autocommit = ws->state.autocommit;
     r = empty_work(ws);
     if (r < 0)
         return diag_fail(reterr, r, "work: %s", strerror(-r));
     *ret = TAKE(ws);
     return 0;
+}
+
+int workspace_open(struct stage_env *env, const char *name, struct workspace **ret,
+                   struct diag *reterr)
+{
+    return open_at(env, name, name, ret, reterr);
 }
 
 /* The time that everything of a new base shows: its committer's, but later than that of the base
@@ -305,9 +367,11 @@ static int fill_new(const struct stage_env *env, int dir, const struct caller *w
     return workspace_state_save(dir, &state);
 }
 
+/* It is given its name when nothing but that can go wrong. */
 static int create(struct stage_env *env, const char *name, const struct caller *who,
                   const struct oid *base, struct workspace **ret, struct diag *reterr)
 {
+    _cleanup_(workspace_unrefp) struct workspace *ws = NULL;
     _cleanup_free_ char *draft = xasprintf(".new-%s", name);
     int r = io_remove_tree(env->dir, draft);
 
@@ -317,15 +381,19 @@ static int create(struct stage_env *env, const char *name, const struct caller *
     if (dir < 0)
         return dir;
     r = fill_new(env, dir, who, base, keep_ref_needed(name));
+    if (r == 0)
+        r = open_at(env, draft, name, &ws, reterr);
     if (r == 0 && renameat2(env->dir, draft, env->dir, name, RENAME_NOREPLACE) < 0)
         r = -errno;
-    if (r < 0) {
-        io_remove_tree(env->dir, draft);
-        return r;
+    if (r == 0 && fsync(env->dir) < 0) {
+        r = -errno;
+        renameat(env->dir, name, env->dir, draft);
     }
-    if (fsync(env->dir) < 0)
-        return -errno;
-    return workspace_open(env, name, ret, reterr);
+    if (r < 0)
+        io_remove_tree(env->dir, draft);
+    else
+        *ret = TAKE(ws);
+    return r;
 }
 
 /* The ref is there before the workspace is. */
@@ -374,7 +442,9 @@ static int fill_upper(struct workspace *ws, int fd, const struct new_upper *new)
     return r;
 }
 
-static int make_upper(struct workspace *ws, const struct new_upper *new)
+/* Durable on return, and open in `ret`. */
+static int make_upper(struct workspace *ws, const struct new_upper *new,
+                      struct workspace_ground *ret)
 {
     _cleanup_free_ char *name = upper_name(new->number);
     int r = io_remove_tree(ws->dir, name);
@@ -387,6 +457,8 @@ static int make_upper(struct workspace *ws, const struct new_upper *new)
     r = fill_upper(ws, fd, new);
     if (r == 0 && (fsync(fd) < 0 || fsync(ws->dir) < 0))
         r = -errno;
+    if (r == 0)
+        *ret = (struct workspace_ground){new->tree, TAKE_FD(fd)};
     return r;
 }
 
@@ -407,55 +479,52 @@ int workspace_prepare_move(struct workspace *ws, const struct oid *base,
 {
     struct workspace_state next = ws->state;
     struct new_upper new = {.number = ws->state.upper + 1, .keep = keep};
+    struct workspace_ground ground = {.upper = -1};
+    bool unclear;
     int r = look_at_base(ws, base, &new);
 
     if (r == 0)
-        r = make_upper(ws, &new);
+        r = make_upper(ws, &new, &ground);
     next.next_base = *base;
     next.next_mtime = new.mtime;
     if (r == 0)
-        r = workspace_state_save(ws->dir, &next);
-    if (r < 0)
+        r = replace_state(ws, &next, &unclear);
+    if (r < 0) {
+        closep(&ground.upper);
+        discard_upper(ws, new.number);
         return diag_fail(reterr, r, "cannot prepare the workspace for its new base: %s",
                          strerror(-r));
+    }
     ws->state.next_base = next.next_base;
     ws->state.next_mtime = next.next_mtime;
+    closep(&ws->next.upper);
+    ws->next = ground;
     return 0;
 }
 
-int workspace_cancel_move(struct workspace *ws)
+/* Either of the two does it (W3). */
+void workspace_cancel_move(struct workspace *ws)
 {
-    _cleanup_free_ char *upper = upper_name(ws->state.upper + 1);
-    struct workspace_state next = ws->state;
-
     if (oid_is_zero(&ws->state.next_base))
-        return 0;
-    next.next_base = (struct oid){0};
-    int r = workspace_state_save(ws->dir, &next);
+        return;
+    ws->state.next_base = (struct oid){0};
+    closep(&ws->next.upper);
+    discard_upper(ws, ws->state.upper + 1);
+    int r = workspace_state_save(ws->dir, &ws->state);
     if (r < 0)
-        return r;
-    ws->state.next_base = next.next_base;
-    io_remove_tree(ws->dir, upper);
-    return 0;
+        log_error("workspace-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
 }
 
-/* The workspace is on another upper from here on. -EIO: it cannot be, and has ended. */
-static int adopt(struct workspace *ws, const struct workspace_state *next)
+/* The workspace is on another upper from here on. */
+static void adopt(struct workspace *ws, const struct workspace_state *next,
+                  const struct workspace_ground *ground)
 {
-    _cleanup_(diag_done) struct diag why = {0};
-
     pthread_rwlock_wrlock(&ws->tree);
     ws->state = *next;
     room_forget(ws);
     ws->era++;
-    int r = settle(ws, &why);
-    if (r < 0) {
-        log_error("workspace-lost-base", "workspace=%s reason=\"%s\"", ws->name,
-                  diag_text(&why, r));
-        ws->ended = true;
-    }
+    stand_on(ws, ground);
     pthread_rwlock_unlock(&ws->tree);
-    return r;
 }
 
 /* The announced state, as it is when the move has happened. */
@@ -471,75 +540,73 @@ static struct workspace_state moved(const struct workspace *ws)
     return next;
 }
 
-void workspace_finish_move(struct workspace *ws)
+/* After a crash the ground was not prepared in this life. */
+static int take_next(struct workspace *ws, struct workspace_ground *ret, struct diag *reterr)
 {
-    _cleanup_free_ char *old = upper_name(ws->state.upper);
-    struct workspace_state next = moved(ws);
-    bool kept = ws->state.kept;
+    if (ws->next.upper < 0)
+        return open_ground(ws, &ws->state.next_base, ws->state.upper + 1, ret, reterr);
+    *ret = ws->next;
+    ws->next.upper = -1;
+    return 0;
+}
 
-    if (adopt(ws, &next) < 0)
-        return;
-    int r = workspace_state_save(ws->dir, &ws->state);
+int workspace_finish_move(struct workspace *ws, struct diag *reterr)
+{
+    uint64_t old = ws->state.upper;
+    struct workspace_state next = moved(ws);
+    struct workspace_ground ground;
+    bool kept = ws->state.kept;
+    int r = take_next(ws, &ground, reterr);
+
+    if (r < 0)
+        return r;
+    adopt(ws, &next, &ground);
+    r = workspace_state_save(ws->dir, &ws->state);
     if (r < 0) { /* W3: `state` still announces the move, so the old upper must stay */
         log_error("workspace-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
-        return;
+        return 0;
     }
-    io_remove_tree(ws->dir, old);
+    discard_upper(ws, old);
     if (kept)
         keep_ref_drop(ws->env->config, ws->name);
+    return 0;
 }
 
 void workspace_settle_move(struct workspace *ws, bool moved)
 {
     if (moved)
-        workspace_finish_move(ws);
-    else if (workspace_cancel_move(ws) < 0)
-        log_error("workspace-not-saved", "workspace=%s", ws->name);
-}
-
-/* `state` could not be replaced. If it has been all the same, though perhaps not for good, it
- * becomes the old one again, whose upper is in use; as long as that fails too, both uppers stay. */
-static void stay(struct workspace *ws, const char *upper)
-{
-    struct workspace_state found = {0};
-    int r = workspace_state_load(ws->dir, &found, NULL);
-
-    if (r < 0 || found.upper != ws->state.upper)
-        r = workspace_state_save(ws->dir, &ws->state);
-    free(found.owner);
-    if (r < 0)
-        log_error("workspace-not-saved", "workspace=%s reason=\"%s\"", ws->name, strerror(-r));
+        workspace_finish_move(ws, NULL);
     else
-        io_remove_tree(ws->dir, upper);
+        workspace_cancel_move(ws);
 }
 
 int workspace_rebase(struct workspace *ws, const struct workspace_rebase *to, struct diag *reterr)
 {
-    _cleanup_free_ char *old = upper_name(ws->state.upper);
-    _cleanup_free_ char *upper = upper_name(ws->state.upper + 1);
+    uint64_t old = ws->state.upper;
     struct graft_source source = {to->shown, to->ours, ws->upper, to->share};
-    struct new_upper new = {.number = ws->state.upper + 1, .source = &source, .keep = to->keep};
+    struct new_upper new = {.number = old + 1, .source = &source, .keep = to->keep};
     struct workspace_state next = ws->state;
+    struct workspace_ground ground = {.upper = -1};
+    bool kept = ws->state.kept, unclear = false;
 
     assert(oid_is_zero(&ws->state.next_base));
     int r = look_at_base(ws, &to->base, &new);
     if (r == 0)
-        r = make_upper(ws, &new);
+        r = make_upper(ws, &new, &ground);
     next.base = to->base;
     next.base_mtime = new.mtime;
     next.upper = new.number;
     next.kept = false;
     if (r == 0)
-        r = workspace_state_save(ws->dir, &next);
+        r = replace_state(ws, &next, &unclear);
     if (r < 0) {
-        stay(ws, upper);
+        closep(&ground.upper);
+        if (!unclear)
+            discard_upper(ws, new.number);
         return diag_fail(reterr, r, "cannot move the workspace to its new base: %s", strerror(-r));
     }
-    bool kept = ws->state.kept;
-    r = adopt(ws, &next);
-    if (r < 0)
-        return r;
-    io_remove_tree(ws->dir, old);
+    adopt(ws, &next, &ground);
+    discard_upper(ws, old);
     if (kept)
         keep_ref_drop(ws->env->config, ws->name);
     return 0;
@@ -548,11 +615,12 @@ int workspace_rebase(struct workspace *ws, const struct workspace_rebase *to, st
 int workspace_set_autocommit(struct workspace *ws, int64_t after)
 {
     int64_t now = clock_real();
+    bool unclear;
 
     workspace_lock_frozen(ws);
     struct workspace_state next = ws->state;
     next.autocommit = after;
-    int r = ws->ended ? -ESTALE : workspace_state_save(ws->dir, &next);
+    int r = ws->ended ? -ESTALE : replace_state(ws, &next, &unclear);
     if (r == 0) {
         ws->state.autocommit = after;
         ws->autocommit = after;
@@ -560,6 +628,14 @@ int workspace_set_autocommit(struct workspace *ws, int64_t after)
     }
     workspace_unlock_frozen(ws);
     return r;
+}
+
+/* As io_replace_file() leaves them. */
+static bool is_draft(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 4 && !strcmp(name + len - 4, ".new");
 }
 
 void workspace_tidy(struct workspace *ws)
@@ -570,7 +646,7 @@ void workspace_tidy(struct workspace *ws)
     if (overlay_upper_names(&ws->overlay, ws->dir, &names) < 0)
         return;
     vec_foreach (n, &names)
-        if (!strncmp(n->name, "upper.", 6) && strcmp(n->name, current))
+        if ((!strncmp(n->name, "upper.", 6) && strcmp(n->name, current)) || is_draft(n->name))
             io_remove_tree(ws->dir, n->name);
 }
 

@@ -37,6 +37,7 @@
  *   W2  upper.N+1 and everything in it is durable before `state` names it.
  *   W3  `state` announces a revision before the mainline can move to it, and drops the announcement
  *       only when it is known whether the mainline did.
+ *       An announcement whose upper is not there is none.
  *   W4  A workspace directory whose name begins with a dot is being made or removed, and is
  *       nothing.
  *
@@ -84,6 +85,12 @@ struct stage_env {
 void stage_env_ref(struct stage_env *env);
 void stage_env_unref(struct stage_env *env);
 
+/* What a workspace stands on: the tree of its base (zero: the empty tree), and an upper. */
+struct workspace_ground {
+    struct oid tree;
+    int upper; /* -1: none */
+};
+
 /* The content of `state`. */
 struct workspace_state {
     uid_t uid;
@@ -105,7 +112,8 @@ struct workspace {
     int dir;
     int upper; /* upper.N; changes under `tree` */
     struct workspace_state state;
-    struct oid base_tree; /* zero: the empty tree */
+    struct workspace_ground next; /* of the announced move: open already, so that it cannot fail */
+    struct oid base_tree;         /* zero: the empty tree */
     struct overlay overlay;
     uint64_t ino;         /* of the workspace's root */
     uint64_t instance;    /* differs from every other workspace that has had the name */
@@ -115,7 +123,9 @@ struct workspace {
     pthread_mutex_t resync;     /* taken by nodes that follow a move */
     pthread_mutex_t listing;    /* guards the nodes' listings */
     pthread_mutex_t committing; /* one commit at a time */
-    _Atomic unsigned waiting;   /* for `committing` */
+    pthread_mutex_t saying;     /* guards `unsaved` */
+    char *unsaved; /* the outcome, if it could not be saved: when the disk is full, it says so */
+    _Atomic unsigned waiting; /* for `committing` */
     struct room room;
 
     _Atomic int64_t autocommit;        /* as in `state` */
@@ -165,11 +175,13 @@ void workspace_unlock_committing(struct workspace *ws);
  * as far as the new base leaves room for them, and records it. Frozen. */
 int workspace_prepare_move(struct workspace *ws, const struct oid *base,
                            const struct kept_dirs *keep, struct diag *reterr);
-/* Takes the announcement back. Frozen. */
-int workspace_cancel_move(struct workspace *ws);
-/* The workspace is on the announced base, clean. Never fails for the caller: when it cannot be
- * recorded, the next opening finds out again. Frozen. */
-void workspace_finish_move(struct workspace *ws);
+/* Takes the announcement back. Frozen. What fails of that is logged: the next opening finds out
+ * that the mainline did not move. */
+void workspace_cancel_move(struct workspace *ws);
+/* The workspace is on the announced base, clean. Cannot fail where the move was prepared: when it
+ * cannot be recorded, the next opening finds out again. After a crash, -EIO: its base or upper
+ * cannot be read. Frozen. */
+int workspace_finish_move(struct workspace *ws, struct diag *reterr);
 
 /* The one or the other. */
 void workspace_settle_move(struct workspace *ws, bool moved);
@@ -187,7 +199,7 @@ int workspace_rebase(struct workspace *ws, const struct workspace_rebase *to, st
 /* Sets state.autocommit, durable. */
 int workspace_set_autocommit(struct workspace *ws, int64_t after);
 
-/* Removes uppers that a crash has left behind. Not while a move is announced. */
+/* Removes uppers and drafts that a crash has left behind. Not while a move is announced. */
 void workspace_tidy(struct workspace *ws);
 
 /* Removes the workspace from the disk; its nodes answer -ESTALE from now on. -ESTALE if it has

@@ -53,9 +53,8 @@ int workspace_state_load(int dirfd, struct workspace_state *ret, struct diag *re
     return r;
 }
 
-int workspace_state_save(int dirfd, const struct workspace_state *state)
+static void render(const struct workspace_state *state, struct buf *out)
 {
-    _cleanup_(buf_done) struct buf text = {0};
     json_t *j = json_object();
 
     json_object_set_new(j, "onward", json_integer(1));
@@ -73,8 +72,24 @@ int workspace_state_save(int dirfd, const struct workspace_state *state)
         json_object_set_new(j, "kept", json_true());
     if (state->autocommit)
         json_object_set_new(j, "autocommit", json_integer(state->autocommit));
-    json_write(j, 1, &text);
-    buf_addc(&text, '\n');
+    json_write(j, 1, out);
+    buf_addc(out, '\n');
     json_decref(j);
+}
+
+int workspace_state_save(int dirfd, const struct workspace_state *state)
+{
+    _cleanup_(buf_done) struct buf text = {0};
+
+    render(state, &text);
     return io_replace_file(dirfd, "state", text.data, text.len, 0600);
+}
+
+bool workspace_state_is(int dirfd, const struct workspace_state *state)
+{
+    _cleanup_(buf_done) struct buf text = {0}, found = {0};
+
+    render(state, &text);
+    return io_read_file(dirfd, "state", STATE_MOST, &found) == 0 && found.len == text.len &&
+           !memcmp(found.data, text.data, text.len);
 }

@@ -6,7 +6,9 @@
 
 /* Reads `state` in the workspace's directory. -ENOENT, -EIO when it is not one. */
 int workspace_state_load(int dirfd, struct workspace_state *ret, struct diag *reterr);
-/* Durable on return. */
+/* Durable on return. When it fails, `state` may be the old one or, not for good, the new one. */
 int workspace_state_save(int dirfd, const struct workspace_state *state);
+/* Is this what is there? */
+bool workspace_state_is(int dirfd, const struct workspace_state *state);
 
 #endif

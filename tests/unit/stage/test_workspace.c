@@ -142,7 +142,7 @@ static void a_move_that_is_cancelled(void **state)
     assert_int_equal(ws->state.upper, 1);
     test_run(f->dir, "cd state/workspaces/ws && grep -q next_base state && test -d upper.2/d/e && "
                      "test ! -e upper.2/g");
-    assert_int_equal(workspace_cancel_move(ws), 0);
+    workspace_cancel_move(ws);
     workspace_unlock_frozen(ws);
     test_run(f->dir, "cd state/workspaces/ws && ! grep -q next_base state && test ! -e upper.2");
     fx_assert_content(f, "ws/d/f", "mine\n");
@@ -161,7 +161,7 @@ static void a_move_that_is_finished(void **state)
     fx_put(f, "ws/d/f", "mine\n");
     workspace_lock_frozen(ws);
     assert_int_equal(workspace_prepare_move(ws, &next, &keep, NULL), 0);
-    workspace_finish_move(ws);
+    assert_int_equal(workspace_finish_move(ws, NULL), 0);
     workspace_unlock_frozen(ws);
     test_run(f->dir, "cd state/workspaces/ws && ! grep -q next_base state && test ! -e upper.1");
     for (int again = 0; again < 2; again++) {
