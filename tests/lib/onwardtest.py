@@ -111,10 +111,12 @@ def until(what, probe, seconds=20):
 
 
 class Mount:
-    """A running daemon. `expect`: a pattern of warnings and errors that may be in its log."""
+    """A running daemon. `expect`: a pattern of warnings and errors that may be in its log; `env`: more of its
+    environment; `before`: a command that starts it (prlimit, setpriv)."""
 
-    def __init__(self, dir, repo, config=None, options=(), expect=None, state=None, name="mnt"):
+    def __init__(self, dir, repo, config=None, options=(), expect=None, state=None, name="mnt", env=None, before=()):
         self.dir, self.repo, self.expect = dir, repo, expect
+        self.env, self.before = {**ENV, **(env or {})}, list(before)
         self.path = os.path.join(dir, name)
         self.state = state or os.path.join(dir, "state")
         self.options, self.config = list(options), config
@@ -126,8 +128,8 @@ class Mount:
         if self.config is not None:
             write(os.path.join(self.dir, "config.yaml"), self.config)
             args += ["--config", os.path.join(self.dir, "config.yaml")]
-        self.process = subprocess.Popen(args + [self.repo, self.path], stderr=subprocess.PIPE,
-                                        stdin=subprocess.DEVNULL, env=ENV, text=True, errors="replace")
+        self.process = subprocess.Popen(self.before + args + [self.repo, self.path], stderr=subprocess.PIPE,
+                                        stdin=subprocess.DEVNULL, env=self.env, text=True, errors="replace")
         self.up = threading.Event()
         self.reader = threading.Thread(target=self.follow, daemon=True)
         self.reader.start()
