@@ -147,8 +147,8 @@ static int64_t first_change(struct mainline *m)
     return stat(config, &st) == 0 ? clock_ns(st.st_mtim) : clock_real();
 }
 
-/* The first list has none before it to be held against: what it says of the mainline is asked for by
- * name. */
+/* The first list has none before it to be held against: what it says of the mainline is asked for
+ * by name. */
 static int look_up_head(struct mainline *m, struct diag *reterr)
 {
     struct oid listed = target_of(m->refs, m->ref), head = {0};

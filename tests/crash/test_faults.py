@@ -460,7 +460,8 @@ def inject(w, step, fault, n, restart):
     patience.cancel()
     if not w.faults.hits:
         if not acked:
-            raise AssertionError(f"{type(step).__name__} failed without a fault: {error}")
+            said = w.m.read("staging/w/.onward/outcome") if step.says else ""
+            raise AssertionError(f"{type(step).__name__} failed without a fault: {error}: {said}")
         return False
     where = f"{type(step).__name__}, call {n}, {w.faults.what.replace(w.dir, '')}: {fault}"
     if fault.kills:

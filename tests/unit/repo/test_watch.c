@@ -84,7 +84,7 @@ static void test_news_that_cannot_be_taken_in_are_told_again(void **state)
     struct watch *w;
 
     assert_int_equal(watch_new(f->repo, fail_twice, &calls, &w, NULL), 0);
-    test_run(f->dir, "git -C r pack-refs --all && git -C r pack-refs --all");
+    test_run(f->path, "git symbolic-ref HEAD refs/heads/news");
     assert_true(test_wait(was_retried, &calls, 5000));
     watch_free(w);
 }
