@@ -13,12 +13,17 @@
 #include "base/log.h"
 #include "repo/handle.h"
 
-#define PREFIX "tmp_object_git2_"
-#define STILL  (300 * NS_PER_MS) /* from its last byte, a writer needs less to give it its name */
+#define STILL (300 * NS_PER_MS) /* from its last byte, a writer needs less to give it its name */
 
+/* Objects, packs and their indexes under construction: ours, libgit2's, Git's. */
 static bool is_litter(const char *name)
 {
-    return !strncmp(name, PREFIX, strlen(PREFIX));
+    static const char *const prefixes[] = {"tmp_obj", "tmp_pack_", "tmp_idx_"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+        if (!strncmp(name, prefixes[i], strlen(prefixes[i])))
+            return true;
+    return false;
 }
 
 /* The kernel gives a lease for writing only on a file that nobody else has open. */
@@ -41,7 +46,7 @@ static void remove_abandoned(DIR *dir)
         if (is_litter(e->d_name) && is_abandoned(dirfd(dir), e->d_name))
             removed += unlinkat(dirfd(dir), e->d_name, 0) == 0;
     if (removed)
-        log_info("litter-removed", "objects=%zu", removed);
+        log_info("litter-removed", "files=%zu", removed);
 }
 
 static bool has_litter(DIR *dir)
@@ -56,11 +61,14 @@ static bool has_litter(DIR *dir)
 
 void litter_clear(struct repo *repo)
 {
-    _cleanup_(closedirp) DIR *dir = opendir(repo->objects_dir);
+    _cleanup_free_ char *pack = xasprintf("%s/pack", repo->objects_dir);
+    _cleanup_(closedirp) DIR *objects = opendir(repo->objects_dir);
+    _cleanup_(closedirp) DIR *packs = opendir(pack);
     struct timespec pause = clock_timespec(STILL);
 
-    if (!dir || !has_litter(dir))
+    if (!objects || !packs || (!has_litter(objects) && !has_litter(packs)))
         return;
     nanosleep(&pause, NULL);
-    remove_abandoned(dir);
+    remove_abandoned(objects);
+    remove_abandoned(packs);
 }

@@ -137,8 +137,8 @@ static int load_once(struct handle *h, const struct load *l, struct refs **ret)
 }
 
 /* Confirming. libgit2's iterator passes over a loose ref that it cannot open, for whatever reason,
- * and gives the older value that packed-refs has instead, or nothing. Its lookup says what is wrong.
- * So what is not as it was is looked up before it counts. */
+ * and gives the older value that packed-refs has instead, or nothing. Its lookup says what is
+ * wrong. So what is not as it was is looked up before it counts. */
 
 /* Is `ref` (NULL: nothing) what there is of that name? GIT_EMODIFIED: no. A ref without sense is
  * as good as none: that is its own trouble; what cannot be read now is everybody's. */

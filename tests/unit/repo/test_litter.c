@@ -25,7 +25,8 @@ static void test_what_nobody_has_open_goes(void **state)
     struct fixture *f = *state;
 
     test_write_file(f->path, OBJECTS "tmp_object_git2_dead", "part");
-    test_write_file(f->path, OBJECTS "tmp_obj_of_git", "part");
+    test_write_file(f->path, OBJECTS "pack/tmp_pack_dead", "part");
+    test_write_file(f->path, OBJECTS "pack/pack-1.keep", "");
     test_write_file(f->path, OBJECTS "tmp_object_git2_open", "part");
     _cleanup_free_ char *path = xasprintf("%s/" OBJECTS "tmp_object_git2_open", f->path);
     pid_t writer = fork();
@@ -37,7 +38,8 @@ static void test_what_nobody_has_open_goes(void **state)
     test_run(f->path, "until test -e ready; do sleep 0.01; done");
     litter_clear(f->repo);
     assert_false(is_there(f, "tmp_object_git2_dead"));
-    assert_true(is_there(f, "tmp_obj_of_git"));
+    assert_false(is_there(f, "pack/tmp_pack_dead"));
+    assert_true(is_there(f, "pack/pack-1.keep"));
     assert_true(is_there(f, "tmp_object_git2_open"));
     kill(writer, SIGKILL);
     waitpid(writer, NULL, 0);
