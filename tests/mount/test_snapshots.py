@@ -3,8 +3,10 @@
 
 import errno
 import os
+import re
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import onwardtest
@@ -116,6 +118,34 @@ def test_many_new_files_are_one_pack(dir):
         loose = int(git(repo, "count-objects").split()[0])
         assert loose == 3, loose  # a blob, the root, the revision
         assert len(git(repo, "rev-list", "--all", "--objects").splitlines()) == before + 3
+
+
+def test_a_restart_reads_no_workspace(dir):
+    """However much has changed in them, mounting again costs the same. Shown by the times at which
+    their directories were last read."""
+    repo = make_repo(dir + "/r.git", BASE)
+    probe = dir + "/probe/."
+    os.makedirs(probe)
+    os.utime(probe, (1, time.time()))
+    os.listdir(probe)
+    if os.stat(probe).st_atime == 1:
+        return print("# skipped: the filesystem does not note when a directory was read")
+    with Mount(dir, repo, options=VIEW) as m:
+        for w in range(8):
+            os.mkdir(m / f"staging/w{w}")
+            for i in range(60):
+                write(m / f"staging/w{w}/new/d{i % 4}/f{i}", f"{i}\n")
+    below = [where for where, _, _ in os.walk(m.state) if re.search(r"/upper\.\d+", where)]
+    assert len(below) == 8 * 6, below
+    for where in below:
+        os.utime(where, (1, time.time()))
+    with m:
+        assert len(os.listdir(m / "staging")) == 8
+        assert [where for where in below if os.stat(where).st_atime != 1] == []
+        assert m.read("staging/w3/new/d3/f59") == "59\n"
+        assert "added: 60\n" in m.read("staging/w3/.onward/status")
+        now = [where for where in below if os.stat(where).st_atime != 1]
+        assert now and all("/w3/" in where for where in now), now
 
 
 if __name__ == "__main__":
