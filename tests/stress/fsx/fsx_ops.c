@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/io.h"
 #include "fsx.h"
 
 /* Few names, so that they meet; some that are not what a name usually is. */
@@ -169,6 +170,17 @@ static void do_rmdir(struct fsx *f)
     agreed(f, &a);
 }
 
+/* As rm -r; so the tree stays of a size that can be compared. */
+static void do_remove_tree(struct fsx *f)
+{
+    char path[PATH_MAX];
+    struct place p = any_place(f, path);
+
+    tell_place(f, "rm -r", &p);
+    for (int s = 0; s < SIDES; s++)
+        io_remove_tree(p.fd[s], path);
+}
+
 static void do_rename(struct fsx *f)
 {
     static const unsigned kinds[] = {0, 0, 0, 0, RENAME_NOREPLACE, RENAME_EXCHANGE};
@@ -263,11 +275,9 @@ static void do_sync_dir(struct fsx *f)
 }
 
 const struct operation name_operations[] = {
-    {"open", 70, do_open},        {"opendir", 6, do_opendir},
-    {"list", 6, do_list},         {"mkdir", 20, do_mkdir},
-    {"symlink", 8, do_symlink},   {"unlink", 22, do_unlink},
-    {"rmdir", 10, do_rmdir},      {"rename", 35, do_rename},
-    {"truncate", 8, do_truncate}, {"chmod", 8, do_chmod},
-    {"utimens", 6, do_utimens},   {"stat", 20, do_stat},
-    {"sync-dir", 1, do_sync_dir}, {0},
+    {"open", 70, do_open},        {"opendir", 6, do_opendir},   {"list", 6, do_list},
+    {"mkdir", 20, do_mkdir},      {"symlink", 8, do_symlink},   {"unlink", 22, do_unlink},
+    {"rmdir", 10, do_rmdir},      {"rm-r", 5, do_remove_tree},  {"rename", 35, do_rename},
+    {"truncate", 8, do_truncate}, {"chmod", 8, do_chmod},       {"utimens", 6, do_utimens},
+    {"stat", 20, do_stat},        {"sync-dir", 1, do_sync_dir}, {0},
 };
