@@ -60,6 +60,9 @@ class Client:
                     self.commit(ws)
         except OSError as e:
             self.error = e
+        except AssertionError as e:
+            self.error = e
+            raise
 
     def edit(self, ws):
         self.count += 1
@@ -95,7 +98,6 @@ class Client:
             os.close(fd)
         self.acked.append(message)
 
-
     def rebase(self, ws):
         """Another workspace moves head, so that this one has to be brought onto it, changes and all."""
         self.count += 1
@@ -108,9 +110,12 @@ class Client:
         self.edit(ws)
         with open(ws + "/.onward/rebase", "wb", buffering=0) as f:
             f.write(b"now\n")
+        self.check_rebased(ws)
+        self.rebased += 1
+
+    def check_rebased(self, ws):
         base = os.readlink(ws + "/.onward/base").rsplit("/", 1)[1]
         assert os.readlink(self.m / "head").endswith(base), "rebased, and not on head"
-        self.rebased += 1
 
 
 def check_objects(repo):

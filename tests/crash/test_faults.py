@@ -2,7 +2,7 @@
 """Every call that changes or reads the state directory or the repository fails, or is the daemon's last: each step
 of a fixed scenario is repeated with the fault at its first call, its second, until it meets none.
 
-usage: test_faults.py [--all] [--step NAME]… [--seed S]     (default: a sample; by hand: --all)
+usage: test_faults.py [--all | --points N --faults N] [--step NAME]… [--seed S]     (default: a sample; by hand: --all)
 
 After each fault, in the running daemon and after a restart without repair by hand:
   P3, P4   what was acknowledged is there, and `git fsck --strict` is clean;
@@ -527,9 +527,9 @@ def points_of(calls, everything, rng, share):
 def run_step(w, kind, args, rng):
     step, points, bad = kind(), 0, []
     calls = count_calls(w, step)
-    chosen = FAULTS if args.all else rng.sample(FAULTS, 4)
+    chosen = FAULTS if args.all else rng.sample(FAULTS, min(args.faults, len(FAULTS)))
     for fault in chosen:
-        for n in points_of(calls, args.all, rng, 3):
+        for n in points_of(calls, args.all, rng, args.points):
             try:
                 if not inject(w, step, fault, n, restart=n % 2 == 0):
                     break
@@ -551,6 +551,8 @@ def run_step(w, kind, args, rng):
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--all", action="store_true")
+    p.add_argument("--points", type=int, default=3, help="calls of a step that are hit by each fault")
+    p.add_argument("--faults", type=int, default=4, help="faults that a step meets")
     p.add_argument("--step", action="append", help="only this one")
     p.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
     args = p.parse_args()
