@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "base/utf8.h"
 #include "onward/version.h"
 #include "tree/control.h"
 #include "view/context.h"
@@ -12,6 +13,7 @@
 
 /* Text of the findings of .onward/ledger; there it ends. */
 #define LEDGER_FINDINGS_MOST (16u << 20)
+#define LINE_SHOWN           200 /* bytes of a command in the log and in its outcome */
 
 /* .onward/: the daemon's own files. Found by name, not listed in the root, so that walks over the
  * mount do not enter it. */
@@ -67,18 +69,29 @@ static int open_events(void *ctx, struct node *dir, uint64_t ino, struct node **
     return 0;
 }
 
+/* What is repeated of a command: nobody shall fill the log with lines as long as he may write. */
+static char *begin_of(const char *line)
+{
+    size_t len = strnlen(line, LINE_SHOWN + 1),
+           cut = len > LINE_SHOWN ? utf8_cut(line, LINE_SHOWN) : len;
+
+    return xasprintf("%.*s%s", (int)cut, line, cut < len ? "…" : "");
+}
+
 /* Runs a command and keeps its reason for the same user's next read of `outcome`. */
 static int on_command(void *ctx, const struct caller *who, const char *line)
 {
     struct view *v = ctx;
     _cleanup_(diag_done) struct diag why = {0};
-    _cleanup_free_ char *uid = xasprintf("%u", who->uid);
+    _cleanup_(buf_done) struct buf said = {0}, quoted = {0};
+    _cleanup_free_ char *uid = xasprintf("%u", who->uid), *begin = begin_of(line);
     int r = v->config.command(v->config.ctx, who, line, &why);
-    char *outcome =
-        r < 0 ? xasprintf("%s: %s\n", line, diag_text(&why, r)) : xasprintf("%s: done\n", line);
 
+    buf_add_visible(&said, begin);
+    char *outcome = xasprintf("%s: %s\n", buf_str(&said), r < 0 ? diag_text(&why, r) : "done");
+    buf_add_escaped(&quoted, begin);
     if (r < 0)
-        log_warn("command-failed", "uid=%s line=\"%s\" reason=\"%s\"", uid, line,
+        log_warn("command-failed", "uid=%s line=\"%s\" reason=\"%s\"", uid, buf_str(&quoted),
                  diag_text(&why, r));
     pthread_mutex_lock(&v->lock);
     free(map_put(&v->outcomes, uid, outcome));
