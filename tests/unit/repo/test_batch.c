@@ -85,7 +85,7 @@ static void a_few_are_loose(void **state)
 
     put(b, "few 3");
     assert_int_equal(sink_tree(batch_sink(b), NULL, 0, &empty, NULL), 0);
-    assert_int_equal(sink_blob(batch_sink(b), NULL, 0, &none, NULL), 0);
+    assert_int_equal(sink_blob(batch_sink(b), "", 0, &none, NULL), 0);
     assert_counts(f, "0", "0");
     store(b);
     assert_counts(f, "13", "0");
