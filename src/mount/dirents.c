@@ -88,10 +88,12 @@ static int fill(struct dirents *l, uint64_t cookie)
     return l->len > dots ? 0 : r;
 }
 
-static void keep_no_attributes(struct dirents *l)
+static void keep_nothing(struct dirents *l)
 {
     plus_foreach(d, l)
     {
+        d->entry_out.entry_valid = 0;
+        d->entry_out.entry_valid_nsec = 0;
         d->entry_out.attr_valid = 0;
         d->entry_out.attr_valid_nsec = 0;
     }
@@ -111,7 +113,7 @@ static void send_dirents(struct dirents *l, uint64_t epoch)
         return;
     }
     if (!notifier_enter(l->front->notifier, epoch))
-        keep_no_attributes(l);
+        keep_nothing(l);
     int r = fuse_reply_buf(l->req, l->data, l->len);
     notifier_leave(l->front->notifier);
     if (r < 0)

@@ -43,10 +43,9 @@ int entry_fill(struct front *f, struct node *node, struct fuse_entry_param *e)
     return 0;
 }
 
-void entry_reply(fuse_req_t req, struct node *node)
+void entry_reply(fuse_req_t req, struct node *node, uint64_t epoch)
 {
     struct front *f = fuse_req_userdata(req);
-    uint64_t epoch = notifier_epoch(f->notifier);
     struct fuse_entry_param e;
     int r = entry_fill(f, node, &e);
 
@@ -55,21 +54,20 @@ void entry_reply(fuse_req_t req, struct node *node)
         return;
     }
     if (!notifier_enter(f->notifier, epoch))
-        e.attr_timeout = 0;
+        e.attr_timeout = e.entry_timeout = 0;
     r = fuse_reply_entry(req, &e);
     notifier_leave(f->notifier);
     if (r < 0)
         node_table_forget(f->table, e.ino, 1);
 }
 
-void entry_reply_attr(fuse_req_t req, struct node *node)
+void entry_reply_attr(fuse_req_t req, struct node *node, bool keep)
 {
     struct stat st;
     int r = entry_stat(fuse_req_userdata(req), node, &st);
 
-    /* The kernel itself leaves out attributes that a notification has overtaken. */
     if (r < 0)
         fuse_reply_err(req, -r);
     else
-        fuse_reply_attr(req, &st, entry_attr_timeout(node));
+        fuse_reply_attr(req, &st, keep ? entry_attr_timeout(node) : 0);
 }

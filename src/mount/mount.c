@@ -21,6 +21,7 @@
 #define IDLE_WORKERS 4  /* those that it keeps: on two CPUs 2 to 16 made no difference */
 #define SLOW_WORKERS 16
 #define WAKE_SIGNAL  SIGUSR1
+#define KNOW_TRIES   5000 /* one second */
 
 struct mount {
     struct front front;
@@ -145,12 +146,33 @@ static int open_session(struct mount *m, const struct mount_config *config, stru
     return r < 0 ? diag_fail(reterr, r, "cannot mount: libfuse refused: %s", strerror(-r)) : 0;
 }
 
-static void drop_cached(uint64_t id, void *arg)
+/* A reply may have been written that makes the kernel know the node, and not been read yet. */
+static bool may_come_to_be_known(struct mount *m, uint64_t id)
+{
+    _cleanup_(node_unrefp) struct node *node = node_table_get(m->front.table, id);
+
+    if (node)
+        nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS / 5}, NULL);
+    return node;
+}
+
+static void drop_node(const struct node_notice *x, void *arg)
+{
+    struct mount *m = arg;
+    off_t from = x->content ? 0 : -1; /* negative: attributes only */
+
+    /* It fails when the kernel does not know the node (any more), or the mount has ended. */
+    for (int i = 0; i < KNOW_TRIES; i++)
+        if (fuse_lowlevel_notify_inval_inode(m->front.session, x->id, from, 0) != -ENOENT ||
+            !may_come_to_be_known(m, x->id))
+            return;
+}
+
+static void drop_name(const struct node_notice *x, void *arg)
 {
     struct mount *m = arg;
 
-    /* It fails when the kernel does not know the node (any more), or the mount has ended. */
-    fuse_lowlevel_notify_inval_inode(m->front.session, id, 0, 0);
+    fuse_lowlevel_notify_inval_entry(m->front.session, x->id, x->name, strlen(x->name));
 }
 
 /* Passes the question of node_table_flush() on to the node that an id stands for. */
@@ -178,9 +200,24 @@ static int on_flush(bool (*mine)(struct node *node, void *arg), void *mine_arg, 
     return r;
 }
 
-static void on_changed(uint64_t id, void *arg)
+/* Nodes first: from then on no reply brings back a name that is gone. The two kinds have a thread
+ * each, as telling of a name waits for whatever holds its directory, which may in turn have to tell
+ * of a node. */
+static void on_changed(const struct node_notice *notices, size_t n, void *arg)
 {
-    notifier_tell(((struct mount *)arg)->front.notifier, id);
+    struct mount *m = arg;
+    _cleanup_free_ struct node_notice *nodes = xcalloc(n, sizeof(*nodes));
+    _cleanup_free_ struct node_notice *names = xcalloc(n, sizeof(*names));
+    size_t nnodes = 0, nnames = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (notices[i].name)
+            names[nnames++] = notices[i];
+        else
+            nodes[nnodes++] = notices[i];
+    notifier_tell(m->front.notifier, nodes, nnodes);
+    if (nnames)
+        notifier_tell(m->front.names, names, nnames);
 }
 
 static int push_content(uint64_t id, const void *data, size_t len, void *arg)
@@ -196,8 +233,10 @@ static const struct node_listener mount_listener = {.changed = on_changed, .flus
 
 static int start_threads(struct mount *m, struct diag *reterr)
 {
-    int r = notifier_new(drop_cached, m, &m->front.notifier);
+    int r = notifier_new(drop_node, m, &m->front.notifier);
 
+    if (r == 0)
+        r = notifier_new(drop_name, m, &m->front.names);
     if (r == 0)
         r = prefetch_new(m->front.table, push_content, m, &m->front.prefetch);
     if (r < 0)
@@ -273,6 +312,8 @@ static void stop_threads(struct mount *m)
 {
     if (m->front.prefetch)
         prefetch_stop(m->front.prefetch);
+    if (m->front.names)
+        notifier_stop(m->front.names);
     if (m->front.notifier)
         notifier_stop(m->front.notifier);
     if (m->front.flusher)
@@ -307,6 +348,7 @@ void mount_free(struct mount *m)
     flusher_free(m->front.flusher);
     intake_free(m->front.intake);
     prefetch_free(m->front.prefetch);
+    notifier_free(m->front.names);
     notifier_free(m->front.notifier);
     free(m);
 }

@@ -6,14 +6,20 @@
 
 #include "base/alloc.h"
 
+/* What is told at once. The names are copies. */
+struct job {
+    struct node_notice *notices;
+    size_t n;
+};
+
 struct notifier {
-    void (*drop)(uint64_t id, void *arg);
+    void (*drop)(const struct node_notice *notice, void *arg);
     void *arg;
     pthread_mutex_t lock;
     pthread_cond_t work, told_more;
     struct {
-        VEC(uint64_t);
-    } queue;        /* not begun yet; each id once */
+        VEC(struct job);
+    } queue;        /* not begun yet; each posted id once */
     uint64_t begun; /* how many left the queue */
     uint64_t told;  /* …and are done: begun, or one less */
     bool stopped, joined;
@@ -22,12 +28,38 @@ struct notifier {
     uint64_t epoch;
 };
 
+static struct job job_new(const struct node_notice *notices, size_t n)
+{
+    struct job job = {xcalloc(n, sizeof(*notices)), n};
+
+    for (size_t i = 0; i < n; i++) {
+        job.notices[i] = notices[i];
+        if (notices[i].name)
+            job.notices[i].name = xstrdup(notices[i].name);
+    }
+    return job;
+}
+
+static void job_done(struct job *job)
+{
+    for (size_t i = 0; i < job->n; i++)
+        free((char *)job->notices[i].name);
+    free(job->notices);
+}
+
 /* After this no reply can be written that says what was true before. */
 static void begin_epoch(struct notifier *n)
 {
     pthread_rwlock_wrlock(&n->replying);
     __atomic_add_fetch(&n->epoch, 1, __ATOMIC_RELEASE);
     pthread_rwlock_unlock(&n->replying);
+}
+
+static void do_job(struct notifier *n, const struct job *job)
+{
+    begin_epoch(n);
+    for (size_t i = 0; i < job->n && !__atomic_load_n(&n->stopped, __ATOMIC_ACQUIRE); i++)
+        n->drop(&job->notices[i], n->arg);
 }
 
 static void *notifier_run(void *arg)
@@ -41,12 +73,11 @@ static void *notifier_run(void *arg)
             pthread_cond_wait(&n->work, &n->lock);
             continue;
         }
-        uint64_t id = n->queue.v[0];
+        _cleanup_(job_done) struct job job = n->queue.v[0];
         memmove(n->queue.v, n->queue.v + 1, --n->queue.n * sizeof(*n->queue.v));
         n->begun++;
         pthread_mutex_unlock(&n->lock);
-        begin_epoch(n);
-        n->drop(id, n->arg);
+        do_job(n, &job);
         pthread_mutex_lock(&n->lock);
         n->told = n->begun;
         pthread_cond_broadcast(&n->told_more);
@@ -66,7 +97,8 @@ static void prefer_notifications(pthread_rwlock_t *replying)
     pthread_rwlockattr_destroy(&attr);
 }
 
-int notifier_new(void (*drop)(uint64_t id, void *arg), void *arg, struct notifier **ret)
+int notifier_new(void (*drop)(const struct node_notice *notice, void *arg), void *arg,
+                 struct notifier **ret)
 {
     struct notifier *n = NEW(struct notifier);
 
@@ -86,34 +118,43 @@ int notifier_new(void (*drop)(uint64_t id, void *arg), void *arg, struct notifie
     return 0;
 }
 
-/* Queues `id`, unless it waits there already; the value of `told` at which it is done. */
-static uint64_t queue_id(struct notifier *n, uint64_t id)
+/* The value of `told` at which the job is done. */
+static uint64_t queue_job(struct notifier *n, struct job job)
 {
-    size_t i = 0;
-
-    while (i < n->queue.n && n->queue.v[i] != id)
-        i++;
-    if (i == n->queue.n) {
-        *VEC_ADD(&n->queue) = id;
-        pthread_cond_signal(&n->work);
-    }
-    return n->begun + i + 1;
+    *VEC_ADD(&n->queue) = job;
+    pthread_cond_signal(&n->work);
+    return n->begun + n->queue.n;
 }
 
-void notifier_tell(struct notifier *n, uint64_t id)
+static bool is_queued(const struct notifier *n, const struct node_notice *notice)
 {
+    vec_foreach (job, &n->queue)
+        if (job->n == 1 && job->notices->id == notice->id && !job->notices->name &&
+            job->notices->content)
+            return true;
+    return false;
+}
+
+void notifier_tell(struct notifier *n, const struct node_notice *notices, size_t count)
+{
+    struct job job = job_new(notices, count);
+
     pthread_mutex_lock(&n->lock);
-    if (!n->stopped)
-        for (uint64_t at = queue_id(n, id); !n->stopped && n->told < at;)
+    if (n->stopped)
+        job_done(&job);
+    else
+        for (uint64_t at = queue_job(n, job); !n->stopped && n->told < at;)
             pthread_cond_wait(&n->told_more, &n->lock);
     pthread_mutex_unlock(&n->lock);
 }
 
 void notifier_post(struct notifier *n, uint64_t id)
 {
+    const struct node_notice notice = {.id = id, .content = true};
+
     pthread_mutex_lock(&n->lock);
-    if (!n->stopped)
-        queue_id(n, id);
+    if (!n->stopped && !is_queued(n, &notice))
+        queue_job(n, job_new(&notice, 1));
     pthread_mutex_unlock(&n->lock);
 }
 
@@ -136,7 +177,7 @@ void notifier_leave(struct notifier *n)
 void notifier_stop(struct notifier *n)
 {
     pthread_mutex_lock(&n->lock);
-    n->stopped = true;
+    __atomic_store_n(&n->stopped, true, __ATOMIC_RELEASE);
     pthread_cond_broadcast(&n->work);
     pthread_cond_broadcast(&n->told_more);
     bool join = !n->joined;
@@ -151,6 +192,8 @@ void notifier_free(struct notifier *n)
     if (!n)
         return;
     notifier_stop(n);
+    vec_foreach (job, &n->queue)
+        job_done(job);
     free(n->queue.v);
     pthread_rwlock_destroy(&n->replying);
     pthread_cond_destroy(&n->told_more);

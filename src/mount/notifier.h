@@ -1,4 +1,4 @@
-/* Tells the kernel, from a thread of its own, that what it keeps of a node is out of date.
+/* Tells the kernel, from a thread of its own, that what it keeps of nodes is out of date.
  *
  * Why a thread. A notification may have to wait: for a page that a READ in flight has locked, for
  * the answer to a WRITE. Inside a request that would be waiting for oneself. So whoever has
@@ -20,14 +20,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tree/table.h"
+
 struct notifier;
 
-/* `drop(id, arg)` makes the kernel drop attributes and pages (of a directory: its list) of a node;
- * it ignores ids that the kernel does not know. -EAGAIN if no thread can be started. */
-int notifier_new(void (*drop)(uint64_t id, void *arg), void *arg, struct notifier **ret);
-/* Returns when the kernel knows, or when the notifier has been stopped. */
-void notifier_tell(struct notifier *n, uint64_t id);
-/* The same, but does not wait. */
+/* `drop(notice, arg)` makes the kernel drop what the notice says; it ignores ids that the kernel
+ * does not know. -EAGAIN if no thread can be started. */
+int notifier_new(void (*drop)(const struct node_notice *notice, void *arg), void *arg,
+                 struct notifier **ret);
+/* Returns when the kernel knows all `count` of them, or when the notifier has been stopped. No
+ * reply overtakes it, even if there are none. */
+void notifier_tell(struct notifier *n, const struct node_notice *notices, size_t count);
+/* Of one node, with its content; does not wait. */
 void notifier_post(struct notifier *n, uint64_t id);
 
 /* How much has been told so far: to be read before attributes are. */

@@ -117,6 +117,7 @@ static void lookup_run(struct slow *s)
 {
     struct node *child;
     struct caller who = caller(s->req);
+    uint64_t epoch = notifier_epoch(front(s->req)->notifier);
 
     caller_set_current(&who);
     int r = s->node->ops->lookup ? s->node->ops->lookup(s->node, s->data, &child) : -ENOTDIR;
@@ -125,7 +126,7 @@ static void lookup_run(struct slow *s)
         fuse_reply_err(s->req, -r);
         return;
     }
-    entry_reply(s->req, child);
+    entry_reply(s->req, child, epoch);
     node_unref(child);
 }
 
@@ -158,8 +159,9 @@ static void on_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi
     COUNT("getattr");
     _cleanup_(node_unrefp) struct node *node = node_of(req, ino);
 
+    /* The kernel itself leaves out attributes that a notification has overtaken. */
     if (node)
-        entry_reply_attr(req, node);
+        entry_reply_attr(req, node, true);
 }
 
 static struct set_attrs set_attrs_from(const struct stat *st, int to_set)
@@ -204,8 +206,8 @@ static void on_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to
     int r = node->ops->setattr ? node->ops->setattr(node, &who, &set) : -EROFS;
     if (r < 0)
         fuse_reply_err(req, -r);
-    else
-        entry_reply_attr(req, node);
+    else /* those that come with this reply it takes even if they are overtaken */
+        entry_reply_attr(req, node, false);
 }
 
 static void on_readlink(fuse_req_t req, fuse_ino_t ino)
@@ -224,13 +226,13 @@ static void on_readlink(fuse_req_t req, fuse_ino_t ino)
 }
 
 /* Ends a request that makes something: `r` of the op and the new node. */
-static void reply_made(fuse_req_t req, int r, struct node *made)
+static void reply_made(fuse_req_t req, int r, struct node *made, uint64_t epoch)
 {
     if (r < 0) {
         fuse_reply_err(req, -r);
         return;
     }
-    entry_reply(req, made);
+    entry_reply(req, made, epoch);
     node_unref(made);
 }
 
@@ -240,13 +242,14 @@ static void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     _cleanup_(node_unrefp) struct node *dir = node_of(req, parent);
     struct caller who = caller(req);
     struct node *made = NULL;
+    uint64_t epoch = notifier_epoch(front(req)->notifier);
 
     if (!dir)
         return;
     int r = -EROFS;
     if (dir->ops->create)
         r = S_ISREG(mode) ? dir->ops->create(dir, &who, name, mode & 07777, &made) : -EPERM;
-    reply_made(req, r, made);
+    reply_made(req, r, made, epoch);
 }
 
 static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
@@ -255,11 +258,12 @@ static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     _cleanup_(node_unrefp) struct node *dir = node_of(req, parent);
     struct caller who = caller(req);
     struct node *made = NULL;
+    uint64_t epoch = notifier_epoch(front(req)->notifier);
 
     if (!dir)
         return;
     int r = dir->ops->mkdir ? dir->ops->mkdir(dir, &who, name, mode & 07777, &made) : -EROFS;
-    reply_made(req, r, made);
+    reply_made(req, r, made, epoch);
 }
 
 static void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
@@ -268,11 +272,12 @@ static void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, co
     _cleanup_(node_unrefp) struct node *dir = node_of(req, parent);
     struct caller who = caller(req);
     struct node *made = NULL;
+    uint64_t epoch = notifier_epoch(front(req)->notifier);
 
     if (!dir)
         return;
     int r = dir->ops->symlink ? dir->ops->symlink(dir, &who, name, target, &made) : -EROFS;
-    reply_made(req, r, made);
+    reply_made(req, r, made, epoch);
 }
 
 static void on_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)

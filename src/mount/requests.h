@@ -16,8 +16,9 @@
 struct front {
     struct fuse_session *session;
     struct node_table *table;
-    struct pool *slow; /* for NODE_SLOW */
-    struct notifier *notifier;
+    struct pool *slow;         /* for NODE_SLOW */
+    struct notifier *notifier; /* of nodes; waits for pages at most */
+    struct notifier *names;    /* of entries; waits for requests that hold their directory */
     struct prefetch *prefetch;
     struct flusher *flusher; /* NULL: nothing can be written */
     struct intake *intake;

@@ -240,7 +240,11 @@ static int do_drop(void *ctx, const struct caller *who, const char *line)
 
     if (r == 0 && strcmp(line, "force"))
         r = -EINVAL;
-    return r < 0 ? r : workspace_end(ws, NULL);
+    if (r == 0)
+        r = workspace_end(ws, NULL);
+    if (r == 0)
+        ws->env->vanished(ws->env->arg, ws->name);
+    return r;
 }
 
 static int open_control(struct workspace *ws, struct node *dir, uint64_t ino,

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "stage/control.h"
+#include "stage/overlay_news.h"
 #include "tree/table.h"
 
 #define DIR_SIZE 4096
@@ -59,8 +60,11 @@ static struct overlay_node *intern(const struct init_args *args)
     const void *place = args->parent ? (const void *)args->parent : args->ws;
     size_t len = make_key(place, args->name ? args->name : "", key);
 
-    return node_intern(args->ws->env->config->table, ops_of(args->at->type),
-                       sizeof(struct overlay_node), key, len, args->at->ino, init, args);
+    struct overlay_node *n =
+        node_intern(args->ws->env->config->table, ops_of(args->at->type),
+                    sizeof(struct overlay_node), key, len, args->at->ino, init, args);
+    overlay_news_add(n);
+    return n;
 }
 
 struct overlay_node *overlay_node_child(struct overlay_node *dir, const char *name,
@@ -130,6 +134,7 @@ static void overlay_free(struct node *node)
 {
     struct overlay_node *n = overlay_node(node);
 
+    overlay_news_drop(n);
     if (n->listing) {
         listing_done(&n->listing->entries);
         free(n->listing);
@@ -213,7 +218,13 @@ void overlay_node_close_dir(struct overlay_node *n, const struct overlay_dir *d)
         overlay_node_put(n);
 }
 
-/* Looks again what is in the node's place. A link there is another node: targets never change. */
+/* Is it what the node was? Of what is in the upper, nobody knows. */
+static bool is_same(const struct overlay_node *n, const struct overlay_entry *e)
+{
+    return e->type == n->at.type && !e->upper && !n->at.upper && oid_equal(&e->base, &n->at.base);
+}
+
+/* Looks again what is in the node's place. Another link is another node: targets never change. */
 static int look_again(struct overlay_node *n)
 {
     struct overlay_node *parent = overlay_parent(n);
@@ -227,15 +238,19 @@ static int look_again(struct overlay_node *n)
     }
     if (r < 0 && r != -ENOENT)
         return r;
-    if (r == 0 && e.type == n->at.type && !S_ISLNK(e.type)) {
+    bool same = r == 0 && is_same(n, &e);
+    if (same || (r == 0 && e.type == n->at.type && !S_ISLNK(e.type))) {
         e.ino = n->node.ino;
         n->at = e;
+        n->news_content |= !same;
         fd_cache_drop(n->ws->env->fds, &n->slot);
-    } else if (S_ISREG(n->at.type) && !n->at.upper) {
-        n->gone = true; /* its blob can still be read by who has it open */
-    } else {
-        n->stale = true;
+        return 0;
     }
+    n->news_name = true;
+    if (S_ISREG(n->at.type) && !n->at.upper)
+        n->gone = true; /* its blob can still be read by who has it open */
+    else
+        n->stale = true;
     return 0;
 }
 
@@ -252,7 +267,7 @@ static int follow(struct overlay_node *n)
     } else {
         r = follow(parent);
         if (r == 0 && (parent->stale || parent->gone))
-            n->stale = true;
+            n->stale = n->news_name = true;
         else if (r == 0)
             r = look_again(n);
     }
@@ -612,6 +627,7 @@ static int overlay_statfs(struct node *node, struct statvfs *ret)
 
 const struct node_ops overlay_dir_ops = {
     .kind = "staging-dir",
+    .flags = NODE_ENTRY_FOREVER | NODE_ATTR_FOREVER,
     .getattr = overlay_getattr,
     .lookup = overlay_lookup,
     .readdir = overlay_readdir,
@@ -629,6 +645,7 @@ const struct node_ops overlay_dir_ops = {
 
 const struct node_ops overlay_file_ops = {
     .kind = "staging-file",
+    .flags = NODE_ENTRY_FOREVER | NODE_ATTR_FOREVER,
     .getattr = overlay_getattr,
     .read = overlay_read,
     .setattr = overlay_setattr,
@@ -641,6 +658,7 @@ const struct node_ops overlay_file_ops = {
 
 const struct node_ops overlay_link_ops = {
     .kind = "staging-link",
+    .flags = NODE_ENTRY_FOREVER | NODE_ATTR_FOREVER,
     .getattr = overlay_getattr,
     .readlink = overlay_readlink,
     .setattr = overlay_setattr,

@@ -18,8 +18,10 @@
  *   N4  Fields change under the workspace's lock for names, or under `resync` while the node is
  *       behind.
  *
- * The kernel keeps neither names nor attributes of these nodes (flags 0): after a commit, what
- * others changed is there at once. A directory's mtime grows with each change of its entries. */
+ * The kernel keeps names and attributes of these nodes. Whatever changes one of them passes through
+ * the kernel, but for moves of the workspace, of which it is told (overlay_news.h). An op must
+ * therefore change nothing that shows of other nodes than those that the kernel knows it to change.
+ * A directory's mtime grows with each change of its entries. */
 #ifndef ONWARD_STAGE_OVERLAY_NODE_H
 #define ONWARD_STAGE_OVERLAY_NODE_H
 
@@ -45,6 +47,11 @@ struct overlay_node {
     int64_t held; /* gone: the room that it takes (room.h) */
     struct fd_slot slot;
     struct shared_listing *listing;
+
+    struct overlay_node *prev, *next; /* in the workspace's `nodes`, under ws->known */
+    bool listed;
+    /* The kernel is to be told that its content, or what its name leads to, may be another. */
+    _Atomic bool news_content, news_name;
 };
 
 #define OVERLAY_DEPTH_MOST 2000 /* directories below each other that users can make */

@@ -67,6 +67,14 @@ static void on_ended(void *arg, const char *name)
     workspace_unref(ws);
 }
 
+static void on_vanished(void *arg, const char *name)
+{
+    struct staging *s = arg;
+
+    node_changes(s->config.table,
+                 (struct node_change[]){{s->root, NULL, true}, {s->root, name, false}}, 2);
+}
+
 /* The workspace of that name, referenced. -ENOENT; -EIO: it cannot be opened. */
 static int get(struct staging *s, const char *name, struct workspace **ret)
 {
@@ -224,6 +232,7 @@ static void staging_node_free(struct node *node)
 
 static const struct node_ops staging_ops = {
     .kind = "staging",
+    .flags = NODE_ENTRY_FOREVER | NODE_ATTR_FOREVER,
     .getattr = staging_getattr,
     .lookup = staging_lookup,
     .readdir = staging_readdir,
@@ -358,6 +367,7 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
         .checks = open_checks(config),
         .dir = -1,
         .ended = on_ended,
+        .vanished = on_vanished,
         .find = on_find,
         .arg = s,
     };

@@ -17,6 +17,7 @@
 #include "repo/revision.h"
 #include "stage/author.h"
 #include "stage/keep_ref.h"
+#include "stage/overlay_news.h"
 #include "stage/workspace_state.h"
 
 #define NAME_MOST  128
@@ -81,6 +82,7 @@ static struct workspace *new_workspace(struct stage_env *env, const char *name, 
     init_lock(&ws->tree);
     pthread_mutex_init(&ws->resync, NULL);
     pthread_mutex_init(&ws->listing, NULL);
+    pthread_mutex_init(&ws->known, NULL);
     pthread_mutex_init(&ws->committing, NULL);
     pthread_mutex_init(&ws->saying, NULL);
     ws->changed_at = clock_mono();
@@ -106,6 +108,7 @@ void workspace_unref(struct workspace *ws)
     pthread_rwlock_destroy(&ws->tree);
     pthread_mutex_destroy(&ws->resync);
     pthread_mutex_destroy(&ws->listing);
+    pthread_mutex_destroy(&ws->known);
     pthread_mutex_destroy(&ws->committing);
     pthread_mutex_destroy(&ws->saying);
     free(ws->unsaved);
@@ -171,7 +174,12 @@ void workspace_lock_frozen(struct workspace *ws)
 
 void workspace_unlock_frozen(struct workspace *ws)
 {
+    bool moved = ws->moved;
+
+    ws->moved = false;
     pthread_rwlock_unlock(&ws->freeze);
+    if (moved)
+        overlay_news_moved(ws);
 }
 
 /* Who holds it may be waiting for the mount, and that for a thread of our pool. */
@@ -523,6 +531,7 @@ static void adopt(struct workspace *ws, const struct workspace_state *next,
     ws->state = *next;
     room_forget(ws);
     ws->era++;
+    ws->moved = true;
     stand_on(ws, ground);
     pthread_rwlock_unlock(&ws->tree);
 }
@@ -688,6 +697,7 @@ int workspace_end(struct workspace *ws, int (*only_if)(struct workspace *ws))
     if (ws->state.kept)
         keep_ref_drop(ws->env->config, ws->name);
     ws->env->ended(ws->env->arg, ws->name);
+    overlay_news_ended(ws);
     bury(ws, grave);
     return 0;
 }

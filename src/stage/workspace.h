@@ -77,6 +77,8 @@ struct stage_env {
     int dir;                     /* <state_dir>/workspaces */
     /* Forgets an ended workspace: set by staging.c. */
     void (*ended)(void *arg, const char *name);
+    /* Makes the kernel forget its name, which it has not itself taken away. */
+    void (*vanished)(void *arg, const char *name);
     /* The workspace of that name, referenced. -ENOENT, -EIO. */
     int (*find)(void *arg, const char *name, struct workspace **ret);
     void *arg;
@@ -122,6 +124,9 @@ struct workspace {
     pthread_rwlock_t freeze, tree;
     pthread_mutex_t resync;     /* taken by nodes that follow a move */
     pthread_mutex_t listing;    /* guards the nodes' listings */
+    pthread_mutex_t known;      /* guards `nodes` */
+    struct overlay_node *nodes; /* overlay_news.c: all of them */
+    bool moved;                 /* under `freeze`: the kernel has not been told yet */
     pthread_mutex_t committing; /* one commit at a time */
     pthread_mutex_t saying;     /* guards `unsaved` */
     char *unsaved; /* the outcome, if it could not be saved: when the disk is full, it says so */
@@ -164,6 +169,7 @@ void workspace_lock_data(struct workspace *ws);
 void workspace_unlock_data(struct workspace *ws);
 /* Keeps the workspace as it is; readers go on. */
 void workspace_lock_frozen(struct workspace *ws);
+/* Tells the kernel of a move that has happened meanwhile, and returns when it knows. */
 void workspace_unlock_frozen(struct workspace *ws);
 
 /* Before a commit or rebase, with no lock held: takes `committing`. -EBUSY: too many wait for it

@@ -26,7 +26,7 @@
  *     for each target, so its name must not be kept; or one node of which node_changed() is said.
  *   - a directory that changes seldom (revisions/): both, and node_changed() with each change.
  *   - a control file: neither, size 0.
- *   - staging: see stage/.
+ *   - staging: both, and node_changes() when the daemon itself moves a workspace.
  * A directory whose list changes must give a new, larger mtime with each change: the kernel keeps
  * listings by mtime.
  *
@@ -171,6 +171,9 @@ void *node_intern(struct node_table *table, const struct node_ops *ops, size_t s
                   void (*init)(struct node *node, const void *arg), const void *arg);
 
 struct node *node_ref(struct node *node);
+/* NULL if the last reference has been given back, and ops->free is about to run. For who finds
+ * nodes by a way of his own that ops->free takes away. */
+struct node *node_ref_living(struct node *node);
 void node_unref(struct node *node);
 DEFINE_CLEANUP(struct node *, node_unref)
 
@@ -178,6 +181,17 @@ DEFINE_CLEANUP(struct node *, node_unref)
  * they have changed although it was told to keep them for ever. Returns when it knows. Not inside
  * an op of the same node, nor under a lock that an op needs. */
 void node_changed(struct node *node);
+
+/* The same of many at once. */
+struct node_change {
+    struct node *node;
+    const char *name; /* of an entry of `node` that leads elsewhere now, or nowhere; NULL: this is
+                       * about the node itself */
+    bool content;     /* not only attributes have changed */
+};
+/* Returns when the kernel knows. Names: the caller answers no request of a directory meanwhile, as
+ * the kernel waits for the requests of theirs that are under way. */
+void node_changes(struct node_table *table, const struct node_change *changes, size_t n);
 
 /* The inode number of `name` in a directory whose own is `parent`. Never 0 or 1. */
 uint64_t node_ino(uint64_t parent, const char *name);

@@ -240,6 +240,15 @@ struct node *node_ref(struct node *node)
     return node;
 }
 
+struct node *node_ref_living(struct node *node)
+{
+    pthread_mutex_lock(&node->table->lock);
+    bool living = node->refs > 0;
+    node->refs += living;
+    pthread_mutex_unlock(&node->table->lock);
+    return living ? node : NULL;
+}
+
 /* Takes one reference; true if that was the last and the node is nobody's any more. */
 static bool drop_ref(struct node *node)
 {
@@ -278,14 +287,24 @@ void node_table_listen(struct node_table *t, const struct node_listener *listene
 
 void node_changed(struct node *node)
 {
-    struct node_table *t = node->table;
+    node_changes(node->table, &(struct node_change){.node = node, .content = true}, 1);
+}
+
+void node_changes(struct node_table *t, const struct node_change *changes, size_t n)
+{
+    _cleanup_free_ struct node_notice *notices = xcalloc(n, sizeof(*notices));
+    size_t known = 0;
 
     pthread_rwlock_rdlock(&t->listening);
     pthread_mutex_lock(&t->lock);
-    uint64_t id = node->id;
+    for (size_t i = 0; i < n; i++) {
+        const struct node_change *c = &changes[i];
+        if (c->node->id)
+            notices[known++] = (struct node_notice){c->node->id, c->name, c->content};
+    }
     pthread_mutex_unlock(&t->lock);
-    if (id && t->listener)
-        t->listener->changed(id, t->listener_arg);
+    if (known && t->listener)
+        t->listener->changed(notices, known, t->listener_arg);
     pthread_rwlock_unlock(&t->listening);
 }
 

@@ -36,11 +36,17 @@ void node_rekey(struct node *node, const void *key, size_t len);
 struct node *node_find(struct node_table *t, const struct node_ops *ops, const void *key,
                        size_t len);
 
+/* A change (node.h), of a node that the kernel knows or will know by a reply that is under way. */
+struct node_notice {
+    uint64_t id;
+    const char *name;
+    bool content;
+};
+
 /* Who speaks with the kernel: */
 struct node_listener {
-    /* node_changed() was said of the node with this id, which the kernel knows, or will know by a
-     * reply that is under way; returns when it knows. */
-    void (*changed)(uint64_t id, void *arg);
+    /* node_changes() was said; returns when the kernel knows. */
+    void (*changed)(const struct node_notice *notices, size_t n, void *arg);
     /* node_table_flush(). NULL: the kernel holds nothing back. */
     int (*flush)(bool (*mine)(struct node *node, void *arg), void *mine_arg, void *arg);
 };

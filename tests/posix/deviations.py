@@ -56,10 +56,6 @@ TABLE = [
         (r"data/offset-limits: seek 0 9223372036854775807 set", "EINVAL", "9223372036854775807"),
         (r"data/offset-limits: (write 0 x|fstat 0)", ANY, ANY),
     ]),
-    ("ctime of a directory of the base: later when something in it is first changed, its mtime is not", [
-        (r"attribute/(chmod-times-dir|parent-times-given): changed d", "mtime same, ctime same",
-         "mtime same, ctime later"),
-    ]),
     ("ctime of a file that is as the base has it: the base's, also while removed, or given the mode it has", [
         (r"unlink/unlink-ctime: fchanged 0|attribute/chmod-times: changed a", "mtime same, ctime later",
          "mtime same, ctime same"),

@@ -17,7 +17,7 @@ struct kernel {
     sem_t arrived, go;
 };
 
-static void drop(uint64_t id, void *arg)
+static void drop(const struct node_notice *notice, void *arg)
 {
     struct kernel *k = arg;
 
@@ -25,7 +25,7 @@ static void drop(uint64_t id, void *arg)
         sem_post(&k->arrived);
         sem_wait(&k->go);
     }
-    k->told[k->n] = id;
+    k->told[k->n] = notice->id;
     __atomic_add_fetch(&k->n, 1, __ATOMIC_RELEASE);
 }
 
@@ -33,6 +33,11 @@ static void open_gate(struct kernel *k)
 {
     __atomic_store_n(&k->gated, false, __ATOMIC_RELEASE);
     sem_post(&k->go);
+}
+
+static void tell(struct kernel *k, uint64_t id)
+{
+    notifier_tell(k->notifier, &(struct node_notice){.id = id, .content = true}, 1);
 }
 
 static int setup(void **state)
@@ -62,7 +67,7 @@ static void telling_returns_when_the_kernel_knows(void **state)
     struct kernel *k = *state;
 
     for (int i = 1; i <= 20; i++) {
-        notifier_tell(k->notifier, i);
+        tell(k, i);
         assert_int_equal(k->n, i);
         assert_int_equal(k->told[i - 1], i);
     }
@@ -80,7 +85,7 @@ static void what_waits_already_is_told_once(void **state)
         notifier_post(k->notifier, 2);
     }
     open_gate(k);
-    notifier_tell(k->notifier, 3);
+    tell(k, 3);
     assert_int_equal(k->n, 4);
     assert_int_equal(k->told[1], 1);
     assert_int_equal(k->told[2], 2);
@@ -94,7 +99,7 @@ static void a_reply_knows_whether_it_is_overtaken(void **state)
 
     assert_true(notifier_enter(k->notifier, epoch));
     notifier_leave(k->notifier);
-    notifier_tell(k->notifier, 1);
+    tell(k, 1);
     assert_false(notifier_enter(k->notifier, epoch));
     notifier_leave(k->notifier);
     assert_true(notifier_enter(k->notifier, notifier_epoch(k->notifier)));
@@ -127,7 +132,7 @@ static void *tell_two(void *arg)
 {
     struct kernel *k = arg;
 
-    notifier_tell(k->notifier, 2);
+    tell(k, 2);
     return NULL;
 }
 
@@ -154,7 +159,7 @@ static void stopping_lets_those_go_who_wait(void **state)
     open_gate(k);
     pthread_join(stopper, NULL);
     assert_int_equal(k->n, 1);
-    notifier_tell(k->notifier, 3);
+    tell(k, 3);
     notifier_post(k->notifier, 3);
     assert_int_equal(k->n, 1);
 }

@@ -152,9 +152,10 @@ static void trees_may_be_deep(void **state)
     node_table_free(t);
 }
 
-static void note_change(uint64_t id, void *arg)
+static void note_change(const struct node_notice *notices, size_t n, void *arg)
 {
-    *(uint64_t *)arg = id;
+    assert_int_equal(n, 1);
+    *(uint64_t *)arg = notices->id;
 }
 
 static const struct node_listener note_changes = {.changed = note_change};

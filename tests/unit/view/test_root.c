@@ -49,12 +49,14 @@ struct told {
     int n;
 };
 
-static void on_changed(uint64_t id, void *arg)
+static void on_changed(const struct node_notice *notices, size_t n, void *arg)
 {
     struct told *told = arg;
 
+    assert_int_equal(n, 1);
+    assert_true(notices->content);
     assert_true(told->n < (int)ARRAY_SIZE(told->ids));
-    told->ids[told->n++] = id;
+    told->ids[told->n++] = notices->id;
 }
 
 static const struct node_listener listener = {.changed = on_changed};
