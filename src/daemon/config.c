@@ -58,13 +58,21 @@ static const char *wrong_argument(const char *text)
     return *text ? NULL : "an argument that is not empty";
 }
 
-/* With {site}, so that no two sites publish over each other. */
+static bool leads_up(const char *path)
+{
+    for (const char *p = path; (p = strstr(p, "/..")); p += 3)
+        if (!p[3] || p[3] == '/')
+            return true;
+    return false;
+}
+
+/* With {site}, so that no two sites publish over each other, and never upwards from there. */
 static const char *wrong_directory(const char *text)
 {
     static const char expected[] = "an absolute path with {site}, and perhaps {team}, in it";
     const char *rest = text;
 
-    if (*text != '/' || !strstr(text, "{site}"))
+    if (*text != '/' || !strstr(text, "{site}") || leads_up(text))
         return expected;
     while ((rest = strpbrk(rest, "{}"))) {
         if (strncmp(rest, "{site}", 6) && strncmp(rest, "{team}", 6))

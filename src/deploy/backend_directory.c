@@ -10,8 +10,13 @@
  *   D1  A directory named by an id was complete, and on disk, when it got that name.
  *   D2  `current` always names a version, by one rename.
  *   D3  What `current` names is never removed nor changed in place.
- *   D4  Nothing outside <directory> is touched.
- *   D5  Two sites never publish to one directory. */
+ *   D4  Nothing outside <directory> is touched. Below the part of it that the configuration spells
+ *       out, before the first name that comes from the repository, no symlink is followed.
+ *   D5  Two sites never publish to one directory.
+ *   D6  A version's time of change is when it was last in force; 0: never.
+ *
+ * Observing compares all of that with what it should be, and changes nothing; applying the same
+ * revision again makes it right. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -49,6 +54,7 @@ struct publishing {
     struct buf where; /* <directory>, for messages */
     int dirfd;
     int owner; /* <directory>/.onward, locked */
+    bool ours; /* …it said so before this call */
     struct publication publication;
 };
 
@@ -122,46 +128,123 @@ static int expand(const char *pattern, const struct site *site, struct buf *ret)
     return r;
 }
 
-static int open_directory(struct publishing *p)
+/* The length of the part that the configuration spells out: whole components, with their slash. */
+static size_t root_length(const char *pattern)
 {
-    const struct site *site = p->request->site;
-    int r = expand(p->config->directory, site, &p->where);
+    size_t n = strcspn(pattern, "{");
+
+    while (n > 1 && pattern[n - 1] != '/')
+        n--;
+    return n;
+}
+
+/* Opens the directory `name` in `dirfd`, without following it; makes it, durably, if it is not
+ * there and `make`. */
+static int enter_directory(int dirfd, const char *name, bool make)
+{
+    int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(dirfd, name, flags);
+
+    if (fd >= 0 || errno != ENOENT || !make)
+        return fd < 0 ? -errno : fd;
+    if ((mkdirat(dirfd, name, 0755) < 0 && errno != EEXIST) || fsync(dirfd) < 0)
+        return -errno;
+    fd = openat(dirfd, name, flags);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Goes down from `fd`, which is closed, by the components of `path`. */
+static int descend(int fd, char *path, bool make)
+{
+    char *rest;
+
+    for (char *name = strtok_r(path, "/", &rest); name && fd >= 0;
+         name = strtok_r(NULL, "/", &rest)) {
+        int below = enter_directory(fd, name, make);
+        close(fd);
+        fd = below;
+    }
+    return fd;
+}
+
+/* Opens <directory>, making what is not there of it if `make` (D4). -ENOENT, without a result: it
+ * is not there, and not made. */
+static int open_directory(struct publishing *p, bool make)
+{
+    size_t root = root_length(p->config->directory);
+    _cleanup_free_ char *top = xstrndup(p->config->directory, root);
+    int r = expand(p->config->directory, p->request->site, &p->where);
 
     if (r < 0)
         return end(p, BACKEND_STALLED, "the site's name or team cannot name a directory", 0);
-    r = io_make_dirs(AT_FDCWD, p->where.data, 0755);
-    if (r == 0) {
-        p->dirfd = open(p->where.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        r = p->dirfd < 0 ? -errno : 0;
+    _cleanup_free_ char *below = xstrdup(p->where.data + root);
+    r = make ? io_make_dirs(AT_FDCWD, top, 0755) : 0;
+    int fd = r < 0 ? r : open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        r = r < 0 ? r : -errno;
+        return r == -ENOENT && !make ? r : end(p, BACKEND_FAILED, "cannot open the directory", r);
     }
-    return r < 0 ? end(p, BACKEND_FAILED, "cannot open the directory", r) : 0;
+    p->dirfd = descend(fd, below, make);
+    if (p->dirfd >= 0 || (p->dirfd == -ENOENT && !make))
+        return p->dirfd < 0 ? p->dirfd : 0;
+    if (p->dirfd == -ELOOP || p->dirfd == -ENOTDIR)
+        return end(p, BACKEND_STALLED, "a symlink or a file is in the way to it", 0);
+    return end(p, BACKEND_FAILED, "cannot open the directory", p->dirfd);
+}
+
+/* Opens and locks what says who publishes here. -ENOENT, without a result: nothing does, and
+ * `make` does not make it. */
+static int lock_owner(struct publishing *p, bool make)
+{
+    int flags = (make ? O_RDWR | O_CREAT : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    struct stat st;
+
+    p->owner = openat(p->dirfd, OWNER_FILE, flags, 0644);
+    if (p->owner < 0 && errno == ENOENT)
+        return -ENOENT;
+    if (p->owner < 0 && errno != ELOOP && errno != EISDIR)
+        return end(p, BACKEND_FAILED, OWNER_FILE, -errno);
+    if (p->owner < 0 || fstat(p->owner, &st) < 0 || !S_ISREG(st.st_mode))
+        return end(p, BACKEND_STALLED, OWNER_FILE " is not a file: remove it", 0);
+    p->publication.owner = st.st_uid; /* as this file system has it: it may know no root */
+    if (flock(p->owner, (make ? LOCK_EX : LOCK_SH) | LOCK_NB) < 0)
+        return end(p, BACKEND_LATER, "another process publishes to the same directory", 0);
+    return 0;
+}
+
+/* Whose the directory is: 1 this site's, 0 nobody's, -1. */
+static int read_owner(struct publishing *p)
+{
+    _cleanup_(buf_done) struct buf text = {0};
+    int r = io_read_fd(p->owner, PATH_MAX, &text);
+
+    if (r < 0)
+        return end(p, BACKEND_FAILED, OWNER_FILE, r);
+    if (!text.len)
+        return 0;
+    text.data[strcspn(text.data, "\n")] = 0;
+    if (!strcmp(text.data, p->request->site->name))
+        return 1;
+    backend_result_set(p->result, BACKEND_STALLED,
+                       "%s belongs to site %s: put {site} into the backend's directory, or "
+                       "remove its " OWNER_FILE,
+                       p->where.data, text.data);
+    return -1;
 }
 
 /* Makes sure that this is the only one who publishes here (D5). */
 static int take_ownership(struct publishing *p)
 {
-    _cleanup_(buf_done) struct buf name = {0}, text = {0};
-    int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+    _cleanup_(buf_done) struct buf name = {0};
+    int r = lock_owner(p, true);
 
-    p->owner = openat(p->dirfd, OWNER_FILE, flags, 0644);
-    if (p->owner < 0)
-        return end(p, BACKEND_FAILED, OWNER_FILE, -errno);
-    if (flock(p->owner, LOCK_EX | LOCK_NB) < 0)
-        return end(p, BACKEND_LATER, "another process publishes to the same directory", 0);
-    int r = io_read_fd(p->owner, PATH_MAX, &text);
-    if (r < 0)
-        return end(p, BACKEND_FAILED, OWNER_FILE, r);
+    if (r == 0)
+        r = read_owner(p);
+    p->ours = r == 1;
+    if (r)
+        return r < 0 ? -1 : 0;
     buf_addf(&name, "%s\n", p->request->site->name);
-    if (text.len && strcmp(text.data, name.data) != 0) {
-        text.data[strcspn(text.data, "\n")] = 0;
-        backend_result_set(p->result, BACKEND_STALLED,
-                           "%s belongs to site %s: put {site} into the backend's directory, or "
-                           "remove its .onward",
-                           p->where.data, text.data);
-        return -1;
-    }
-    if (!text.len)
-        r = io_pwrite_full(p->owner, name.data, name.len, 0);
+    r = io_pwrite_full(p->owner, name.data, name.len, 0);
     return r < 0 ? end(p, BACKEND_FAILED, OWNER_FILE, r) : 0;
 }
 
@@ -176,7 +259,7 @@ static bool is_leftover(const char *name)
 
 struct version {
     char *name;
-    int64_t time; /* when it was last put in force */
+    int64_t time; /* D6 */
 };
 
 struct versions {
@@ -238,17 +321,14 @@ static int is_complete(struct publishing *p)
 
     if (fd < 0)
         return 0;
-    int r = publication_compare(&p->publication, fd, &why);
-    if (r < 0)
-        return end_publication(p, r, &why);
-    if (r == 1 && futimens(fd, NULL) < 0)
-        return end(p, BACKEND_FAILED, p->id, -errno);
-    return r;
+    int r = publication_compare(&p->publication, fd, NULL, &why);
+    return r < 0 ? end_publication(p, r, &why) : r;
 }
 
 /* Writes the version beside its place, durably. */
 static int write_stage(struct publishing *p)
 {
+    static const struct timespec never[2];
     _cleanup_(diag_done) struct diag why = {0};
 
     if (mkdirat(p->dirfd, p->stage, 0700) < 0)
@@ -260,9 +340,7 @@ static int write_stage(struct publishing *p)
     int r = publication_write(&p->publication, fd, &why);
     if (r < 0)
         return end_publication(p, r, &why);
-    if (fchmod(fd, 0755) < 0 || futimens(fd, NULL) < 0 || fsync(fd) < 0)
-        return end(p, BACKEND_FAILED, p->stage, -errno);
-    return 0;
+    return futimens(fd, never) < 0 ? end(p, BACKEND_FAILED, p->stage, -errno) : 0; /* D6 */
 }
 
 /* Gives the staged version its name (D1). What had the name is exchanged for it in one step, since
@@ -309,28 +387,67 @@ static int read_current(struct publishing *p, char ret[PATH_MAX])
     return 0;
 }
 
-static int move_current(struct publishing *p)
-{
-    char now[PATH_MAX];
-    int r = read_current(p, now);
-
-    if (r == -EINVAL)
-        return end(p, BACKEND_STALLED, "\"" CURRENT "\" is there, but not a symlink", 0);
-    if (r < 0)
-        return end(p, BACKEND_FAILED, CURRENT, r);
-    if (!strcmp(now, p->id))
-        return 0;
-    if (symlinkat(p->id, p->dirfd, CURRENT_NEW) < 0 ||
-        renameat(p->dirfd, CURRENT_NEW, p->dirfd, CURRENT) < 0 || fsync(p->dirfd) < 0)
-        return end(p, BACKEND_FAILED, CURRENT, -errno);
-    return 0;
-}
-
 static bool is_version(const char *name)
 {
     struct oid oid;
 
     return oid_parse(name, &oid) == 0;
+}
+
+/* D6. The kernel's own "now" is too coarse to tell one version from the next. */
+static int touch(struct publishing *p, const char *version)
+{
+    struct timespec now = clock_timespec(clock_real()), times[] = {now, now};
+
+    if (!is_version(version) || utimensat(p->dirfd, version, times, AT_SYMLINK_NOFOLLOW) == 0 ||
+        errno == ENOENT)
+        return 0;
+    return end(p, BACKEND_FAILED, version, -errno);
+}
+
+/* Puts the new symlink in the place of what somebody made of `current`, which goes. */
+static int replace_current(struct publishing *p)
+{
+    int r = 0;
+
+    if (renameat2(p->dirfd, CURRENT_NEW, p->dirfd, CURRENT, RENAME_EXCHANGE) < 0)
+        r = -errno;
+    else
+        r = io_remove_tree(p->dirfd, CURRENT_NEW);
+    if (r == 0)
+        buf_adds(&p->result->log, "removed what was in the place of \"" CURRENT "\"\n");
+    return r;
+}
+
+/* Nobody has ever published here: a `current` that is no symlink is not ours. */
+static int refuse_current(struct publishing *p)
+{
+    return end(p, BACKEND_STALLED, "\"" CURRENT "\" is there, but not a symlink", 0);
+}
+
+static int move_current(struct publishing *p)
+{
+    char now[PATH_MAX];
+    int r = read_current(p, now);
+    bool strange = r == -EINVAL;
+
+    if (strange && !p->ours)
+        return refuse_current(p);
+    if (r < 0 && !strange)
+        return end(p, BACKEND_FAILED, CURRENT, r);
+    if (!strange && touch(p, now) < 0)
+        return -1;
+    if (!strange && !strcmp(now, p->id))
+        return 0;
+    if (symlinkat(p->id, p->dirfd, CURRENT_NEW) < 0)
+        return end(p, BACKEND_FAILED, CURRENT_NEW, -errno);
+    if (strange)
+        r = replace_current(p);
+    else
+        r = renameat(p->dirfd, CURRENT_NEW, p->dirfd, CURRENT) < 0 ? -errno : 0;
+    if (r < 0 || fsync(p->dirfd) < 0)
+        return end(p, BACKEND_FAILED, CURRENT, r < 0 ? r : -errno);
+    return touch(p, p->id);
 }
 
 static int newest_first(const void *a, const void *b)
@@ -342,8 +459,9 @@ static int newest_first(const void *a, const void *b)
     return strcmp(x->name, y->name);
 }
 
-/* Removes the versions beyond `keep`, oldest first, never the one in force. The site is where it
- * should be by then: what cannot be removed is said in the log. */
+/* Removes the versions beyond `keep`, oldest first, and those that never were in force, but not the
+ * one that is. The site is where it should be by then: what cannot be removed is said in the log.
+ */
 static void prune(struct publishing *p)
 {
     _cleanup_(versions_done) struct versions versions = {0};
@@ -354,7 +472,7 @@ static void prune(struct publishing *p)
     vec_foreach (v, &versions) {
         if (r < 0)
             break;
-        if (!strcmp(v->name, p->id) || kept++ < p->config->keep)
+        if (!strcmp(v->name, p->id) || (v->time > 0 && kept++ < p->config->keep))
             continue;
         r = discard(p, v->name);
         if (r == 0)
@@ -384,7 +502,8 @@ static void begin(struct publishing *p, struct repo *repo)
                                           .paths = paths,
                                           .npaths = n,
                                           .halt = halt,
-                                          .halt_arg = p};
+                                          .halt_arg = p,
+                                          .owner = geteuid()};
 }
 
 static void backend_directory_apply(struct backend *b, const struct backend_request *request,
@@ -394,8 +513,8 @@ static void backend_directory_apply(struct backend *b, const struct backend_requ
         .config = b->config, .request = request, .result = ret, .dirfd = -1, .owner = -1};
 
     begin(&p, b->repo);
-    if (open_directory(&p) < 0 || take_ownership(&p) < 0 || clean(&p) < 0 || make_version(&p) < 0 ||
-        move_current(&p) < 0)
+    if (open_directory(&p, true) < 0 || take_ownership(&p) < 0 || clean(&p) < 0 ||
+        make_version(&p) < 0 || move_current(&p) < 0)
         return;
     ret->end = BACKEND_DONE;
     buf_addf(&ret->log, "version %s: %zu entries, %llu bytes\n", p.id, p.publication.entries,
@@ -403,13 +522,91 @@ static void backend_directory_apply(struct backend *b, const struct backend_requ
     prune(&p);
 }
 
+/* ---- observing ----------------------------------------------------------------------------------
+ */
+
+/* Whether `current` names the version. */
+static int observe_current(struct publishing *p, struct differences *found)
+{
+    char now[PATH_MAX];
+    int r = read_current(p, now);
+
+    if (r < 0 && r != -EINVAL)
+        return end(p, BACKEND_FAILED, CURRENT, r);
+    if (r < 0)
+        differences_add(found, "kind", CURRENT);
+    else if (!*now)
+        differences_add(found, "missing", CURRENT);
+    else if (strcmp(now, p->id) != 0)
+        differences_add(found, "target", CURRENT);
+    return 0;
+}
+
+/* Whether the version is what the revision holds. Its paths stand without its name. */
+static int observe_version(struct publishing *p, struct differences *found)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    _cleanup_close_ int fd =
+        openat(p->dirfd, p->id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 && errno != ENOENT && errno != ELOOP && errno != ENOTDIR)
+        return end(p, BACKEND_FAILED, p->id, -errno);
+    if (fd < 0) {
+        differences_add(found, errno == ENOENT ? "missing" : "kind", p->id);
+        return 0;
+    }
+    int r = publication_compare(&p->publication, fd, found, &why);
+    return r < 0 ? end_publication(p, r, &why) : 0;
+}
+
+/* Everything below <directory> that is in force. */
+static int observe_directory(struct publishing *p, struct differences *found)
+{
+    int r = lock_owner(p, false);
+
+    if (r == -ENOENT) {
+        differences_add(found, "missing", OWNER_FILE);
+    } else {
+        r = r < 0 ? r : read_owner(p);
+        if (r == 0)
+            differences_add(found, "content", OWNER_FILE);
+        if (r < 0)
+            return r;
+    }
+    if (observe_current(p, found) < 0)
+        return -1;
+    return observe_version(p, found);
+}
+
+static void backend_directory_observe(struct backend *b, const struct backend_request *request,
+                                      struct backend_result *ret)
+{
+    _cleanup_(differences_done) struct differences found = {0};
+    _cleanup_(publishing_done) struct publishing p = {
+        .config = b->config, .request = request, .result = ret, .dirfd = -1, .owner = -1};
+
+    begin(&p, b->repo);
+    int r = open_directory(&p, false);
+    if (r == -ENOENT)
+        differences_add(&found, "missing", p.where.data);
+    else if (r < 0 || observe_directory(&p, &found) < 0)
+        return;
+    ret->end = found.n ? BACKEND_DRIFTED : BACKEND_DONE;
+    if (!found.n)
+        return;
+    backend_result_set(ret, BACKEND_DRIFTED, "%zu differ%s: %s", found.n, found.n == 1 ? "s" : "",
+                       found.digest.data);
+    buf_add(&ret->log, found.list.data, found.list.len);
+}
+
 static void backend_directory_free(struct backend *backend)
 {
     free(container_of(backend, struct backend_directory, backend));
 }
 
-static const struct backend_ops ops = {.call = {[VERB_APPLY] = backend_directory_apply},
-                                       .free = backend_directory_free};
+static const struct backend_ops ops = {
+    .call = {[VERB_APPLY] = backend_directory_apply, [VERB_OBSERVE] = backend_directory_observe},
+    .free = backend_directory_free};
 
 int backend_directory_new(const struct backend_config *config, struct backend **ret,
                           struct diag *reterr)

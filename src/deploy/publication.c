@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -76,9 +77,9 @@ static int fail(const struct publication *p, int err, const char *what)
 }
 
 /* Visits the entries of `tree` that are taken; the path names each one meanwhile. Ends with the
- * first visit that is not 0. `ret_n` counts them. */
+ * first visit that is not 0. */
 static int each_taken(struct publication *p, const struct tree *tree, enum publication_reach reach,
-                      int dirfd, size_t *ret_n)
+                      int dirfd)
 {
     int r = 0;
 
@@ -88,7 +89,6 @@ static int each_taken(struct publication *p, const struct tree *tree, enum publi
         size_t before = enter(p, e->name);
         enum publication_reach below = reach == REACH_ALL ? reach : reach_of(p, buf_str(&p->path));
         if (below == REACH_ALL || (below == REACH_PART && e->kind == ENTRY_DIR)) {
-            ++*ret_n;
             r = admit(p);
             if (r == 0)
                 r = p->visit(p, e, below, dirfd);
@@ -121,9 +121,11 @@ static int load_target(struct publication *p, const struct oid *oid, struct blob
     return 0;
 }
 
+#define DIR_MODE 0755
+
 static mode_t mode_of(const struct tree_entry *e)
 {
-    return e->kind == ENTRY_FILE ? 0644 : 0755;
+    return e->kind == ENTRY_FILE ? 0644 : DIR_MODE;
 }
 
 /* ---- writing ----------------------------------------------------------------------------------
@@ -205,10 +207,9 @@ static int write_tree(struct publication *p, const struct oid *oid, enum publica
                       int dirfd)
 {
     _cleanup_(tree_unrefp) struct tree *tree = NULL;
-    size_t n = 0;
     int r = load_tree(p, oid, &tree);
 
-    return r < 0 ? r : each_taken(p, tree, reach, dirfd, &n);
+    return r < 0 ? r : each_taken(p, tree, reach, dirfd);
 }
 
 static void begin(struct publication *p, publication_visit *visit, struct diag *reterr)
@@ -221,14 +222,58 @@ static void begin(struct publication *p, publication_visit *visit, struct diag *
 int publication_write(struct publication *p, int dirfd, struct diag *reterr)
 {
     begin(p, write_entry, reterr);
-    return write_tree(p, &p->root, reach_of(p, ""), dirfd);
+    int r = write_tree(p, &p->root, reach_of(p, ""), dirfd);
+    return r == 0 && (fchmod(dirfd, DIR_MODE) < 0 || fsync(dirfd) < 0) ? fail(p, -errno, "write")
+                                                                       : r;
+}
+
+/* ---- what differs -----------------------------------------------------------------------------
+ */
+
+#define DIGEST_MOST 3 /* differences that are named in one line */
+
+void differences_done(struct differences *d)
+{
+    buf_done(&d->list);
+    buf_done(&d->digest);
+    d->n = 0;
+}
+
+void differences_add(struct differences *d, const char *what, const char *path)
+{
+    if (d->n < DIGEST_MOST) {
+        buf_adds(&d->digest, d->n ? ", " : "");
+        buf_add_visible(&d->digest, path);
+        buf_addf(&d->digest, " (%s)", what);
+    } else if (d->n == DIGEST_MOST) {
+        buf_adds(&d->digest, ", …");
+    }
+    if (d->list.len < DIFFERENCES_MOST) {
+        buf_addf(&d->list, "%s ", what);
+        buf_add_visible(&d->list, path);
+        buf_addc(&d->list, '\n');
+        if (d->list.len >= DIFFERENCES_MOST)
+            buf_adds(&d->list, "and more\n");
+    }
+    d->n++;
 }
 
 /* ---- comparing --------------------------------------------------------------------------------
  */
 
-/* What differs ends a comparison with this, which is no errno. */
+/* Ends a comparison that only asks whether anything differs; no errno. */
 #define DIFFERENT 1
+
+/* What differs at the path that is looked at. */
+static int differ(struct publication *p, const char *what)
+{
+    const char *path = p->path.len ? buf_str(&p->path) : ".";
+
+    if (!p->found)
+        return DIFFERENT;
+    differences_add(p->found, what, path);
+    return 0;
+}
 
 /* Whether the open file holds what the blob does and nothing more. */
 static int compare_content(struct publication *p, const struct oid *oid, int fd)
@@ -246,11 +291,41 @@ static int compare_content(struct publication *p, const struct oid *oid, int fd)
         if (m < 0)
             return fail(p, m, "read");
         if (m != n || memcmp(ours, theirs, n) != 0)
-            return DIFFERENT;
+            return differ(p, "content");
         if (n == 0)
             return 0;
         at += n;
         p->bytes += n;
+    }
+}
+
+/* Whose it is and what it may do. */
+static int compare_rights(struct publication *p, const struct stat *st, mode_t mode, int fd)
+{
+    int r = st->st_uid != p->owner ? differ(p, "owner") : 0;
+
+    if (r == 0 && ((st->st_mode & 07777) != mode ||
+                   (S_ISREG(st->st_mode) && fgetxattr(fd, "security.capability", NULL, 0) > 0)))
+        r = differ(p, "mode");
+    return r;
+}
+
+/* What it means that an entry could not be opened as what it should be. */
+static int differ_open(struct publication *p, int err)
+{
+    switch (err) {
+    case ENOENT:
+        return differ(p, "missing");
+    case EACCES:
+        return differ(p, "mode");
+    case ELOOP:
+    case ENOTDIR:
+    case EINVAL:
+    case ENXIO:
+    case ENODEV:
+        return differ(p, "kind");
+    default:
+        return fail(p, -err, "open");
     }
 }
 
@@ -259,9 +334,14 @@ static int compare_file(struct publication *p, const struct tree_entry *e, int d
     _cleanup_close_ int fd = openat(dirfd, e->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (st.st_mode & 07777) != mode_of(e))
-        return DIFFERENT;
-    return compare_content(p, &e->oid, fd);
+    if (fd < 0)
+        return differ_open(p, errno);
+    if (fstat(fd, &st) < 0)
+        return fail(p, -errno, "look at");
+    if (!S_ISREG(st.st_mode))
+        return differ(p, "kind");
+    int r = compare_rights(p, &st, mode_of(e), fd);
+    return r ? r : compare_content(p, &e->oid, fd);
 }
 
 static int compare_link(struct publication *p, const struct tree_entry *e, int dirfd)
@@ -273,21 +353,9 @@ static int compare_link(struct publication *p, const struct tree_entry *e, int d
     if (r < 0)
         return r;
     ssize_t n = readlinkat(dirfd, e->name, there, sizeof(there));
-    return n >= 0 && (size_t)n == target->size && !memcmp(there, target->data, n) ? 0 : DIFFERENT;
-}
-
-/* How many names the directory holds. */
-static int count_names(int dirfd, size_t *ret)
-{
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-    if (!dir)
-        return -errno;
-    *ret = 0;
-    for (const struct dirent *e; (e = readdir(dir));)
-        *ret += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
-    return 0;
+    if (n < 0)
+        return differ_open(p, errno);
+    return (size_t)n == target->size && !memcmp(there, target->data, n) ? 0 : differ(p, "target");
 }
 
 static int compare_tree(struct publication *p, const struct oid *oid, enum publication_reach reach,
@@ -298,10 +366,9 @@ static int compare_dir(struct publication *p, const struct tree_entry *e,
 {
     _cleanup_close_ int fd =
         openat(dirfd, e->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    struct stat st;
 
-    if (fd < 0 || fstat(fd, &st) < 0 || (st.st_mode & 07777) != mode_of(e))
-        return DIFFERENT;
+    if (fd < 0)
+        return differ_open(p, errno);
     return compare_tree(p, e->kind == ENTRY_DIR ? &e->oid : NULL, reach, fd);
 }
 
@@ -319,27 +386,64 @@ static int compare_entry(struct publication *p, const struct tree_entry *e,
     }
 }
 
-/* `oid` NULL: nothing may be there (a submodule). */
+/* Whether a name of the directory that the path names is one that each_taken() visits. */
+static bool is_taken(struct publication *p, const struct tree *tree, const char *name,
+                     enum publication_reach reach)
+{
+    const struct tree_entry *e = tree ? tree_find(tree, name) : NULL;
+
+    if (!e || reach == REACH_ALL)
+        return e;
+    size_t before = enter(p, name);
+    enum publication_reach below = reach_of(p, buf_str(&p->path));
+    leave(p, before);
+    return below == REACH_ALL || (below == REACH_PART && e->kind == ENTRY_DIR);
+}
+
+/* `tree` NULL: nothing may be there (a submodule). */
+static int find_extra(struct publication *p, const struct tree *tree, enum publication_reach reach,
+                      int dirfd)
+{
+    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+    _cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir)
+        return fail(p, -errno, "list");
+    for (const struct dirent *e; r == 0 && (e = readdir(dir));) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+            is_taken(p, tree, e->d_name, reach))
+            continue;
+        size_t before = enter(p, e->d_name);
+        r = p->halt(p->halt_arg)
+                ? diag_fail(p->reterr, -ECANCELED, "stopped at %s", buf_str(&p->path))
+                : differ(p, "extra");
+        leave(p, before);
+    }
+    return r;
+}
+
 static int compare_tree(struct publication *p, const struct oid *oid, enum publication_reach reach,
                         int dirfd)
 {
     _cleanup_(tree_unrefp) struct tree *tree = NULL;
-    size_t wanted = 0, there = 0;
+    struct stat st;
     int r = oid ? load_tree(p, oid, &tree) : 0;
 
-    if (r == 0 && oid)
-        r = each_taken(p, tree, reach, dirfd, &wanted);
-    if (r)
-        return r;
-    r = count_names(dirfd, &there);
-    if (r < 0)
-        return fail(p, r, "list");
-    return there == wanted ? 0 : DIFFERENT;
+    if (r == 0)
+        r = fstat(dirfd, &st) < 0 ? fail(p, -errno, "look at")
+                                  : compare_rights(p, &st, DIR_MODE, dirfd);
+    if (r == 0 && tree)
+        r = each_taken(p, tree, reach, dirfd);
+    return r ? r : find_extra(p, tree, reach, dirfd);
 }
 
-int publication_compare(struct publication *p, int dirfd, struct diag *reterr)
+int publication_compare(struct publication *p, int dirfd, struct differences *found,
+                        struct diag *reterr)
 {
+    size_t before = found ? found->n : 0;
+
     begin(p, compare_entry, reterr);
+    p->found = found;
     int r = compare_tree(p, &p->root, reach_of(p, ""), dirfd);
-    return r < 0 ? r : r != DIFFERENT;
+    return r < 0 ? r : r != DIFFERENT && (!found || found->n == before);
 }

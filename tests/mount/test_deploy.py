@@ -224,6 +224,26 @@ def test_pin_suspend_and_depends_on(dir):
         until("s2 goes on", lambda: in_sync(m, "s2", new))
 
 
+def test_what_somebody_changed_is_told_and_healed(dir):
+    """P10: of one site; another beside it is not declared to be healed, and is left as it is."""
+    healing = DECLARATION + "  - {name: s1, self_heal: true}\n"
+    repo = make_repo(dir + "/r.git", {**TREE, "onward.yaml": healing})
+    conf = config(dir).replace("keep: 2", "keep: 2, observe_every: 200ms")
+    with Mount(dir, repo, config=conf) as m:
+        for site in ("s1", "s2"):
+            until(site + " is in sync", lambda: in_sync(m, site))
+            write(f"{dir}/sites/{site}/current/base/common.conf", "tampered\n")
+        until("s1 is healed", lambda: read(f"{dir}/sites/s1/current/base/common.conf") == "c=1\n")
+        until("s1 says so", lambda: in_sync(m, "s1"))
+        assert [r["kind"] for r in records(m, "s1")][-1] == "healed"
+        until("s2 has drifted", lambda: state(m, "s2")["state"] == "drifted")
+        assert state(m, "s2")["message"] == "1 differs: base/common.conf (content)", state(m, "s2")
+        assert read(f"{dir}/sites/s2/current/base/common.conf") == "tampered\n"
+        say(m / ".onward/ctl", "retry s2")
+        until("s2 is healed when asked", lambda: in_sync(m, "s2"))
+        assert read(f"{dir}/sites/s2/current/base/common.conf") == "c=1\n"
+
+
 def test_a_wrong_declaration_moves_nothing_and_says_so(dir):
     repo = make_repo(dir + "/r.git", TREE)
     first = git(repo, "rev-parse", "main").strip()

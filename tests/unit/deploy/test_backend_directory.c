@@ -35,13 +35,30 @@ static void place_done(struct place *p)
     site_free(p->site);
 }
 
-static struct backend_result apply(struct place *p, const struct oid *rev)
+static struct backend_result call(struct place *p, enum backend_verb verb, const struct oid *rev)
 {
     struct backend_request request = make_request(p->f, p->site, rev);
     struct backend_result result;
 
+    request.verb = verb;
     backend_call(p->backend, &request, &result);
     return result;
+}
+
+static struct backend_result apply(struct place *p, const struct oid *rev)
+{
+    return call(p, VERB_APPLY, rev);
+}
+
+/* Observes; `message` NULL: it is as it was deployed. */
+static void assert_observed(struct place *p, const struct oid *rev, const char *message)
+{
+    struct backend_result r = call(p, VERB_OBSERVE, rev);
+
+    if (r.end != (message ? BACKEND_DRIFTED : BACKEND_DONE) ||
+        (message && strcmp(r.message, message) != 0))
+        fail_msg("%s: %s, not %s", backend_end_name(r.end), r.message, message);
+    backend_result_done(&r);
 }
 
 static void assert_applies(struct place *p, const struct oid *rev)
@@ -161,6 +178,115 @@ static void test_a_tampered_version_is_replaced(void **state)
         assert_current(&p, &rev);
     }
     test_run("/etc", "test -e passwd");
+    place_done(&p);
+}
+
+/* Every way of not being as it was deployed is found, named, left alone, and mended by an apply. */
+static void test_drift_is_named_and_healed(void **state)
+{
+    static const struct {
+        const char *trick, *message;
+    } drifts[] = {
+        {"echo evil >current/stores/1/app", "1 differs: stores/1/app (content)"},
+        {"rm current/common/shared", "1 differs: common/shared (missing)"},
+        {"rm -r current/common", "1 differs: common (missing)"},
+        {"touch current/extra", "1 differs: extra (extra)"},
+        {"mkdir current/stores/2 && touch current/stores/2/x", "1 differs: stores/2 (extra)"},
+        {"chmod 600 current/stores/1/app", "1 differs: stores/1/app (mode)"},
+        {"chmod 775 current/stores", "1 differs: stores (mode)"},
+        {"chmod 700 current/.", "1 differs: . (mode)"},
+        {"ln -sfn ../.. current/stores/1/link", "1 differs: stores/1/link (target)"},
+        {"ln -sf /etc/passwd current/stores/1/app", "1 differs: stores/1/app (kind)"},
+        {"rm current/stores/1/app && mkfifo current/stores/1/app",
+         "1 differs: stores/1/app (kind)"},
+        {"rm -r current/common && touch current/common", "1 differs: common (kind)"},
+        {"rm current", "1 differs: current (missing)"},
+        {"ln -sfn /etc current", "1 differs: current (target)"},
+        {"rm current && touch current", "1 differs: current (kind)"},
+        {"rm current && mkdir -p current/data", "1 differs: current (kind)"},
+        {"rm .onward", "1 differs: .onward (missing)"},
+        {": >.onward", "1 differs: .onward (content)"},
+        {"touch \"$(printf 'current/a\\nb')\"", "1 differs: a\\nb (extra)"},
+        {"cd current && rm common/shared stores/1/link && chmod +x stores/1/app && touch z",
+         "4 differ: common/shared (missing), stores/1/app (mode), stores/1/link (missing), …"},
+    };
+    struct place p;
+
+    place_init(&p, *state);
+    test_run(p.f->work, "ln -s elsewhere stores/1/link");
+    struct oid rev = add_revision(p.f, "one");
+    for (size_t i = 0; i < ARRAY_SIZE(drifts); i++) {
+        assert_applies(&p, &rev);
+        assert_observed(&p, &rev, NULL);
+        test_run(p.f->dir, "cd out/retail/store-1 && %s", drifts[i].trick);
+        for (int twice = 0; twice < 2; twice++)
+            assert_observed(&p, &rev, drifts[i].message);
+    }
+    assert_applies(&p, &rev);
+    assert_current(&p, &rev);
+    assert_observed(&p, &rev, NULL);
+    place_done(&p);
+}
+
+static void test_observing_makes_nothing(void **state)
+{
+    struct place p;
+
+    place_init(&p, *state);
+    struct oid rev = add_revision(p.f, "one");
+    _cleanup_free_ char *missing =
+        xasprintf("1 differs: %s/out/retail/store-1 (missing)", p.f->dir);
+    assert_observed(&p, &rev, missing);
+    test_run(p.f->dir, "test ! -e out && mkdir -p out/retail/store-1");
+    struct backend_result r = call(&p, VERB_OBSERVE, &rev);
+    assert_int_equal(r.end, BACKEND_DRIFTED);
+    assert_non_null(strstr(r.log.data, "missing .onward\nmissing current\n"));
+    backend_result_done(&r);
+    test_run(p.f->dir, "test -z \"$(ls -A out/retail/store-1)\"");
+    place_done(&p);
+}
+
+/* P11: who can write beside the sites' directories cannot have the daemon write anywhere else. */
+static void test_a_symlink_in_the_way_is_refused(void **state)
+{
+    static const char *const links[] = {"out/retail", "out/retail/store-1"};
+    struct place p;
+
+    place_init(&p, *state);
+    struct oid rev = add_revision(p.f, "one");
+    for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
+        test_run(p.f->dir,
+                 "rm -rf out && mkdir -p out/retail && rm -rf %s && mkdir -p elsewhere "
+                 "&& ln -s %s/elsewhere %s",
+                 links[i], p.f->dir, links[i]);
+        assert_ends(&p, &rev, BACKEND_STALLED, "in the way");
+        struct backend_result r = call(&p, VERB_OBSERVE, &rev);
+        assert_int_equal(r.end, BACKEND_STALLED);
+        backend_result_done(&r);
+        test_run(p.f->dir, "test -z \"$(ls -A elsewhere)\"");
+    }
+    place_done(&p);
+}
+
+/* What a crash left complete before it was in force takes nobody's place among those kept. */
+static void test_only_versions_that_were_in_force_are_kept(void **state)
+{
+    struct place p;
+    struct oid revs[3];
+
+    place_init(&p, *state);
+    p.config.keep = 9;
+    for (int i = 0; i < 3; i++) {
+        if (i == 2)
+            test_run(p.f->dir,
+                     "mkdir out/retail/store-1/%040d && "
+                     "touch -d @0 out/retail/store-1/%040d",
+                     1, 1);
+        revs[i] = add_revision(p.f, "next");
+        assert_applies(&p, &revs[i]);
+    }
+    test_run(p.f->dir, "cd out/retail/store-1 && test -d $(git -C ../../../work rev-parse HEAD~1) "
+                       "&& test $(ls | grep -vc current) = 3");
     place_done(&p);
 }
 
@@ -289,6 +415,10 @@ int main(void)
         TEST(test_the_newest_versions_are_kept_and_reused),
         TEST(test_one_version_is_enough),
         TEST(test_a_tampered_version_is_replaced),
+        TEST(test_drift_is_named_and_healed),
+        TEST(test_observing_makes_nothing),
+        TEST(test_a_symlink_in_the_way_is_refused),
+        TEST(test_only_versions_that_were_in_force_are_kept),
         TEST(test_other_inputs_at_the_same_revision),
         TEST(test_a_team_cannot_lead_elsewhere),
         TEST(test_two_sites_do_not_share_a_directory),

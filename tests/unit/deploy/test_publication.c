@@ -27,7 +27,7 @@ struct out {
  * dir/out. */
 static struct out begin(struct fixture *f, const char *const *paths)
 {
-    struct out o = {.p = {.repo = f->repo, .paths = paths, .halt = never}};
+    struct out o = {.p = {.repo = f->repo, .paths = paths, .halt = never, .owner = geteuid()}};
     struct oid rev = add_revision(f, "x");
 
     while (paths[o.p.npaths])
@@ -48,7 +48,7 @@ static void end(struct out *o)
 
 static int compare(struct out *o)
 {
-    return publication_compare(&o->p, o->dirfd, NULL);
+    return publication_compare(&o->p, o->dirfd, NULL, NULL);
 }
 
 static void make_tree(struct fixture *f)
