@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <git2.h>
+#include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,30 +65,32 @@ static bool is_passing(int code)
 }
 
 /* The lock file that is in the way, if there is one. The caller frees. */
-static char *find_lock(const struct repo *repo, const char *name)
+static char *find_lock(const struct repo *repo, const char *name, struct stat *ret)
 {
-    struct stat st;
     char *path = xasprintf("%s/%s.lock", repo->common_dir, name);
 
-    if (stat(path, &st) == 0)
+    if (stat(path, ret) == 0)
         return path;
     free(path);
     path = xasprintf("%s/packed-refs.lock", repo->common_dir);
-    if (stat(path, &st) == 0)
+    if (stat(path, ret) == 0)
         return path;
     free(path);
     return NULL;
 }
 
+/* Not -EAGAIN: who loses a race tries again at once, and would find the lock again. */
 static int tell_locked(const struct repo *repo, const char *name, struct diag *reterr)
 {
-    _cleanup_free_ char *lock = find_lock(repo, name);
+    struct stat st;
+    _cleanup_free_ char *lock = find_lock(repo, name, &st);
 
     if (!lock)
-        return diag_fail(reterr, -EAGAIN, "%s is locked by another program", name);
-    return diag_fail(reterr, -EAGAIN,
-                     "%s is locked; if no git program is at work there, one has died: rm %s", name,
-                     lock);
+        return diag_fail(reterr, -EBUSY, "%s is locked by another program", name);
+    return diag_fail(reterr, -EBUSY,
+                     "%s is locked since %" PRId64 " s; if no git program is at work there, one "
+                     "has died: rm %s",
+                     name, (clock_real() - clock_ns(st.st_mtim)) / NS_PER_SEC, lock);
 }
 
 /* Makes what the ref's file is, and every directory on the way to it, durable. */
@@ -167,6 +170,12 @@ static char *follow(struct handle *h, const char *name)
     return at;
 }
 
+/* Unless it is known that there was nothing to leave behind. */
+static bool failed_unclean(int r)
+{
+    return r < 0 && r != -EAGAIN && r != -EBUSY;
+}
+
 int ref_update(struct repo *repo, const char *name, const struct oid *from, const struct oid *to,
                const char *why, struct diag *reterr)
 {
@@ -179,7 +188,7 @@ int ref_update(struct repo *repo, const char *name, const struct oid *from, cons
     struct ref_change c = {attempt_update, direct, from, to, why};
     ref_mark_set(repo, direct, to);
     r = change_ref(h, &c, reterr);
-    ref_mark_clear(repo, direct, r < 0 && r != -EAGAIN);
+    ref_mark_clear(repo, direct, failed_unclean(r));
     return r;
 }
 
@@ -193,6 +202,6 @@ int ref_delete(struct repo *repo, const char *name, const struct oid *from, stru
     struct ref_change c = {.attempt = attempt_delete, .name = name, .from = from};
     ref_mark_set(repo, name, from);
     r = change_ref(h, &c, reterr);
-    ref_mark_clear(repo, name, r < 0 && r != -EAGAIN);
+    ref_mark_clear(repo, name, failed_unclean(r));
     return r;
 }

@@ -42,8 +42,8 @@ int ref_read(struct repo *repo, const char *name, struct oid *ret);
  * HEAD is detached. */
 int ref_head_branch(struct repo *repo, char **ret);
 /* Moves the ref from `from` (zero: it must not exist) to `to`, if it still is at `from`; durable on
- * return. `why` is the reflog line. -EAGAIN if it is elsewhere or somebody holds its lock for
- * longer than a second. A lock file that a dead process of this host left is named in `reterr`. */
+ * return. `why` is the reflog line. -EAGAIN if it is elsewhere; -EBUSY if somebody holds its lock
+ * for longer than a second: `reterr` names the file, its age and what to do if nobody does. */
 int ref_update(struct repo *repo, const char *name, const struct oid *from, const struct oid *to,
                const char *why, struct diag *reterr);
 /* Removes the ref if it is at `from`. 0 if it was not there. */
