@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -174,6 +175,9 @@ static void prepare_process(void)
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
+    /* pthread_cancel() aborts when it cannot load the unwinder, as without a free descriptor: it is
+     * loaded now. */
+    backtrace(&(void *){NULL}, 1);
 }
 
 static int serve(const struct options *o, struct diag *reterr)

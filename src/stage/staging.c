@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -23,7 +24,9 @@
 #include "stage/proposals.h"
 #include "stage/snapshot.h"
 
-#define OPEN_FILES_MOST 256 /* descriptors that are kept open for later */
+/* Descriptors that are kept open for later: so many, or this share of what the process may have. */
+#define OPEN_FILES_MOST  256
+#define OPEN_FILES_SHARE 4
 
 struct staging {
     struct staging_config config;
@@ -338,6 +341,15 @@ static void on_unused(struct stage_env *env)
     free(s);
 }
 
+static unsigned open_files_most(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur / OPEN_FILES_SHARE > OPEN_FILES_MOST)
+        return OPEN_FILES_MOST;
+    return limit.rlim_cur / OPEN_FILES_SHARE;
+}
+
 static struct checks *open_checks(const struct staging_config *config)
 {
     _cleanup_free_ char *trees =
@@ -363,7 +375,7 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
         .refs = 1,
         .free = on_unused,
         .config = &s->config,
-        .fds = fd_cache_new(OPEN_FILES_MOST),
+        .fds = fd_cache_new(open_files_most()),
         .checks = open_checks(config),
         .dir = -1,
         .ended = on_ended,
