@@ -59,6 +59,10 @@ static void show_track(const struct site_track *t, struct site_status *out)
     out->generation = t->generation;
     out->attempt = t->attempt;
     out->message = copy(t->message);
+    if (t->drifted) {
+        out->drifted_at = t->drift_at;
+        out->drift_log = t->drift_log;
+    }
 }
 
 static void show_declared(const struct roster_site *s, struct site_status *out)

@@ -258,6 +258,7 @@ json_t *site_status_json(const struct site_status *s)
     json_put_str(j, "step", s->step);
     put_time(j, "since", s->since);
     put_time(j, "deadline", s->deadline);
+    put_time(j, "drifted", s->drifted_at);
     json_put_str(j, "message", s->message);
     vec_foreach (b, &s->blocked_by) {
         json_t *why = json_object();

@@ -52,7 +52,10 @@ struct site_status {
     const char *step;    /* while migrating: "apply" "health" "soak" "retry"; else NULL; static */
     int64_t since;       /* real ns: when the state began */
     int64_t deadline; /* real ns: when the running step is given up, or the next retry starts; 0 */
-    char *message;    /* last failure, one line; NULL */
+    char *message;    /* last failure, or what drifted, one line; NULL */
+    int64_t
+        drifted_at; /* real ns: since when what is deployed is known to be changed; 0: it is not */
+    struct oid drift_log; /* …what differs, as its backend told it; zero: it did not */
     VEC(struct blocked) blocked_by;
 };
 
@@ -96,9 +99,9 @@ void fleet_render(const struct fleet *f, struct buf *out);
 /* The rollouts as an array of JSON objects: revision, open (name of a wave, or null), waves. */
 json_t *fleet_rollouts_json(const struct fleet *f);
 /* One site's `status` ("key: value" lines) and `status.json`. Keys in both: site team state desired
- * deployed previous generation attempt step since deadline message blocked_by inputs backend
- * include (the paths that the site takes besides its source). Absent values are left out of the
- * text and null in JSON; lists are a line for each item, and an array. */
+ * deployed previous generation attempt step since deadline drifted (since when) message blocked_by
+ * inputs backend include (the paths that the site takes besides its source). Absent values are left
+ * out of the text and null in JSON; lists are a line for each item, and an array. */
 void site_status_render(const struct site_status *s, struct buf *out);
 json_t *site_status_json(const struct site_status *s);
 

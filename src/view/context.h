@@ -87,6 +87,9 @@ struct node *onward_node(struct view *v, uint64_t ino);
  * be NULL or "." (the root). */
 char *view_target(const char *up, const struct oid *revision, const char *source);
 
+/* Adds what the ledger keeps as that blob; nothing for a zero id. */
+int view_add_blob(struct view *v, const struct oid *oid, struct buf *out);
+
 /* A directory whose names are computed as a list: revisions that are not fixed by a menu. */
 struct names {
     VEC(struct name {

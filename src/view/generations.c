@@ -115,19 +115,25 @@ static bool has_from(void *ctx)
     return find_outcome(ctx, &f) == 0 && !oid_is_zero(&f.from);
 }
 
+int view_add_blob(struct view *v, const struct oid *oid, struct buf *out)
+{
+    _cleanup_(blob_unrefp) struct blob *blob = NULL;
+    int r = oid_is_zero(oid) ? 0 : blob_load(v->config.repo, oid, &blob);
+
+    if (blob)
+        buf_add(out, blob->data, blob->size);
+    return r == -ENOENT ? -EIO : r;
+}
+
 static int open_blob(struct generation_ctx *c, const struct oid *oid, int64_t at, uint64_t ino,
                      struct node **ret)
 {
-    _cleanup_(blob_unrefp) struct blob *blob = NULL;
     struct buf text = {0};
-    int r = oid_is_zero(oid) ? 0 : blob_load(c->view->config.repo, oid, &blob);
+    int r = view_add_blob(c->view, oid, &text);
 
-    if (r < 0)
-        return r == -ENOENT ? -EIO : r;
-    if (blob)
-        buf_add(&text, blob->data, blob->size);
-    *ret = text_node_new(c->view->config.table, ino, &text, at);
-    return 0;
+    if (r == 0)
+        *ret = text_node_new(c->view->config.table, ino, &text, at);
+    return r;
 }
 
 static int open_record(void *ctx, struct node *dir, uint64_t ino, struct node **ret)

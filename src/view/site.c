@@ -61,11 +61,12 @@ static struct oid revision_of(const struct site_status *s, enum which which)
 
 static const char *source_of(const struct site_status *s, enum which which)
 {
+    /* While it soaks, where it comes from is what ran before. */
+    if (which == FROM)
+        which = oid_equal(&s->from, &s->deployed) ? DEPLOYED : PREVIOUS;
     if (which == PREVIOUS)
         return s->previous_source;
-    if (which == DEPLOYED || which == FROM)
-        return s->deployed_source;
-    return s->source;
+    return which == DEPLOYED ? s->deployed_source : s->source;
 }
 
 static bool has_revision(const struct site_ctx *c, enum which which)
@@ -160,6 +161,78 @@ static int open_history(void *ctx, struct node *dir, uint64_t ino, struct node *
     return 0;
 }
 
+static bool has_drifted(void *ctx)
+{
+    _cleanup_(glance_done) struct glance g = glance(ctx);
+
+    return g.site && g.site->drifted_at;
+}
+
+/* What differs from what is deployed: what the backend told of it, or at least its one line. */
+static int open_drift(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    struct site_ctx *c = ctx;
+    _cleanup_(glance_done) struct glance g = glance(c);
+    _cleanup_(buf_done) struct buf text = {0};
+
+    if (!g.site || !g.site->drifted_at)
+        return -ENOENT;
+    int r = view_add_blob(c->view, &g.site->drift_log, &text);
+    if (r < 0)
+        return r;
+    if (!text.len && g.site->message)
+        buf_addf(&text, "%s\n", g.site->message);
+    *ret = text_node_new(c->view->config.table, ino, &text, g.site->drifted_at);
+    return 0;
+}
+
+static int tree_of(struct view *v, const struct oid *revision, struct oid *ret)
+{
+    struct revision_brief brief = {0};
+    int r = oid_is_zero(revision) ? 0 : revision_brief(v->config.repo, revision, &brief);
+
+    *ret = brief.tree;
+    return r;
+}
+
+/* The change of the site's inputs between two of its revisions, as a patch: of the directory that
+ * it comes from, of the one that it goes to, and of what it includes. */
+static int open_patch(const struct site_ctx *c, const enum which between[2], uint64_t ino,
+                      struct node **ret)
+{
+    _cleanup_(glance_done) struct glance g = glance(c);
+    _cleanup_(buf_done) struct buf text = {0};
+    VEC(const char *) paths = {0};
+    struct oid trees[2];
+    bool all = false;
+    int r = g.site ? 0 : -ENOENT;
+
+    for (int i = 0; i < 2 && r == 0; i++) {
+        struct oid revision = revision_of(g.site, between[i]);
+        const char *source = source_of(g.site, between[i]);
+        r = tree_of(c->view, &revision, &trees[i]);
+        all |= source && !strcmp(source, ".");
+        if (source)
+            *VEC_ADD(&paths) = source;
+    }
+    if (r == 0 && !oid_equal(&trees[0], &trees[1])) {
+        vec_foreach (path, &g.site->include)
+            *VEC_ADD(&paths) = *path;
+        r = diff_patch(c->view->config.repo, &trees[0], &trees[1], paths.v, all ? 0 : paths.n,
+                       VIEW_PATCH_MOST, &text);
+    }
+    free(paths.v);
+    if (r == 0)
+        *ret = text_node_new(c->view->config.table, ino, &text, g.fleet->at);
+    return r;
+}
+
+/* What a deployment would change now. */
+static int open_plan(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    return open_patch(ctx, (enum which[]){DEPLOYED, DESIRED}, ino, ret);
+}
+
 static bool has_ledger(void *ctx)
 {
     return ((struct site_ctx *)ctx)->view->config.ledger;
@@ -187,6 +260,8 @@ static const struct menu_item site_items[] = {
     {"migrating", S_IFDIR, false, is_migrating, open_migrating},
     {"status", S_IFREG, false, NULL, open_status},
     {"status.json", S_IFREG, false, NULL, open_status_json},
+    {"plan", S_IFREG, false, has_desired, open_plan},
+    {"drift", S_IFREG, false, has_drifted, open_drift},
     {"blame", S_IFREG, false, has_blame, open_blame},
     {"history", S_IFDIR, false, has_ledger, open_history},
 };
@@ -277,42 +352,10 @@ MIGRATING_LINE(attempt)
 MIGRATING_LINE(since)
 MIGRATING_LINE(deadline)
 
-static int tree_of(struct view *v, const struct oid *revision, struct oid *ret)
-{
-    struct revision_brief brief = {0};
-    int r = oid_is_zero(revision) ? 0 : revision_brief(v->config.repo, revision, &brief);
-
-    *ret = brief.tree;
-    return r;
-}
-
-/* The change of the site's inputs that is on its way, as a patch. */
+/* The change that is on its way. */
 static int open_diff(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
 {
-    struct site_ctx *c = ctx;
-    _cleanup_(glance_done) struct glance g = glance(c);
-    struct oid from, to;
-
-    if (!g.site || g.site->state != SITE_MIGRATING)
-        return -ENOENT;
-    int r = tree_of(c->view, &g.site->from, &from);
-    if (r == 0)
-        r = tree_of(c->view, &g.site->to, &to);
-    if (r < 0)
-        return r;
-    VEC(const char *) paths = {0};
-    bool all = !strcmp(g.site->source, ".");
-    *VEC_ADD(&paths) = g.site->source;
-    vec_foreach (path, &g.site->include)
-        *VEC_ADD(&paths) = *path;
-    _cleanup_(buf_done) struct buf text = {0};
-    r = diff_patch(c->view->config.repo, &from, &to, paths.v, all ? 0 : paths.n, VIEW_PATCH_MOST,
-                   &text);
-    free(paths.v);
-    if (r < 0)
-        return r;
-    *ret = text_node_new(c->view->config.table, ino, &text, g.fleet->at);
-    return 0;
+    return is_migrating(ctx) ? open_patch(ctx, (enum which[]){FROM, TO}, ino, ret) : -ENOENT;
 }
 
 static const struct menu_item migrating_items[] = {

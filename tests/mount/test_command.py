@@ -262,26 +262,33 @@ def page_paths():
 
 def test_the_manual_page_lists_what_there_is(dir):
     sites = ("onward: 1\nsites:\n  - {name: fast, source: f, team: t, backend: files}\n"
-             "  - {name: slow, source: s, team: t, backend: wait}\n")
-    repo = make_repo(dir + "/r.git", {"onward.yaml": sites, "f/a": "1\n", "s/a": "1\n"})
+             "  - {name: slow, source: s, team: t, backend: wait}\n"
+             "  - {name: touched, source: t, team: t, backend: look}\n")
+    repo = make_repo(dir + "/r.git", {"onward.yaml": sites, "f/a": "1\n", "s/a": "1\n", "t/a": "1\n"})
     write(dir + "/wait.sh", f"#!/bin/sh\nwhile [ -e {dir}/hold ]; do sleep 0.01; done\n", 0o755)
+    write(dir + "/look.sh", f"#!/bin/sh\n[ $1 != observe ] || ! cat {dir}/drift 2>/dev/null || exit 2\n", 0o755)
     config = (f'backends:\n  files: {{directory: "{dir}/sites/{{site}}"}}\n'
-              f"  wait: {{exec: [{dir}/wait.sh], timeout: 1m}}\n")
+              f"  wait: {{exec: [{dir}/wait.sh], timeout: 1m}}\n"
+              f"  look: {{exec: [{dir}/look.sh], observe_every: 100ms}}\n")
     with Mount(dir, repo, config=config) as m:
         settled(m)
         place = onward(m, "new", "w").strip()
         write(dir + "/hold", "")
+        write(dir + "/drift", "somebody was here\n")
         for name in "fs":
             write(f"{place}/{name}/a", "2\n")
         onward(m, "commit", "w", "-m", "a second deployment of both")
-        until("one is there, one under way", lambda: states(m) == {"fast": "in-sync", "slow": "migrating"})
+        until("one is there, one under way, one is not what it was",
+              lambda: states(m) == {"fast": "in-sync", "slow": "migrating", "touched": "drifted"})
+        assert m.read("sites/touched/drift") == "somebody was here\n"
+        assert re.search("^drifted: 20", m.read("sites/touched/status"), re.M)
         id = os.path.basename(os.readlink(m / "head"))
 
         git(repo, "update-ref", "refs/onward/proposals/1", "main")
         until("a proposal", lambda: os.listdir(m / "proposals"))
 
         def fill(path):
-            site = "slow" if "/migrating" in path else "fast"
+            site = "slow" if "/migrating" in path else "touched" if "/drift" in path else "fast"
             known = {"id": id, "site": site, "team": "t", "generation": "2", "workspace": "w", "n": "1",
                      "time": "2999-01-01", "path": "f/a", "version": os.listdir(m / "history/f/a")[-1]}
             return re.sub(r"<(\w+)>", lambda p: known[p.group(1)], path)
@@ -296,7 +303,9 @@ def test_the_manual_page_lists_what_there_is(dir):
             there |= {f"{where}/{name}".lstrip("/") for name in os.listdir(m / fill(where))}
         assert not there - listed, f"in the mount, not on the page: {there - listed}"
         os.unlink(dir + "/hold")
+        os.unlink(dir + "/drift")
         settled(m)
+        assert not os.path.exists(m / "sites/touched/drift")
 
 
 def test_shells_in_one_workspace(dir):

@@ -29,6 +29,7 @@ static struct fleet *make_fleet(void)
         .step = "retry",
         .since = TEST_TIME * NS_PER_SEC,
         .deadline = (TEST_TIME + 60) * NS_PER_SEC,
+        .drifted_at = (TEST_TIME + 1) * NS_PER_SEC,
         .message = strdup("exit status 1: no\nspace \"left\""),
     };
     *VEC_ADD(&s->include) = strdup("apps");
@@ -74,6 +75,7 @@ static void status_has_a_line_for_each_key(void **state)
                                        "step: retry\n"
                                        "since: 2026-01-01T00:00:00Z\n"
                                        "deadline: 2026-01-01T00:01:00Z\n"
+                                       "drifted: 2026-01-01T00:00:01Z\n"
                                        "message: exit status 1: no\\nspace \"left\"\n"
                                        "blocked_by: wave: canary has 1 of 3\n"
                                        "blocked_by: pause\n"
@@ -100,7 +102,7 @@ static void json_has_every_key_always(void **state)
         buf_str(&out),
         "{\"site\":\"store-0001\",\"team\":\"x\",\"state\":\"unknown\",\"desired\":null,"
         "\"deployed\":null,\"previous\":null,\"generation\":null,\"attempt\":null,"
-        "\"step\":null,\"since\":null,\"deadline\":null,\"message\":null,"
+        "\"step\":null,\"since\":null,\"deadline\":null,\"drifted\":null,\"message\":null,"
         "\"blocked_by\":[],\"inputs\":null,\"backend\":null,\"include\":[]}");
     assert_int_equal(json_object_size(all), json_object_size(none));
     assert_int_equal(json_int(all, "generation", 0), 7);

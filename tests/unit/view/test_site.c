@@ -107,12 +107,128 @@ static void test_blame_waits_for_the_index(void **state)
     node_unref(node);
 }
 
+static struct oid blob_oid(struct fixture *f, const char *revision, const char *path)
+{
+    struct oid rev = oid_from(f, revision), oid;
+    struct revision_brief brief;
+    enum entry_kind kind;
+
+    assert_int_equal(revision_brief(f->repo, &rev, &brief), 0);
+    assert_int_equal(tree_walk_path(f->repo, &brief.tree, path, &kind, &oid), 0);
+    return oid;
+}
+
+static struct site_status *site_in(struct fleet *fleet, const char *source)
+{
+    struct site_status *s = VEC_ADD(&fleet->sites);
+
+    *s = (struct site_status){
+        .name = xstrdup("site"), .team = xstrdup("team"), .source = xstrdup(source)};
+    return s;
+}
+
+static void test_drift_is_there_while_it_has_drifted(void **state)
+{
+    struct fixture *f = *state;
+    struct fleet *fleet = fleet_new();
+    struct site_status *s = site_in(fleet, "d");
+
+    s->drifted_at = TEST_TIME * NS_PER_SEC;
+    s->message = xstrdup("3 files differ");
+    fleet_board_publish(f->board, fleet);
+    _cleanup_free_ char *line = text(f, "sites/site/drift");
+    assert_string_equal(line, "3 files differ\n"); /* the backend has told no more */
+    fleet = fleet_new();
+    s = site_in(fleet, "d");
+    s->drifted_at = TEST_TIME * NS_PER_SEC;
+    s->drift_log = blob_oid(f, "main", "a");
+    fleet_board_publish(f->board, fleet);
+    _cleanup_free_ char *told = text(f, "sites/site/drift");
+    assert_string_equal(told, "1\n");
+    deploy(f, "main", "d");
+    _cleanup_free_ char *gone = text(f, "sites/site/drift");
+    assert_string_equal(gone, "(none)");
+}
+
+/* A plan for the site that comes from `old` at main~1 (NULL: from nothing), and goes to `new` at
+ * main. */
+static char *plan(struct fixture *f, const char *old, const char *new)
+{
+    struct fleet *fleet = fleet_new();
+    struct site_status *s = site_in(fleet, new);
+
+    *VEC_ADD(&s->include) = xstrdup("common");
+    s->desired = oid_from(f, "main");
+    if (old) {
+        s->deployed = oid_from(f, "main~1");
+        s->deployed_source = xstrdup(old);
+    }
+    fleet_board_publish(f->board, fleet);
+    return text(f, "sites/site/plan");
+}
+
+static void test_plan_is_what_a_deployment_would_change(void **state)
+{
+    struct fixture *f = *state;
+
+    change(f, "mkdir d e common && for i in d e common; do echo 1 >$i/x; done && git add -A && "
+              "git commit -q -m 1");
+    change(f, "for i in d e common; do echo 2 >$i/x; done && git commit -q -a -m 2");
+    _cleanup_free_ char *mine = plan(f, "d", "d"), *moved = plan(f, "e", "d"),
+                        *all = plan(f, "d", "."), *whole = plan(f, NULL, "d");
+    assert_non_null(strstr(mine, "--- a/d/x\n+++ b/d/x\n@@ -1 +1 @@\n-1\n+2\n"));
+    assert_non_null(strstr(mine, "a/common/x"));
+    assert_null(strstr(mine, "a/e/x"));
+    assert_non_null(strstr(moved, "a/e/x"));
+    assert_non_null(strstr(all, "a/e/x"));
+    assert_non_null(strstr(whole, "--- /dev/null\n+++ b/d/x\n@@ -0,0 +1 @@\n+2\n"));
+    assert_null(strstr(whole, "b/a"));
+    change(f, "git commit -q --allow-empty -m 3");
+    _cleanup_free_ char *none = plan(f, "d", "d");
+    assert_string_equal(none, "");
+}
+
+/* While it soaks, what it comes from is what ran before, wherever that came from. */
+static void test_migrating_leads_to_both_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct fleet *fleet = fleet_new();
+    struct site_status *s = site_in(fleet, "new");
+    char a[OID_HEX + 1], b[OID_HEX + 1];
+
+    change(f, "git commit -q --allow-empty -m 2");
+    s->state = SITE_MIGRATING;
+    s->step = "soak";
+    s->attempt = 1;
+    s->deadline = TEST_TIME * NS_PER_SEC;
+    s->from = s->previous = oid_from(f, "main~1");
+    s->previous_source = xstrdup("old");
+    s->desired = s->deployed = s->to = oid_from(f, "main");
+    s->deployed_source = xstrdup("new");
+    _cleanup_free_ char *old = xasprintf("../../../revisions/%s/old", oid_hex(&s->from, a)),
+                        *new = xasprintf("../../../revisions/%s/new", oid_hex(&s->to, b));
+    fleet_board_publish(f->board, fleet);
+    _cleanup_free_ char *from = target(f, "sites/site/migrating/from"),
+                        *to = target(f, "sites/site/migrating/to"),
+                        *step = text(f, "sites/site/migrating/step"),
+                        *deadline = text(f, "sites/site/migrating/deadline");
+    assert_string_equal(from, old);
+    assert_string_equal(to, new);
+    assert_string_equal(step, "soak\n");
+    assert_string_equal(deadline, "2026-01-01T00:00:00Z\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_blame_of_what_is_deployed),    TEST(test_blame_is_made_once),
-        TEST(test_there_is_no_blame_of_nothing), TEST_WITHOUT(test_there_is_no_blame_of_nothing),
+        TEST(test_blame_of_what_is_deployed),
+        TEST(test_blame_is_made_once),
+        TEST(test_there_is_no_blame_of_nothing),
+        TEST_WITHOUT(test_there_is_no_blame_of_nothing),
         TEST(test_blame_waits_for_the_index),
+        TEST(test_drift_is_there_while_it_has_drifted),
+        TEST(test_plan_is_what_a_deployment_would_change),
+        TEST(test_migrating_leads_to_both_ends),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
