@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""Measures a workspace on a large tree, beside the same work in a directory of the same disk, in turn.
+
+usage: write.py [--files N] [--repeat N] [--mb N] [--smoke]     (default: 150000 files, 3 times, 1024 MB)
+
+  speed     how fast the workspace is, against the directory: 0.5 is half as fast; medians, and the ratio of
+            runs that followed each other
+  requests  of the kernel to the daemon, in the last run
+--smoke: small, to see that it works.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+from measure import MB, Daemon, Series, measure, median, ratio, shell
+from onwardtest import ENV, Mount, run, write
+from report import aligned
+
+HEAD = ["", "disk", "workspace", "speed", "target", "requests", "CPU, s"]
+WIDTHS = [44, 10, 10, 7, 8, 30, 8]
+DATA = b"0123456789abcdef" * 64
+LIMITS = "limits: {file_size: 8G, workspace_size: 64G}\n"
+COMMITS = 20
+
+
+def large_repository(path, files):
+    """A bare repository of that many small files, a hundred in a directory."""
+    run("git", "init", "-q", "--bare", "-b", "main", path)
+    p = subprocess.Popen(["git", "-C", path, "fast-import", "--quiet"], stdin=subprocess.PIPE, env=ENV)
+    p.stdin.write(b"commit refs/heads/main\ncommitter A <a@example.org> 1700000000 +0000\ndata 1\nc\n")
+    for i in range(files):
+        body = b"value: %d\n" % i
+        p.stdin.write(b"M 100644 inline area%02d/part%03d/f%02d.yaml\ndata %d\n%s\n" %
+                      (i // 20000, i // 100 % 200, i % 100, len(body), body))
+    p.stdin.close()
+    if p.wait():
+        raise SystemExit("git fast-import failed")
+    return path
+
+
+def timed(f, *args):
+    begin = time.perf_counter()
+    f(*args)
+    return time.perf_counter() - begin, ""
+
+
+def create(where, files):
+    """Small files, a hundred in a directory."""
+    for i in range(files):
+        if i % 100 == 0:
+            os.makedirs(f"{where}/d{i // 100:03}")
+        fd = os.open(f"{where}/d{i // 100:03}/f{i % 100:02}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        os.write(fd, DATA)
+        os.close(fd)
+
+
+def disk_space(path):
+    return int(run("du", "-s", "--block-size=1", path).split()[0])
+
+
+class Bench:
+    def __init__(self, args, dir, m):
+        self.args, self.m = args, m
+        self.disk, self.top = dir + "/disk", m / "staging/bench"
+        self.source, self.archive = dir + "/source", dir + "/source.tar"
+        self.daemon = Daemon(m.process.pid, m.path)
+
+    def row(self, *cells):
+        print(aligned([str(c) for c in cells], WIDTHS), flush=True)
+
+    def workspace(self):
+        """Opens a workspace, and what that takes of the disk."""
+        space = disk_space(self.m.state)
+        seconds, _ = timed(os.mkdir, self.top)
+        self.row("open a workspace, ms", "", f"{seconds * 1000:.1f}", "", "< 20")
+        self.row("  disk space, KiB", "", (disk_space(self.m.state) - space) // 1024)
+        seconds, _ = timed(lambda: open(self.top + "/.onward/status").read())
+        self.row("  first status, ms", "", f"{seconds * 1000:.1f}")
+
+    def commits(self):
+        """One changed file, durable; beside it the fsync of one new file."""
+        commits, syncs = [], []
+        for i in range(COMMITS):
+            write(self.top + "/area00/part000/f00.yaml", f"value: changed {i}\n")
+            commits.append(timed(write, self.top + "/.onward/commit", f"change {i}\n")[0])
+            syncs.append(timed(shell, f"dd if=/dev/zero of=sync{i} bs=1k count=1 conv=fsync", self.disk)[0])
+        self.row(f"commit 1 file of {self.args.files:,}, ms", f"{median(syncs) * 1000:.1f}",
+                 f"{median(commits) * 1000:.1f}", "", "< 50")
+
+    def compare(self, name, work, target="", before=None):
+        """work(directory) in both places, in turn."""
+        ours, plain = Series(), Series()
+        for i in range(self.args.repeat):
+            for series, where in ((plain, self.disk), (ours, self.top))[::1 if i % 2 else -1]:
+                if before:
+                    before(where)
+                series.warm.append(measure(lambda: work(where), self.daemon if series is ours else None))
+        sent = ours.warm[-1].requests.most_common()
+        self.row(name, f"{plain.time('warm'):.3f}", f"{ours.time('warm'):.3f}",
+                 f"{ratio(plain.seconds('warm'), ours.seconds('warm')):.2f}", target,
+                 " ".join(f"{op} {n}" for op, n in sent[:1]) + f" of {sum(n for op, n in sent)}",
+                 f"{ours.cpu('warm'):.2f}")
+
+    def files(self):
+        n, create_to = self.args.small, self.source
+        create(create_to, n)
+        shell(f"tar cf {self.archive} source", os.path.dirname(create_to))
+
+        def clean(where):
+            for name in "new", "copy", "source":
+                shutil.rmtree(f"{where}/{name}", ignore_errors=True)
+
+        def copied(where):
+            clean(where)
+            shutil.copytree(create_to, where + "/copy")
+
+        self.compare(f"create {n:,} files of 1 KiB", lambda d: timed(create, d + "/new", n), ">= 0.3", clean)
+        self.compare("  cp -a of them", lambda d: shell(f"cp -a {create_to} copy", d), "", clean)
+        self.compare("  tar x", lambda d: shell(f"tar xf {self.archive}", d), "", clean)
+        self.compare("  find, all new", lambda d: shell("find copy -type f -size +1000", d), "", copied)
+        self.compare("  rm -r", lambda d: shell("rm -r copy", d), "", copied)
+
+    def large(self):
+        name = f"write {self.args.mb} MiB, fsync"
+        self.compare(name, lambda d: shell(f"dd if=/dev/zero of=big bs=1M count={self.args.mb} conv=fsync", d),
+                     ">= 0.7", lambda d: shell("rm -f big", d))
+
+    def all(self):
+        self.row(*HEAD)
+        self.workspace()
+        self.commits()
+        self.files()
+        self.large()
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--files", type=int, default=150000)
+    p.add_argument("--small", type=int, default=10000, help="how many small files are created")
+    p.add_argument("--mb", type=int, default=1024)
+    p.add_argument("--repeat", type=int, default=3)
+    p.add_argument("--smoke", action="store_true")
+    args = p.parse_args()
+    if args.smoke:
+        args.files, args.small, args.mb, args.repeat = 500, 200, 4, 1
+    with tempfile.TemporaryDirectory(prefix="onward-bench-") as dir:
+        repo = large_repository(dir + "/r.git", args.files)
+        os.mkdir(dir + "/disk")
+        with Mount(dir, repo, config=LIMITS, options=["-o", "noreconcile"]) as m:
+            print(f"{args.files:,} files; {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; seconds unless "
+                  f"said, medians of {args.repeat}\n")
+            Bench(args, dir, m).all()
+
+
+if __name__ == "__main__":
+    main()
