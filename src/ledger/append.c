@@ -6,9 +6,9 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "ledger/tree_edit.h"
 #include "repo/object.h"
 #include "repo/revision.h"
+#include "repo/tree_edit.h"
 
 void append_done(struct append *a)
 {
@@ -97,9 +97,9 @@ static int write_round(struct append *a, int round, struct diag *reterr)
             continue;
         if ((err = write_record(a, i, reterr)) < 0)
             return err;
-        tree_edits_add(&edits, chain_path(r->site), &r->oid);
+        tree_edits_add(&edits, chain_path(r->site), ENTRY_FILE, &r->oid);
         if (!oid_is_zero(&r->log))
-            tree_edits_add(&edits, chain_log_path(r->site), &r->log);
+            tree_edits_add(&edits, chain_log_path(r->site), ENTRY_FILE, &r->log);
     }
     if ((err = tree_edits_apply(a->repo, &a->root, &edits, &a->root, reterr)) < 0)
         return err;

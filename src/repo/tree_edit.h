@@ -1,16 +1,16 @@
-/* Puts files into a tree: the trees on the way are read, changed and written, once each, whatever
- * the number of files. Private to the ledger. */
-#ifndef ONWARD_LEDGER_TREE_EDIT_H
-#define ONWARD_LEDGER_TREE_EDIT_H
+/* Puts entries into a tree, at any depth: the trees on the way are read, changed and written, once
+ * each, whatever the number of edits. */
+#ifndef ONWARD_REPO_TREE_EDIT_H
+#define ONWARD_REPO_TREE_EDIT_H
 
 #include "base/alloc.h"
 #include "base/diag.h"
-#include "repo/oid.h"
-#include "repo/repo.h"
+#include "repo/object.h"
 
 struct tree_edit {
     char *path; /* "sites/5f/store-0001.json" */
-    struct oid blob;
+    enum entry_kind kind;
+    struct oid oid;
 };
 
 /* Paths are unique, and none is a directory of another. */
@@ -18,8 +18,9 @@ struct tree_edits {
     VEC(struct tree_edit);
 };
 void tree_edits_done(struct tree_edits *e);
-/* Takes the path. */
-void tree_edits_add(struct tree_edits *e, char *path, const struct oid *blob);
+/* Takes the path. What is there gives way, be it a file or a directory; a file in the place of a
+ * directory that the path leads through, too. */
+void tree_edits_add(struct tree_edits *e, char *path, enum entry_kind kind, const struct oid *oid);
 
 /* Writes the tree that `root` (zero: empty) becomes. The edits are used up. Errors as
  * repo/object.h. */

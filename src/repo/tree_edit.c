@@ -1,10 +1,9 @@
-#include "ledger/tree_edit.h"
+#include "repo/tree_edit.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "repo/object.h"
 
 void tree_edits_done(struct tree_edits *e)
 {
@@ -14,9 +13,9 @@ void tree_edits_done(struct tree_edits *e)
     *e = (struct tree_edits){0};
 }
 
-void tree_edits_add(struct tree_edits *e, char *path, const struct oid *blob)
+void tree_edits_add(struct tree_edits *e, char *path, enum entry_kind kind, const struct oid *oid)
 {
-    *VEC_ADD(e) = (struct tree_edit){.path = path, .blob = *blob};
+    *VEC_ADD(e) = (struct tree_edit){.path = path, .kind = kind, .oid = *oid};
 }
 
 struct entries {
@@ -74,7 +73,8 @@ static ssize_t put(const struct editor *ed, struct entries *entries, const struc
 {
     char *name = edits->v[0].path + edits->skip, *slash = strchr(name, '/');
     size_t len = slash ? (size_t)(slash - name) : strlen(name), took = 1;
-    struct oid old, new = edits->v[0].blob;
+    struct oid old, new = edits->v[0].oid;
+    enum entry_kind kind = slash ? ENTRY_DIR : edits->v[0].kind;
     struct tree_entry *entry = entries_get(entries, name, len, &old);
 
     if (slash) {
@@ -84,7 +84,7 @@ static ssize_t put(const struct editor *ed, struct entries *entries, const struc
             return r;
         *slash = 0;
     }
-    *entry = (struct tree_entry){.name = name, .kind = slash ? ENTRY_DIR : ENTRY_FILE, .oid = new};
+    *entry = (struct tree_entry){.name = name, .kind = kind, .oid = new};
     return took;
 }
 
@@ -97,7 +97,7 @@ static int apply(const struct editor *ed, const struct oid *old, struct span edi
     if (!oid_is_zero(old)) {
         int r = tree_load(ed->repo, old, &tree);
         if (r < 0)
-            return diag_fail(ed->reterr, r, "cannot read a tree of the ledger");
+            return diag_fail(ed->reterr, r, "cannot read a tree");
         for (size_t i = 0; i < tree->n; i++)
             *VEC_ADD(&entries) = tree->entries[i];
     }

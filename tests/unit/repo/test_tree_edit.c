@@ -2,8 +2,7 @@
 
 #include <stdlib.h>
 
-#include "ledger/tree_edit.h"
-#include "repo/object.h"
+#include "repo/tree_edit.h"
 
 static struct oid write_blob(struct fixture *f, const char *text)
 {
@@ -22,7 +21,7 @@ static struct oid edit(struct fixture *f, const struct oid *root, const char *co
     for (; *pairs; pairs++) {
         size_t len = strcspn(*pairs, "=");
         struct oid blob = write_blob(f, *pairs + len + 1);
-        tree_edits_add(&edits, xstrndup(*pairs, len), &blob);
+        tree_edits_add(&edits, xstrndup(*pairs, len), ENTRY_FILE, &blob);
     }
     assert_int_equal(tree_edits_apply(f->repo, root, &edits, &out, NULL), 0);
     return out;
@@ -72,6 +71,20 @@ static void test_a_file_gives_way_to_a_directory(void **state)
     assert_string_equal(after, "a/b=2");
 }
 
+static void test_a_directory_is_replaced_as_a_whole(void **state)
+{
+    static const struct oid nothing;
+    struct fixture *f = *state;
+    struct oid dir = edit(f, &nothing, (const char *[]){"new=1", NULL}), out;
+    struct oid root = edit(f, &nothing, (const char *[]){"a/b/old=1", "a/c=2", "d=3", NULL});
+    _cleanup_(tree_edits_done) struct tree_edits edits = {0};
+
+    tree_edits_add(&edits, xstrdup("a/b"), ENTRY_DIR, &dir);
+    assert_int_equal(tree_edits_apply(f->repo, &root, &edits, &out, NULL), 0);
+    _cleanup_free_ char *after = listing(f, &out);
+    assert_string_equal(after, "a/b/new=1\na/c=2\nd=3");
+}
+
 static void test_the_same_edits_give_the_same_tree(void **state)
 {
     static const struct oid nothing;
@@ -87,6 +100,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_edits_make_and_change_directories),
         TEST(test_a_file_gives_way_to_a_directory),
+        TEST(test_a_directory_is_replaced_as_a_whole),
         TEST(test_the_same_edits_give_the_same_tree),
     };
 
