@@ -12,6 +12,7 @@
 
 struct direct {
     struct landing landing;
+    bool exact;
     struct proposals *proposals;
     uint64_t proposal; /* that it has become; 0: none */
 };
@@ -33,7 +34,16 @@ static int propose(struct landing *l)
     return r < 0 ? landing_refuse_diag(l, r, &why) : 0;
 }
 
-static const struct landing_ops ops = {.propose = propose};
+static int take(struct landing *l)
+{
+    struct direct *d = container_of(l, struct direct, landing);
+
+    if (!d->exact || oid_equal(&l->head, &l->change.base))
+        return 0;
+    return landing_refuse(l, -ESTALE, "the mainline has moved meanwhile");
+}
+
+static const struct landing_ops ops = {.take = take, .propose = propose};
 
 static int land(struct direct *d)
 {
@@ -65,6 +75,7 @@ int direct_land(struct stage_env *env, const struct staging_change *change,
                                .tree = change->tree,
                                .author = change->author,
                                .message = change->message}},
+        .exact = change->exact,
         .proposals = env->proposals,
     };
     char hex[OID_HEX + 1];

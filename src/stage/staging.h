@@ -67,6 +67,7 @@ struct staging_change {
     struct oid tree; /* as it is to be; in the repository, durable */
     const struct signature *author;
     const char *message; /* of the revision, with its trailers; ends in a newline */
+    bool exact;          /* lands on `base`, or not at all: it is not merged with what came after */
 };
 /* What has become of it: the one or the other. */
 struct staging_landed {
@@ -80,6 +81,7 @@ struct staging_landed {
  *   -EINVAL   findings, or a message that claims approvals
  *   -EBUSY    conflicts with the mainline, or a work tree in the way
  *   -ENODATA  the mainline has it already
+ *   -ESTALE   it is exact, and the mainline is elsewhere
  *   -EDQUOT   too many proposals are open
  * and others as they come. Waits for commands of the host; from any thread that holds nothing that
  * requests of the mount need. */

@@ -94,9 +94,16 @@ static void a_change_of_no_workspace(void **state)
     change.base = oid_of(f, "git rev-parse main");
     change.tree = tree_with(f, "x.json", "{");
     assert_int_equal(land(f, &change, &landed, "x.json:1:"), -EINVAL);
+    change.exact = true;
+    change.tree = tree_with(f, "a", "3\\n");
+    free(fixture_push(f, "echo 3 >b"));
+    assert_int_equal(land(f, &change, &landed, "moved meanwhile"), -ESTALE);
+    change.base = oid_of(f, "git rev-parse main");
+    change.tree = tree_with(f, "a", "3\\n");
+    assert_int_equal(land(f, &change, &landed, ""), 0);
     change.message = "x\n\nApproved-by: Bob <bob@example.org>\n";
     assert_int_equal(land(f, &change, &landed, "Approved-by"), -EINVAL);
-    assert_git(f, "git rev-list --count main", "3");
+    assert_git(f, "git rev-list --count main", "5");
     assert_git(f, "git fsck --strict --no-dangling 2>&1", "");
 }
 
