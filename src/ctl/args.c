@@ -21,6 +21,8 @@ static const struct {
     {OPTION_NO_WAIT, 0, "no-wait", NULL, "only say how far it is"},
     {OPTION_PROPOSALS, 0, "proposals", NULL, "the changes that wait for approvals instead"},
     {OPTION_LEDGER, 0, "ledger", NULL, "that nothing was removed from the ledger, or changed"},
+    {OPTION_REASON, 0, "reason", "TEXT", "why, for all to read; one line"},
+    {OPTION_TO, 0, "to", "REV", "as it was at REV"},
 };
 
 /* What getopt_long() answers for --help; option i is answered as i. */
@@ -109,6 +111,12 @@ static int apply(enum verb_option bit, const char *value, struct call *call, str
     case OPTION_LEDGER:
         call->ledger = true;
         break;
+    case OPTION_REASON:
+        call->reason = value;
+        break;
+    case OPTION_TO:
+        call->to = value;
+        break;
     }
     return VERB_YES;
 }
@@ -159,10 +167,22 @@ static int count_operands(const struct verb *v, int argc, char **argv, struct ca
     return VERB_YES;
 }
 
+/* `given`: options, as bits. */
+static int check_needed(const struct verb *v, unsigned given, struct diag *reterr)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        if (v->needed & options[i].bit & ~given)
+            return diag_fail(reterr, VERB_USAGE, "%s needs --%s %s", v->name, options[i].name,
+                             options[i].value);
+    return VERB_YES;
+}
+
 int args_parse(const struct verb *v, int argc, char **argv, struct call *call, struct diag *reterr)
 {
     struct tables t = {0};
+    unsigned given = 0;
 
+    call->verb = v;
     if (v->path && take_path(v, &argc, argv, call, reterr) != VERB_YES)
         return VERB_USAGE;
     tables_fill(v->options, &t);
@@ -178,6 +198,8 @@ int args_parse(const struct verb *v, int argc, char **argv, struct call *call, s
         int r = apply(options[i].bit, optarg, call, reterr);
         if (r != VERB_YES)
             return r;
+        given |= options[i].bit;
     }
-    return count_operands(v, argc, argv, call, reterr);
+    int r = count_operands(v, argc, argv, call, reterr);
+    return r == VERB_YES ? check_needed(v, given, reterr) : r;
 }

@@ -1,5 +1,5 @@
 /* The verbs of the command line: one table, from which parsing, `--help` and the manual page's test
- * come, and one file verb_<name>.c for each.
+ * come, and one file verb_<name>.c for each (verb_order.c for those that only give an order).
  *
  * A verb gets its call and returns what becomes the exit status: VERB_YES, VERB_NO (failed, or
  * there are differences; it has said so on call->out), VERB_USAGE with the mistake
@@ -29,17 +29,20 @@ enum verb_option {
     OPTION_NO_WAIT = 1 << 6,
     OPTION_PROPOSALS = 1 << 7,
     OPTION_LEDGER = 1 << 8,
+    OPTION_REASON = 1 << 9,
+    OPTION_TO = 1 << 10,
 };
 
 /* One invocation. Everything is borrowed. */
 struct call {
+    const struct verb *verb;
     const struct mountpoint *mount;
     FILE *out;
     struct paint paint;
     bool json, watch, force, no_wait, proposals, ledger;
-    unsigned limit;             /* how many to show; 0: all */
-    const char *from, *message; /* NULL when not given */
-    const char *path;           /* what follows `--`, for a verb that takes a path; NULL: nothing */
+    unsigned limit;                           /* how many to show; 0: all */
+    const char *from, *message, *reason, *to; /* NULL when not given */
+    const char *path; /* what follows `--`, for a verb that takes a path; NULL: nothing */
     const char *const *operands;
     int n;
 };
@@ -50,6 +53,7 @@ struct verb {
     const char *summary;  /* one line, no full stop */
     const char *help;     /* paragraphs, without a final newline */
     unsigned options;
+    unsigned needed; /* those of them that it must be given */
     int least, most; /* operands; most < 0: any number */
     bool path;       /* takes `-- PATH` in their place */
     int (*run)(const struct call *call, struct diag *reterr);
@@ -84,7 +88,8 @@ int verb_commit(const struct call *call, struct diag *reterr);
 int verb_rebase(const struct call *call, struct diag *reterr);
 int verb_approve(const struct call *call, struct diag *reterr);
 int verb_drop(const struct call *call, struct diag *reterr);
-int verb_retry(const struct call *call, struct diag *reterr);
+int verb_order(const struct call *call, struct diag *reterr);
+int verb_rollback(const struct call *call, struct diag *reterr);
 int verb_verify(const struct call *call, struct diag *reterr);
 int verb_index(const struct call *call, struct diag *reterr);
 

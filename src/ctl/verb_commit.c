@@ -2,11 +2,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/clock.h"
-#include "ctl/fleet_table.h"
-#include "ctl/rev.h"
+#include "ctl/moved.h"
 #include "ctl/workspace_ref.h"
 
 /* Longer messages go through the file `message`: a shell would cut them into several writes, and so
@@ -14,9 +11,6 @@
 #define LINE_MOST 4000
 /* How the outcome of a commit begins that waits for approvals. */
 #define PROPOSED "proposal "
-/* How long the fleet is waited for after a commit, and how often it is looked at. */
-#define MOVE_WAIT (500 * NS_PER_MS)
-#define MOVE_POLL (20 * NS_PER_MS)
 
 static const struct {
     int err;
@@ -79,48 +73,9 @@ static int refuse(const struct call *call, const struct workspace_ref *w, int er
     return diag_fail(reterr, err, "%s: %s (%s)", w->name, meaning_of(err), strerrorname_np(-err));
 }
 
-/* Adds the sites whose desired revision is `rev` by now. */
-static void add_moving(const struct mountpoint *m, const char *rev, json_t *sites)
-{
-    _cleanup_(buf_done) struct buf text = {0};
-    _cleanup_(fleet_table_done) struct fleet_table fleet = {0};
-
-    if (mountpoint_read(m, "fleet", &text, NULL) < 0)
-        return;
-    fleet_table_parse(buf_str(&text), &fleet);
-    for (size_t i = 0; i < fleet_table_sites(&fleet); i++) {
-        const char *desired = fleet_table_cell(&fleet, i, FLEET_DESIRED);
-        if (strlen(desired) >= 7 && !strncmp(desired, rev, strlen(desired)))
-            json_array_append_new(sites, json_string(fleet_table_cell(&fleet, i, FLEET_SITE)));
-    }
-}
-
-/* Whether the daemon has decided what the revision means for the sites. */
-static bool is_decided(const struct mountpoint *m, const char *rev)
-{
-    _cleanup_(buf_done) struct buf text = {0};
-    _cleanup_(json_decrefp) json_t *status = NULL;
-
-    return mountpoint_read(m, ".onward/status.json", &text, NULL) == 0 &&
-           json_read(buf_str(&text), text.len, &status, NULL) == 0 &&
-           !strcmp(json_str(status, "decided", ""), rev);
-}
-
-/* The sites that the new revision moves: those that the daemon has decided on within a moment. */
-static json_t *moving(const struct mountpoint *m, const char *rev)
-{
-    const struct timespec nap = clock_timespec(MOVE_POLL);
-    json_t *sites = json_array();
-
-    for (int64_t end = clock_mono() + MOVE_WAIT; !is_decided(m, rev) && clock_mono() < end;)
-        nanosleep(&nap, NULL);
-    add_moving(m, rev, sites);
-    return sites;
-}
-
 static void print(const struct call *call, const struct workspace_ref *w, const char *rev)
 {
-    _cleanup_(json_decrefp) json_t *sites = moving(call->mount, rev);
+    _cleanup_(json_decrefp) json_t *sites = moved_sites(call->mount, rev);
     _cleanup_(buf_done) struct buf text = {0};
 
     if (call->json) {
@@ -131,9 +86,7 @@ static void print(const struct call *call, const struct workspace_ref *w, const 
         json_write(j, 1, &text);
     } else {
         buf_addf(&text, "%s: revision %s", w->name, rev);
-        for (size_t i = 0; i < json_array_size(sites); i++)
-            buf_addf(&text, "%s%s", i ? " " : "\nmoves ",
-                     json_string_value(json_array_get(sites, i)));
+        moved_text(sites, &text);
     }
     fprintf(call->out, "%s\n", buf_str(&text));
 }
@@ -158,22 +111,6 @@ static void print_proposed(const struct call *call, const struct workspace_ref *
     fprintf(call->out, "%s\n", buf_str(&text));
 }
 
-/* The full id in the outcome of a commit that went well; yours. */
-static char *rev_in(const char *outcome)
-{
-    static const char digits[] = "0123456789abcdef";
-
-    for (const char *p = outcome; *p; p++) {
-        size_t n = strspn(p, digits);
-        if (n >= 40)
-            return xstrndup(p, n);
-        p += n;
-        if (!*p)
-            break;
-    }
-    return NULL;
-}
-
 int verb_commit(const struct call *call, struct diag *reterr)
 {
     _cleanup_(workspace_ref_done) struct workspace_ref w = {0};
@@ -195,7 +132,7 @@ int verb_commit(const struct call *call, struct diag *reterr)
         print_proposed(call, &w, &outcome);
         return VERB_YES;
     }
-    _cleanup_free_ char *rev = rev_in(buf_str(&outcome));
+    _cleanup_free_ char *rev = moved_revision(buf_str(&outcome));
     if (!rev)
         return diag_fail(reterr, -EPROTO, "%s: committed, but the outcome names no revision: %s",
                          w.name, buf_str(&outcome));

@@ -126,7 +126,68 @@ const struct verb verbs[] = {
         .summary = "try again now what failed or waits for its next attempt",
         .least = 1,
         .most = -1,
-        .run = verb_retry,
+        .run = verb_order,
+    },
+    {
+        .name = "hold",
+        .operands = "SITE…",
+        .summary = "keep sites at what they run, whatever is committed, until `release`",
+        .help = "Nothing else lifts a hold. What is under way ends first.",
+        .options = OPTION_REASON,
+        .needed = OPTION_REASON,
+        .least = 1,
+        .most = -1,
+        .run = verb_order,
+    },
+    {
+        .name = "release",
+        .operands = "SITE…",
+        .summary = "let held sites move on",
+        .options = OPTION_REASON,
+        .least = 1,
+        .most = -1,
+        .run = verb_order,
+    },
+    {
+        .name = "pause",
+        .operands = "",
+        .summary = "let no site begin to move, until `resume`",
+        .help = "What is under way ends first. Nothing else lifts a pause.",
+        .options = OPTION_REASON,
+        .run = verb_order,
+    },
+    {
+        .name = "resume",
+        .operands = "",
+        .summary = "let sites move on",
+        .options = OPTION_REASON,
+        .run = verb_order,
+    },
+    {
+        .name = "rollback",
+        .operands = "SITE…",
+        .summary = "commit what sites took at an older revision, as a new one",
+        .help =
+            "The new revision is what head is, but for the directories and files that the sites "
+            "take:\n"
+            "those are as they were at REV. It is checked, and reviewed, like every other "
+            "commit.\n"
+            "Refused when other sites take something of it too: name those as well.",
+        .options = OPTION_TO | OPTION_REASON | OPTION_JSON,
+        .needed = OPTION_TO | OPTION_REASON,
+        .least = 1,
+        .most = -1,
+        .run = verb_rollback,
+    },
+    {
+        .name = "accept",
+        .operands = "",
+        .summary = "follow a mainline that has lost revisions which it had",
+        .help =
+            "Until then nothing moves. Look first at what is missing: it is in `onward status`.",
+        .options = OPTION_REASON,
+        .needed = OPTION_REASON,
+        .run = verb_order,
     },
     {
         .name = "verify",
@@ -183,7 +244,7 @@ void verbs_help(struct buf *out)
                   "Sees and changes a fleet through a mounted onwardfs.\n\n"
                   "Verbs:\n");
     for (size_t i = 0; i < nverbs; i++)
-        buf_addf(out, "  %-8s%s\n", verbs[i].name, verbs[i].summary);
+        buf_addf(out, "  %-9s%s\n", verbs[i].name, verbs[i].summary);
     buf_adds(out, "\nThe mount is that of the working directory (or of DIR), else ONWARD_MOUNT,\n"
                   "else the only one mounted.\n\n"
                   "  -C DIR        act as if started in DIR\n"

@@ -13,6 +13,7 @@
 #include "coord/lease.h"
 #include "daemon/history_wait.h"
 #include "daemon/identity.h"
+#include "daemon/rollback.h"
 #include "daemon/state_dir.h"
 #include "deploy/reconcile.h"
 #include "mount/mount.h"
@@ -20,6 +21,7 @@
 #include "repo/litter.h"
 #include "repo/ref_mark.h"
 #include "repo/watch.h"
+#include "stage/author.h"
 #include "stage/proposal_node.h"
 #include "stage/staging.h"
 #include "tree/stream.h"
@@ -125,19 +127,48 @@ static int on_admit(const struct oid *head, void *arg, struct diag *reterr)
     return ledger_seen_holds(d->repo, &seen, head, reterr) < 0 ? -EBUSY : 0;
 }
 
-static int on_command(void *ctx, const struct caller *who, const char *line, struct diag *reterr)
+static int steer(struct daemon *d, const struct caller *who, const struct order *order,
+                 struct diag *reterr)
 {
-    struct daemon *d = ctx;
     _cleanup_free_ char *name = NULL, *email = NULL;
 
     if (d->idle_why)
         return diag_fail(reterr, -EBUSY, "this mount does not reconcile: %s", d->idle_why);
     on_identity(who->uid, &name, &email, d);
     pthread_rwlock_rdlock(&d->steering);
-    int r = d->reconcile ? reconcile_command(d->reconcile, name, line, reterr)
+    int r = d->reconcile ? reconcile_order(d->reconcile, name, order, reterr)
                          : diag_fail(reterr, -EAGAIN, "onwardfs is starting or ending; try again");
     pthread_rwlock_unlock(&d->steering);
     return r;
+}
+
+static int roll_back(struct daemon *d, const struct caller *who, const struct order *order,
+                     struct buf *answer, struct diag *reterr)
+{
+    const struct staging_config names = {
+        .host = d->host, .identity = on_identity, .identity_arg = d};
+    _cleanup_(author_done) struct signature author = {0};
+    const struct rollback rollback = {.repo = d->repo,
+                                      .mainline = d->mainline,
+                                      .staging = d->staging,
+                                      .board = d->board,
+                                      .author = &author,
+                                      .order = order};
+
+    author_of(&names, who->uid, &author);
+    return rollback_run(&rollback, answer, reterr);
+}
+
+static int on_command(void *ctx, const struct caller *who, const char *line, struct buf *answer,
+                      struct diag *reterr)
+{
+    _cleanup_(order_done) struct order order = {0};
+    int r = order_parse(line, &order, reterr);
+
+    if (r < 0)
+        return r;
+    return order.kind == ORDER_ROLLBACK ? roll_back(ctx, who, &order, answer, reterr)
+                                        : steer(ctx, who, &order, reterr);
 }
 
 static void config_text(void *ctx, struct buf *out)

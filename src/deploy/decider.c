@@ -412,6 +412,17 @@ static void retry(struct decider *r, struct roster_site *s, const struct command
     r->dirty = true;
 }
 
+/* Whether a hold or a pause (NULL: there is none) is this person's, for this reason. */
+static bool stands(const char *text, const struct command *c)
+{
+    _cleanup_free_ char *by = xasprintf("by %s since ", c->who);
+    _cleanup_free_ char *why = xasprintf(": %s", c->order->reason ? c->order->reason : "");
+    size_t len = text ? strlen(text) : 0;
+
+    return text && c->order->reason && !strncmp(text, by, strlen(by)) &&
+           len > strlen(by) + strlen(why) && !strcmp(text + len - strlen(why), why);
+}
+
 static void record_order(struct decider *r, struct roster_site *s, const struct command *c,
                          enum record_kind kind)
 {
@@ -424,12 +435,14 @@ static void record_order(struct decider *r, struct roster_site *s, const struct 
 
 static void order_site(struct decider *r, struct roster_site *s, const struct command *c)
 {
+    const struct site_track *t = &s->facts.track;
+
     if (c->order->kind == ORDER_RETRY)
         retry(r, s, c);
-    else if (c->order->kind == ORDER_HOLD)
-        record_order(r, s, c, RECORD_HELD);
-    else if (s->facts.track.held)
+    else if (c->order->kind == ORDER_RELEASE && t->held)
         record_order(r, s, c, RECORD_RELEASED);
+    else if (c->order->kind == ORDER_HOLD && !(t->held && stands(t->hold, c)))
+        record_order(r, s, c, RECORD_HELD);
 }
 
 /* All sites are there, or nothing is done. */
@@ -454,7 +467,7 @@ static void order_pause(struct decider *r, const struct command *c)
 {
     bool pause = c->order->kind == ORDER_PAUSE;
 
-    if (pause || r->paused)
+    if (pause ? !stands(r->paused, c) : r->paused != NULL)
         order_fleet(r, c, (struct record){.kind = pause ? RECORD_PAUSED : RECORD_RESUMED});
 }
 
@@ -494,8 +507,12 @@ static int prepare_order(struct decider *r, const struct command *c)
     case ORDER_RESUME:
         order_pause(r, c);
         return 0;
-    default:
+    case ORDER_RETRY:
+    case ORDER_HOLD:
+    case ORDER_RELEASE:
         return order_sites(r, c);
+    default:
+        return -ENOTSUP;
     }
 }
 

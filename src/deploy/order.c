@@ -8,10 +8,11 @@
 #include "base/buf.h"
 
 #define REASON_MOST 1000 /* bytes */
+#define WORD_MOST   255  /* of a site, or a revision */
 
 static const struct form {
     const char *word, *usage;
-    bool sites, reason; /* needs them; others may have a reason, but no sites */
+    bool sites, reason, to; /* needs them; others may have a reason, but neither sites nor `to` */
 } forms[ORDERS] = {
     [ORDER_RETRY] = {"retry", "retry SITE...", .sites = true},
     [ORDER_HOLD] = {"hold", "hold SITE... --reason TEXT", .sites = true, .reason = true},
@@ -19,6 +20,8 @@ static const struct form {
     [ORDER_PAUSE] = {"pause", "pause [--reason TEXT]"},
     [ORDER_RESUME] = {"resume", "resume [--reason TEXT]"},
     [ORDER_ACCEPT] = {"accept", "accept --reason TEXT", .reason = true},
+    [ORDER_ROLLBACK] = {"rollback", "rollback SITE... --to REVISION --reason TEXT", .sites = true,
+                        .reason = true, .to = true},
 };
 
 void order_done(struct order *o)
@@ -26,6 +29,7 @@ void order_done(struct order *o)
     vec_foreach (s, &o->sites)
         free(*s);
     free(o->sites.v);
+    free(o->to);
     free(o->reason);
     *o = (struct order){0};
 }
@@ -65,7 +69,7 @@ static int read_kind(const char **p, struct order *o, struct diag *reterr)
         }
         buf_addf(&known, "%s%s", k ? ", " : "", forms[k].word);
     }
-    return diag_fail(reterr, -EINVAL, "there is no command \"%s\"; there are %s", word,
+    return diag_fail(reterr, -EINVAL, "there is no command \"%.32s\"; there are %s", word,
                      buf_str(&known));
 }
 
@@ -77,9 +81,19 @@ static void read_arguments(const char **p, struct order *o)
             return;
         if (!strcmp(word, "--reason") && !o->reason)
             o->reason = rest_of_line(p);
+        else if (!strcmp(word, "--to") && !o->to)
+            o->to = next_word(p);
         else
             *VEC_ADD(&o->sites) = TAKE(word);
     }
+}
+
+static bool has_long_word(const struct order *o)
+{
+    vec_foreach (s, &o->sites)
+        if (strlen(*s) > WORD_MOST)
+            return true;
+    return o->to && strlen(o->to) > WORD_MOST;
 }
 
 /* What is wrong with it; NULL: nothing. */
@@ -91,10 +105,16 @@ static const char *objection(const struct order *o)
         return "it needs the name of a site";
     if (!f->sites && o->sites.n)
         return "it takes no sites";
+    if (f->to && (!o->to || !*o->to))
+        return "it needs a revision";
+    if (!f->to && o->to)
+        return "it takes no revision";
     if (f->reason && (!o->reason || !*o->reason))
         return "it needs a reason";
     if (o->reason && strlen(o->reason) > REASON_MOST)
         return "its reason is too long";
+    if (has_long_word(o))
+        return "a name in it is too long";
     return NULL;
 }
 

@@ -3,6 +3,7 @@
  *     retry SITE…                               hold SITE… --reason TEXT
  *     release SITE… [--reason TEXT]             pause [--reason TEXT]
  *     resume [--reason TEXT]                    accept --reason TEXT
+ *     rollback SITE… --to REVISION --reason TEXT
  *
  * TEXT is the rest of the line. */
 #ifndef ONWARD_DEPLOY_ORDER_H
@@ -13,18 +14,20 @@
 #include "base/diag.h"
 
 enum order_kind {
-    ORDER_RETRY,   /* next attempts need not wait */
-    ORDER_HOLD,    /* sites stay where they are */
-    ORDER_RELEASE, /* …no longer */
-    ORDER_PAUSE,   /* nothing moves on to what is desired */
-    ORDER_RESUME,  /* …no longer */
-    ORDER_ACCEPT,  /* the rewritten mainline is the right one */
+    ORDER_RETRY,    /* next attempts need not wait */
+    ORDER_HOLD,     /* sites stay where they are */
+    ORDER_RELEASE,  /* …no longer */
+    ORDER_PAUSE,    /* nothing moves on to what is desired */
+    ORDER_RESUME,   /* …no longer */
+    ORDER_ACCEPT,   /* the rewritten mainline is the right one */
+    ORDER_ROLLBACK, /* a new revision with what the sites took before; not for the reconciler */
     ORDERS
 };
 
 struct order {
     enum order_kind kind;
     VEC(char *) sites;
+    char *to;     /* of a rollback; else NULL */
     char *reason; /* NULL: none was given */
 };
 

@@ -224,14 +224,11 @@ static int send_letter(struct reconcile *r, struct letter *l)
     return l->result;
 }
 
-int reconcile_command(struct reconcile *r, const char *who, const char *line, struct diag *reterr)
+int reconcile_order(struct reconcile *r, const char *who, const struct order *order,
+                    struct diag *reterr)
 {
-    _cleanup_(order_done) struct order order = {0};
-    int err = order_parse(line, &order, reterr);
+    struct letter l = {.command = {.who = who, .order = order, .reterr = reterr}};
 
-    if (err < 0)
-        return err;
-    struct letter l = {.command = {.who = who, .order = &order, .reterr = reterr}};
     return send_letter(r, &l);
 }
 

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 
 #include "deploy/backend_config.h"
+#include "deploy/order.h"
 #include "ledger/ledger.h"
 #include "repo/history_index.h"
 #include "repo/mainline.h"
@@ -45,10 +46,11 @@ int reconcile_start(const struct reconcile_config *config, struct reconcile **re
                     struct diag *reterr);
 /* Tells that refs changed: cheap, from any thread. */
 void reconcile_wake(struct reconcile *r);
-/* An operator's command line without its newline ("retry SITE…"); returns when it is in force (and,
- * if it is of those that are recorded, in the ledger). -EINVAL, -ENOENT (no such site), with a
- * reason. */
-int reconcile_command(struct reconcile *r, const char *who, const char *line, struct diag *reterr);
+/* What an operator orders, any but ORDER_ROLLBACK; `who` stands in the record. Returns when it is
+ * in force (and, if it is of those that are recorded, in the ledger). -EINVAL, -ENOENT (no such
+ * site), with a reason. */
+int reconcile_order(struct reconcile *r, const char *who, const struct order *order,
+                    struct diag *reterr);
 /* Lets running attempts end for at most `grace` ns, then stops them (TERM, KILL) and records them
  * as interrupted; ends the thread. NULL is allowed. */
 void reconcile_stop(struct reconcile *r, int64_t grace);

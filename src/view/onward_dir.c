@@ -83,18 +83,18 @@ static int on_command(void *ctx, const struct caller *who, const char *line)
 {
     struct view *v = ctx;
     _cleanup_(diag_done) struct diag why = {0};
-    _cleanup_(buf_done) struct buf said = {0}, quoted = {0};
+    _cleanup_(buf_done) struct buf said = {0}, quoted = {0}, answer = {0};
     _cleanup_free_ char *uid = xasprintf("%u", who->uid), *begin = begin_of(line);
-    int r = v->config.command(v->config.ctx, who, line, &why);
+    int r = v->config.command(v->config.ctx, who, line, &answer, &why);
 
     buf_add_visible(&said, begin);
-    char *outcome = xasprintf("%s: %s\n", buf_str(&said), r < 0 ? diag_text(&why, r) : "done");
+    buf_addf(&said, ": %s\n", r < 0 ? diag_text(&why, r) : answer.len ? answer.data : "done");
     buf_add_escaped(&quoted, begin);
     if (r < 0)
         log_warn("command-failed", "uid=%s line=\"%s\" reason=\"%s\"", uid, buf_str(&quoted),
                  diag_text(&why, r));
     pthread_mutex_lock(&v->lock);
-    free(map_put(&v->outcomes, uid, outcome));
+    free(map_put(&v->outcomes, uid, buf_take(&said)));
     pthread_mutex_unlock(&v->lock);
     return r;
 }

@@ -44,8 +44,10 @@ struct view_config {
     /* Texts of `.onward/`: the configuration in force, and the daemon's own status as JSON. */
     void (*config_text)(void *ctx, struct buf *out);
     void (*status_text)(void *ctx, struct buf *out);
-    /* A line that was written to `.onward/ctl`. */
-    int (*command)(void *ctx, const struct caller *who, const char *line, struct diag *reterr);
+    /* A line that was written to `.onward/ctl`. What there is to say about it, if it is done, but
+     * that it is done, goes into `answer`. */
+    int (*command)(void *ctx, const struct caller *who, const char *line, struct buf *answer,
+                   struct diag *reterr);
     void *ctx;
 };
 

@@ -443,6 +443,51 @@ static void test_commit_refused(void **state)
     assert_int_equal(run(f, "commit nowhere -m why"), -ENOENT);
 }
 
+static void test_rollback_prints_what_comes_of_it(void **state)
+{
+    struct fixture *f = *state;
+
+    test_run(f->dir, "touch .onward/ctl; echo '{\"decided\":\"" B "\"}' >.onward/status.json");
+    test_run(f->dir, "echo 'rollback s1 --to " A " --reason why: revision " B "' >.onward/outcome");
+    assert_int_equal(run(f, "rollback s1 --to HEAD~1 --reason why"), 0);
+    test_run(f->dir, "test \"$(cat .onward/ctl)\" = 'rollback s1 --to " A " --reason why'");
+    assert_string_equal(f->out, "revision " B "\nmoves s1\n");
+    assert_int_equal(run(f, "rollback --json s1 --to HEAD~1 --reason why"), 0);
+    json_t *j = json_of(f);
+    assert_string_equal(json_str(j, "revision", ""), B);
+    assert_int_equal(json_array_size(json_object_get(j, "sites")), 1);
+    json_decref(j);
+    test_run(f->dir,
+             "echo 'rollback s1 --to " A " --reason why: proposal 7: waits' >.onward/outcome");
+    assert_int_equal(run(f, "rollback --json s1 --to HEAD~1 --reason why"), 0);
+    j = json_of(f);
+    assert_int_equal(json_int(j, "proposal", 0), 7);
+    json_decref(j);
+    test_run(f->dir, "echo 'rollback s1 --to aaa…: proposal 3: x' >.onward/outcome");
+    assert_int_equal(run(f, "rollback s1 --to HEAD~1 --reason why"), 0);
+    assert_string_equal(f->out, "proposal 3: x\n"); /* a long line is cut */
+    assert_int_equal(run(f, "rollback s2 --to HEAD~1 --reason other"), 0);
+    assert_string_equal(f->out, "done\n"); /* the outcome speaks of another command */
+    assert_int_equal(run(f, "rollback s1 --to nowhere --reason why"), -ENOENT);
+    assert_int_equal(run(f, "rollback s1 --reason why"), VERB_USAGE);
+}
+
+static void test_orders_need_what_they_need(void **state)
+{
+    struct fixture *f = *state;
+
+    test_run(f->dir, "touch .onward/ctl");
+    assert_int_equal(run(f, "hold s1 s2 --reason=why"), 0);
+    test_run(f->dir, "test \"$(cat .onward/ctl)\" = 'hold s1 s2 --reason why'");
+    assert_int_equal(run(f, "hold s1"), VERB_USAGE);
+    assert_has(f->why, "hold needs --reason TEXT");
+    assert_int_equal(run(f, "accept"), VERB_USAGE);
+    assert_int_equal(run(f, "pause s1"), VERB_USAGE);
+    assert_int_equal(run(f, "resume --to x"), VERB_USAGE);
+    assert_int_equal(run(f, "hold s1 --reason a\nb"), VERB_USAGE);
+    assert_int_equal(run(f, "release --reason x -- --reason"), -ENOENT);
+}
+
 static void test_retry(void **state)
 {
     struct fixture *f = *state;
@@ -452,7 +497,10 @@ static void test_retry(void **state)
     test_run(f->dir, "test \"$(cat .onward/ctl)\" = 'retry s1 s2'");
     test_run(f->dir, "rm .onward/ctl; mkdir .onward/ctl; echo 's9: no such site' >.onward/outcome");
     assert_int_equal(run(f, "retry s9"), -EISDIR);
-    assert_string_equal(f->why, "s9: no such site");
+    assert_string_equal(f->why, "retry: s9: no such site");
+    test_run(f->dir, "echo 'retry s9: there is no site s9' >.onward/outcome");
+    assert_int_equal(run(f, "retry s9"), -EISDIR);
+    assert_string_equal(f->why, "retry: there is no site s9");
     assert_int_equal(run(f, "retry s1\nhold"), -ENOENT);
 }
 
@@ -478,6 +526,8 @@ int main(void)
         WITH_TREE(test_commit_verb),
         WITH_TREE(test_commit_refused),
         WITH_TREE(test_retry),
+        WITH_TREE(test_orders_need_what_they_need),
+        WITH_TREE(test_rollback_prints_what_comes_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,6 +128,14 @@ int living_teardown(void **state)
     return fixture_teardown(state);
 }
 
+int give_order(struct world *w, const char *who, const char *line, struct diag *reterr)
+{
+    _cleanup_(order_done) struct order order = {0};
+    int r = order_parse(line, &order, reterr);
+
+    return r < 0 ? r : reconcile_order(w->reconcile, who, &order, reterr);
+}
+
 struct oid commit(struct world *w, const char *path, const char *content)
 {
     test_write_file(w->f->work, path, content);

@@ -49,6 +49,8 @@ void declare(struct world *w, const char *sites);
 void start(struct world *w);
 void stop(struct world *w, int64_t grace);
 void start_enabled(struct world *w);
+/* What an operator writes to .onward/ctl. */
+int give_order(struct world *w, const char *who, const char *line, struct diag *reterr);
 /* Commits, and lets the reconciler know. */
 struct oid commit(struct world *w, const char *path, const char *content);
 void wait_for(struct expected e);

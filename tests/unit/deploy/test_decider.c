@@ -91,7 +91,7 @@ static void test_drift_is_found_shown_and_healed_when_asked(void **state)
     stop(w, 0); /* it is known after a restart */
     start_enabled(w);
     WAIT_FOR(w, "a", SITE_DRIFTED, &one);
-    assert_int_equal(reconcile_command(w->reconcile, "Ann", "retry a", NULL), 0);
+    assert_int_equal(give_order(w, "Ann", "retry a", NULL), 0);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one);
     assert_calls(w, "a 1.1,a 2.1");
     assert_records(w, "a",
@@ -126,10 +126,10 @@ static void test_only_a_person_lifts_a_hold(void **state)
 
     start_enabled(w);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one);
-    assert_int_equal(reconcile_command(w->reconcile, "Ann", "hold a", NULL), -EINVAL);
-    assert_int_equal(reconcile_command(w->reconcile, "Ann", "hold x --reason y", NULL), -ENOENT);
-    assert_int_equal(reconcile_command(w->reconcile, "Ann", "hold a --reason new shelves  ", NULL),
-                     0);
+    assert_int_equal(give_order(w, "Ann", "hold a", NULL), -EINVAL);
+    assert_int_equal(give_order(w, "Ann", "hold x --reason y", NULL), -ENOENT);
+    assert_int_equal(give_order(w, "Ann", "hold a --reason new shelves  ", NULL), 0);
+    assert_int_equal(give_order(w, "Ann", "hold a --reason new shelves", NULL), 0);
     commit(w, "stores/a/app", "two\n");
     WAIT_FOR(w, "a", SITE_HELD, &one, "hold");
     stop(w, 0);
@@ -143,11 +143,12 @@ static void test_only_a_person_lifts_a_hold(void **state)
     assert_true(why[strlen(why) - 1] == 's');
     fleet_unref(f);
     assert_calls(w, "a 1.1");
-    assert_int_equal(reconcile_command(w->reconcile, "Bob", "release a", NULL), 0);
-    assert_int_equal(reconcile_command(w->reconcile, "Bob", "release a", NULL), 0);
+    assert_int_equal(give_order(w, "Bob", "hold a --reason new shelves", NULL), 0);
+    assert_int_equal(give_order(w, "Bob", "release a", NULL), 0);
+    assert_int_equal(give_order(w, "Bob", "release a", NULL), 0);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &three);
     assert_records(w, "a",
-                   "2.1:deployed=done 2.1:attempt 1.1:released 1.1:held "
+                   "2.1:deployed=done 2.1:attempt 1.1:released 1.1:held 1.1:held "
                    "1.1:deployed=done 1.1:attempt ");
 }
 
@@ -158,7 +159,8 @@ static void test_a_pause_is_for_all_and_survives(void **state)
 
     start_enabled(w);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one);
-    assert_int_equal(reconcile_command(w->reconcile, "Ann", "pause --reason stocktaking", NULL), 0);
+    assert_int_equal(give_order(w, "Ann", "pause --reason stocktaking", NULL), 0);
+    assert_int_equal(give_order(w, "Ann", "pause --reason stocktaking", NULL), 0);
     commit(w, "stores/a/app", "two\n");
     WAIT_FOR(w, "a", SITE_PENDING, &one, "pause");
     stop(w, 0);
@@ -167,7 +169,8 @@ static void test_a_pause_is_for_all_and_survives(void **state)
     struct fleet *f = fleet_board_get(w->board);
     assert_non_null(strstr(f->paused, ": stocktaking"));
     fleet_unref(f);
-    assert_int_equal(reconcile_command(w->reconcile, "Ann", "resume", NULL), 0);
+    assert_int_equal(give_order(w, "Ann", "resume", NULL), 0);
+    assert_int_equal(give_order(w, "Ann", "resume", NULL), 0);
     WAIT_FOR(w, "a", SITE_IN_SYNC);
     assert_records(w, "", "0.0:resumed 0.0:paused ");
 }
@@ -213,12 +216,12 @@ static void test_a_rewritten_mainline_moves_on_when_it_is_accepted(void **state)
 
     start_enabled(w);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one);
-    assert_int_equal(reconcile_command(w->reconcile, "Ann", "accept --reason x", NULL), -EINVAL);
+    assert_int_equal(give_order(w, "Ann", "accept --reason x", NULL), -EINVAL);
     test_run(w->f->work, "git checkout -q --orphan other && git branch -qD main && "
                          "git branch -qm main");
     struct oid other = commit(w, "stores/a/app", "another history\n");
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one, "rewritten");
-    assert_int_equal(reconcile_command(w->reconcile, "Ann", "accept --reason my fault", NULL), 0);
+    assert_int_equal(give_order(w, "Ann", "accept --reason my fault", NULL), 0);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &other);
     assert_records(w, "", "0.0:accepted ");
 }

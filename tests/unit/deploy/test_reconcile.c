@@ -109,10 +109,10 @@ static void test_a_failure_is_tried_again_then_given_up_then_retried(void **stat
     assert_string_equal(fleet_site(f, "a")->message, "exit status 1: disk full");
     fleet_unref(f);
     set_script(w, "");
-    assert_int_equal(reconcile_command(w->reconcile, "ann", "retry a", NULL), 0);
+    assert_int_equal(give_order(w, "ann", "retry a", NULL), 0);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one);
     assert_calls(w, "a 1.1,a 1.2,a 1.3,a 1.4");
-    assert_int_equal(reconcile_command(w->reconcile, "ann", "retry a", NULL), 0);
+    assert_int_equal(give_order(w, "ann", "retry a", NULL), 0);
 }
 
 static int take_by(const struct record *r, void *arg)
@@ -132,7 +132,7 @@ static void test_who_asked_for_a_retry_is_recorded(void **state)
     start_enabled(w);
     WAIT_FOR(w, "a", SITE_STALLED);
     set_script(w, "");
-    assert_int_equal(reconcile_command(w->reconcile, "ann", "retry a", NULL), 0);
+    assert_int_equal(give_order(w, "ann", "retry a", NULL), 0);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one);
     assert_int_equal(ledger_history(w->ledger, "a", take_by, &by, NULL), 1);
     assert_string_equal(by, "ann");
@@ -153,7 +153,7 @@ static void test_commands_that_cannot_be_are_refused(void **state)
     WAIT_FOR(w, "a", SITE_IN_SYNC);
     for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
         _cleanup_(diag_done) struct diag why = {0};
-        assert_int_equal(reconcile_command(w->reconcile, "ann", bad[i].line, &why), bad[i].err);
+        assert_int_equal(give_order(w, "ann", bad[i].line, &why), bad[i].err);
         if (!strstr(why.text, bad[i].reason))
             fail_msg("%s: %s", bad[i].line, why.text);
     }

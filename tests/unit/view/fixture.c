@@ -16,7 +16,8 @@ static void no_text(void *ctx, struct buf *out)
 {
 }
 
-static int no_command(void *ctx, const struct caller *who, const char *line, struct diag *reterr)
+static int no_command(void *ctx, const struct caller *who, const char *line, struct buf *answer,
+                      struct diag *reterr)
 {
     return diag_fail(reterr, -EINVAL, "no");
 }

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Forward only: holds and pauses that only people lift, going back by a new commit."""
+
+import json
+import os
+import re
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import onwardtest
+from onwardtest import Mount, commit, git, make_repo, read, run, until
+from test_command import onward
+from test_deploy import DECLARATION, TREE, config, in_sync, records, state
+from test_staging import say
+from test_views import fails
+
+SITES = ("hub", "s1", "s2")
+
+
+def blocked(m, site, kind):
+    return [b["detail"] for b in state(m, site)["blocked_by"] if b["kind"] == kind]
+
+
+def settled(m, revision=None):
+    for site in SITES:
+        until(site + " is in sync", lambda: in_sync(m, site, revision))
+
+
+def history(dir, contents):
+    """A repository of a revision for each of `contents`; their ids, the first one's first."""
+    repo = make_repo(dir + "/r.git", TREE)
+    return repo, [git(repo, "rev-parse", "main").strip()] + [commit(repo + ".work", c) for c in contents]
+
+
+def push(m, files):
+    """Somebody else's commit, on top of what there is."""
+    git(m.repo + ".work", "pull", "-q", "--rebase", "origin", "main")
+    return commit(m.repo + ".work", files)
+
+
+def inputs(repo, rev, paths):
+    return git(repo, "ls-tree", "-r", rev, *paths)
+
+
+def test_hold_and_pause_from_the_command_line(dir):
+    repo, (first,) = history(dir, [])
+    with Mount(dir, repo, config=config(dir), expect="command-failed") as m:
+        settled(m, first)
+        onward(m, "hold", "s1", "s2", "--reason", "new shelves: no changes")
+        onward(m, "hold", "s1", "--reason", "new shelves: no changes")
+        second = push(m, {"base/common.conf": "c=2\n", "hub/hub.conf": "h2\n"})
+        until("hub moves", lambda: in_sync(m, "hub", second))
+        until("s1 is held", lambda: state(m, "s1")["state"] == "held")
+        assert re.fullmatch(r"by .* since 2.*Z: new shelves: no changes", blocked(m, "s1", "hold")[0])
+        assert "new shelves" in onward(m, "status", "s2") and "held" in onward(m, "status")
+        assert len(re.findall(" held ", git(repo, "log", "--format=%B", "refs/onward/ledger"
+                                            "/" + os.uname().nodename))) == 2
+        onward(m, "release", "s1", "--reason", "shelves are up")
+        until("s1 goes on", lambda: in_sync(m, "s1", second))
+        onward(m, "pause", "--reason", "stocktaking")
+        third = push(m, {"hub/hub.conf": "h3\n"})
+        until("hub waits", lambda: blocked(m, "hub", "pause"))
+        assert "stocktaking" in m.read("fleet").splitlines()[0], m.read("fleet")
+        assert "stocktaking" in json.loads(m.read(".onward/status.json"))["paused"]
+        onward(m, "resume")
+        until("hub goes on", lambda: in_sync(m, "hub", third))
+        for words, why in ((["hold", "s1"], "--reason"), (["pause", "s1"], "does not take"),
+                           (["hold", "s1", "--reason", "a\nb"], "one line")):
+            assert why in onward(m, *words, status=2), words
+        assert "no site s9" in onward(m, "hold", "s1", "s9", "--reason", "x", status=1)
+        assert "not rewritten" in onward(m, "accept", "--reason", "x", status=1)
+        assert not blocked(m, "s1", "hold")
+
+
+def test_rollback(dir):
+    """The sites run what they ran, by a revision that says so; nobody else moves."""
+    repo, ids = history(dir, [{"stores/s1/site.conf": "2\n", "stores/s1/new.conf": "n\n"},
+                              {"stores/s1/site.conf": "3\n", "hub/hub.conf": "h3\n"}])
+    with Mount(dir, repo, config=config(dir)) as m:
+        settled(m)
+        assert len(records(m, "s1")) == 1
+        said = onward(m, "rollback", "s1", "--to", "HEAD~2", "--reason", "tills lock: too early")
+        new = re.match("revision ([0-9a-f]{40})\nmoves s1\n", said).group(1)
+        until("s1 goes back", lambda: in_sync(m, "s1", new))
+        run("diff", "-r", m / f"revisions/{ids[0]}/stores/s1", m / "sites/s1/deployed/")
+        run("diff", "-r", m / f"revisions/{ids[0]}/stores/s1", dir + "/sites/s1/current/stores/s1")
+        assert inputs(repo, new, ["stores/s1", "base"]) == inputs(repo, ids[0], ["stores/s1", "base"])
+        assert git(repo, "diff", "--name-only", ids[2], new).split() == ["stores/s1/new.conf", "stores/s1/site.conf"]
+        assert git(repo, "log", "-1", "--format=%P", new).strip() == ids[2]
+        message = git(repo, "log", "-1", "--format=%B", new)
+        assert message == (f"Roll back s1 to {ids[0][:12]}\n\nRollback-of: {ids[2]}\nRestores: {ids[0]}\n"
+                           "Reason: tills lock: too early\n\n"), message
+        r = records(m, "s1")
+        assert [x["generation"] for x in r] == [1, 2] and (r[1]["from"], r[1]["to"]) == (ids[2], new), r
+        assert m.link("sites/hub/deployed") == ids[2] and len(records(m, "hub")) == 1
+        again = json.loads(onward(m, "rollback", "--json", "s1", "hub", "--to", ids[1], "--reason", "both"))
+        assert again["sites"] == ["hub", "s1"], again
+        until("both go back", lambda: in_sync(m, "s1", again["revision"]) and in_sync(m, "hub", again["revision"]))
+        message = git(repo, "log", "-1", "--format=%(trailers:key=Rollback-of,valueonly)", "main")
+        assert sorted(message.split()) == sorted([new, ids[2]]), message
+        assert read(dir + "/sites/s1/current/stores/s1/new.conf") == "n\n"
+
+
+def test_rollbacks_that_cannot_be(dir):
+    pinned = DECLARATION + "  - {name: s2, pin: v1}\n"
+    repo, ids = history(dir, [{"onward.yaml": DECLARATION.replace("retail", "shops")},
+                              {"onward.yaml": pinned, "base/common.conf": "c=3\n", "stores/s1/site.conf": "3\n"},
+                              {"stores/s3/site.conf": "new\n", "hub/hub.conf": "h3\n"},
+                              {"base/common.conf": "c=4\n"}])
+    git(repo, "tag", "v1", ids[0])
+    git(repo, "branch", "side", git(repo, "commit-tree", "-p", ids[0], "-m", "x", ids[0] + "^{tree}").strip())
+    refused = (("s9", "HEAD~1", "no site s9"), ("s3", ids[0], "does not declare site s3"),
+               ("s2", "v1", "pinned to v1"), ("s1", ids[1], "(team)"), ("hub", "nowhere", "no revision"),
+               ("hub", "side", "not behind head"), ("hub", "HEAD~1", "nothing to do"),
+               ("s1", "HEAD~1", "s3 would change as well, for taking base too"))
+    with Mount(dir, repo, config=config(dir), expect="command-failed") as m:
+        for site in (*SITES, "s3"):
+            until(site + " is in sync", lambda: in_sync(m, site))
+        for site, to, why in refused:
+            said = onward(m, "rollback", site, "--to", to, "--reason", "x", status=1)
+            assert why in said, (site, to, said)
+        assert m.link("head") == ids[4]
+        fails(22, say, m / ".onward/ctl", "rollback s1 --to HEAD~1")
+        onward(m, "rollback", "s1", "s3", "--to", "HEAD~1", "--reason", "all who take base")
+        assert m.read("head/base/common.conf") == "c=3\n" and m.read("head/stores/s3/site.conf") == "new\n"
+        onward(m, "hold", "hub", "--reason", "not now")
+        assert re.search("^hub stays where it is .hold.: by .*: not now$",
+                         onward(m, "rollback", "hub", "--to", ids[0], "--reason", "x"), re.M)
+        until("hub is held", lambda: state(m, "hub")["state"] == "held")
+        onward(m, "release", "hub")
+        until("hub goes back", lambda: in_sync(m, "hub"))
+        assert m.read("sites/hub/deployed/hub.conf") == "h\n"
+
+
+def test_rollback_under_review(dir):
+    repo, ids = history(dir, [{"hub/hub.conf": "2\n"}, {"onward.yaml": DECLARATION + "review: {approvals: 1}\n"}])
+    with Mount(dir, repo, config=config(dir)) as m:
+        settled(m)
+        said = onward(m, "rollback", "hub", "--to", ids[0], "--reason", "it burns")
+        assert said.startswith("proposal 1: "), said
+        assert onward(m, "rollback", "hub", "--to", ids[0], "--reason", "it burns") == said
+        assert m.link("head") == ids[2] and m.read("sites/hub/deployed/hub.conf") == "2\n"
+        assert "Reason: it burns\n" in m.read("proposals/1/message")
+        assert m.read("proposals/1/tree/hub/hub.conf") == "h\n"
+        assert os.listdir(m / "proposals") == ["1"]
+
+
+def test_failure_08_automation_never_undoes_what_a_person_decided(dir):
+    """A rollback, a hold and a pause outlast commits, restarts, kills and new declarations."""
+    repo, ids = history(dir, [{"hub/hub.conf": "broken\n"}])
+    script = f"cat hub.conf >> {dir}/applied"
+    m = Mount(dir, repo, config=config(dir, script)).start()
+    settled(m)
+    onward(m, "rollback", "hub", "--to", "HEAD~1", "--reason", "broken")
+    until("hub goes back", lambda: in_sync(m, "hub", m.link("head")))
+    onward(m, "hold", "s1", "--reason", "mine")
+    onward(m, "pause", "--reason", "all of it")
+    m.kill()
+    m.start()
+    push(m, {"stores/s1/site.conf": "n\n", "unrelated": "2\n", "onward.yaml": DECLARATION.replace("retail", "shops")})
+    until("it waits", lambda: blocked(m, "s2", "pause") and blocked(m, "s1", "hold"))
+    onward(m, "resume")
+    until("s2 moves on", lambda: in_sync(m, "s2", m.link("head")))
+    m.stop()
+    with Mount(dir, repo, config=config(dir, script)) as m:
+        push(m, {"stores/s1/site.conf": "o\n", "stores/s2/site.conf": "o\n"})
+        until("s2 moves on", lambda: in_sync(m, "s2", m.link("head")))
+        assert state(m, "s1")["state"] == "held" and m.link("sites/s1/deployed") == ids[0]
+        assert in_sync(m, "hub") and m.read("sites/hub/deployed/hub.conf") == "h\n"
+        assert read(dir + "/applied") == "broken\nh\n"
+
+
+if __name__ == "__main__":
+    onwardtest.main(sys.modules[__name__])
