@@ -64,6 +64,13 @@ static bool is_passing(int code)
     return code == GIT_ELOCKED || (code < 0 && strstr(giterr_text(), "failed to rename lockfile"));
 }
 
+/* libgit2 could not read the object that the ref is to name, which was written and read back a
+ * moment ago: for want of a descriptor, say. It passes, too. */
+static bool is_blind(int code)
+{
+    return code < 0 && strstr(giterr_text(), "target OID for the reference doesn't exist");
+}
+
 /* The lock file that is in the way, if there is one. The caller frees. */
 static char *find_lock(const struct repo *repo, const char *name, struct stat *ret)
 {
@@ -136,7 +143,8 @@ static int change_ref(struct handle *h, const struct ref_change *c, struct diag 
     int64_t until = clock_mono() + LOCK_PATIENCE, wait = WAIT_FIRST;
     int code;
 
-    while (is_passing(code = c->attempt(h, c)) && clock_mono() < until) {
+    while ((code = c->attempt(h, c)) < 0 && (is_passing(code) || is_blind(code)) &&
+           clock_mono() < until) {
         struct timespec t = clock_timespec(wait);
         nanosleep(&t, NULL);
         wait = wait * 2 < WAIT_LONGEST ? wait * 2 : WAIT_LONGEST;
@@ -170,10 +178,14 @@ static char *follow(struct handle *h, const char *name)
     return at;
 }
 
-/* Unless it is known that there was nothing to leave behind. */
-static bool failed_unclean(int r)
+/* After our change, which ended so: is our lock still there? libgit2 does not say when it cannot
+ * remove it. */
+static bool is_unclean(const struct repo *repo, const char *name, int r)
 {
-    return r < 0 && r != -EAGAIN && r != -EBUSY;
+    _cleanup_free_ char *lock = xasprintf("%s/%s.lock", repo->common_dir, name);
+    struct stat st;
+
+    return r != -EAGAIN && r != -EBUSY && (r < 0 || lstat(lock, &st) == 0);
 }
 
 int ref_update(struct repo *repo, const char *name, const struct oid *from, const struct oid *to,
@@ -188,7 +200,7 @@ int ref_update(struct repo *repo, const char *name, const struct oid *from, cons
     struct ref_change c = {attempt_update, direct, from, to, why};
     ref_mark_set(repo, direct, to);
     r = change_ref(h, &c, reterr);
-    ref_mark_clear(repo, direct, failed_unclean(r));
+    ref_mark_clear(repo, direct, is_unclean(repo, direct, r));
     return r;
 }
 
@@ -202,6 +214,6 @@ int ref_delete(struct repo *repo, const char *name, const struct oid *from, stru
     struct ref_change c = {.attempt = attempt_delete, .name = name, .from = from};
     ref_mark_set(repo, name, from);
     r = change_ref(h, &c, reterr);
-    ref_mark_clear(repo, name, failed_unclean(r));
+    ref_mark_clear(repo, name, is_unclean(repo, name, r));
     return r;
 }
