@@ -4,15 +4,18 @@
 usage: kill9.py [--rounds N] [--seed S]        (default: 20 rounds; by hand: --rounds 200)
 
 After each restart:
-  1. `git fsck --strict` is clean;
-  2. every acknowledged commit is on the mainline, once, and the mainline is linear;
-  3. every edit that an fsync acknowledged is in the workspace (or on the mainline);
-  4. no site shows as deployed a revision that its directory does not hold, byte for byte;
-  5. every attempt in the ledger has an outcome once the sites are in sync, and its chain is whole.
-Nothing is repaired by hand: the next mount must simply work.
+  P4       `git fsck --strict` is clean; every acknowledged commit is on the mainline, once;
+  P6       the mainline is linear;
+  P3, W1   every edit that an fsync acknowledged is in the workspace (or on the mainline), so its upper was whole
+           before `state` named it (W2);
+  W3       no move is announced any more, and one upper is left; W4: nothing begins with a dot;
+  P7       no site shows as deployed a revision that its directory does not hold, byte for byte;
+  P8       every attempt in the ledger has an outcome once the sites are in sync, and its chain is whole;
+  P15      nothing is repaired by hand: the next mount must simply work.
 """
 
 import argparse
+import glob
 import json
 import os
 import random
@@ -64,6 +67,9 @@ class Client:
             self.error = e
             raise
 
+    def answered(self):
+        """Something has just been acknowledged; after this it counts."""
+
     def edit(self, ws):
         self.count += 1
         path = f"sites/{self.rng.choice(SITES)}/f{self.rng.randrange(3)}.conf"
@@ -86,6 +92,7 @@ class Client:
                 f.write(text)
                 f.flush()
                 os.fsync(f.fileno())
+        self.answered()
         self.synced[path] = text
         self.flying.pop(path, None)
 
@@ -96,6 +103,7 @@ class Client:
             os.write(fd, message.encode() + b"\n")
         finally:
             os.close(fd)
+        self.answered()
         self.acked.append(message)
 
     def rebase(self, ws):
@@ -121,14 +129,14 @@ class Client:
 def check_objects(repo):
     """While no daemon runs: fsck takes an object that is written meanwhile for one that is missing."""
     out = git(repo, "fsck", "--strict", "--no-dangling")
-    assert not out.strip(), out
+    assert not out.strip(), f"P4: {out}"
 
 
 def check_repository(repo, acked):
     subjects = git(repo, "log", "--format=%s", "main").split("\n")
     for message in acked:
-        assert subjects.count(message) == 1, f"acknowledged {message!r} is there {subjects.count(message)} times"
-    assert git(repo, "rev-list", "--count", "--min-parents=2", "main").strip() == "0"
+        assert subjects.count(message) == 1, f"P4: acknowledged {message!r} is there {subjects.count(message)} times"
+    assert git(repo, "rev-list", "--count", "--min-parents=2", "main").strip() == "0", "P6: merged"
 
 
 def check_workspace(m, synced, flying):
@@ -137,7 +145,18 @@ def check_workspace(m, synced, flying):
         allowed = [text] + ([flying[path]] if path in flying else [])
         # An edit in place that was under way has truncated the file: that one, and only that one, may be torn.
         torn = path in flying and flying[path].startswith(got)
-        assert got in allowed or torn, f"{path}: fsynced {text[:20]!r}, found {got[:20]!r}"
+        assert got in allowed or torn, f"P3, W1: {path}: fsynced {text[:20]!r}, found {got[:20]!r}"
+
+
+def check_state_dir(dir):
+    """While no daemon runs."""
+    top, = glob.glob(dir + "/state/*/workspaces")
+    for name in os.listdir(top):
+        assert not name.startswith("."), f"W4: {name} is left"
+        state = json.loads(read(f"{top}/{name}/state"))
+        uppers = [n for n in os.listdir(f"{top}/{name}") if n.startswith("upper.")]
+        assert "next_base" not in state, f"W3: {name}: a move is announced for ever"
+        assert uppers == [f"upper.{state['upper']}"], f"W1: {name}: {uppers}, and `state` names {state['upper']}"
 
 
 def check_deployed(m, dir, repo):
@@ -147,10 +166,10 @@ def check_deployed(m, dir, repo):
             continue
         root = f"{dir}/sites/{site}/{s['deployed']}"
         if site == "s3":
-            assert read(f"{dir}/shell.log").count(s["deployed"]), f"{site}: never called for {s['deployed']}"
+            assert read(f"{dir}/shell.log").count(s["deployed"]), f"P7: {site}: never called for {s['deployed']}"
             continue
         for name in git(repo, "ls-tree", "-r", "--name-only", s["deployed"], f"sites/{site}", "base").split():
-            assert read(f"{root}/{name}") == git(repo, "show", f"{s['deployed']}:{name}"), f"{root}/{name}"
+            assert read(f"{root}/{name}") == git(repo, "show", f"{s['deployed']}:{name}"), f"P7: {root}/{name}"
 
 
 def check_ledger(repo):
@@ -166,8 +185,8 @@ def check_ledger(repo):
             if r["kind"] in ENDS:
                 open_attempt = key
             elif r["kind"] == "attempt":
-                assert open_attempt == key, f"{r['site']}: attempt {key} has no outcome (next is {open_attempt})"
-            assert last is None or r["generation"] <= last, "a generation fell"
+                assert open_attempt == key, f"P8: {r['site']}: attempt {key} has no outcome (next is {open_attempt})"
+            assert last is None or r["generation"] <= last, "P8: a generation fell"
             last, oid = r["generation"], r.get("previous")
     objects.close()
 
@@ -212,7 +231,7 @@ def run(rounds, seed, dir):
         m = Mount(dir, repo, config=config, expect="interrupted|attempt|failed").start()
         check_repository(repo, acked)
         check_deployed(m, dir, repo)
-        assert not synced or os.path.isdir(m / "staging/loop"), "the workspace is gone"
+        assert not synced or os.path.isdir(m / "staging/loop"), "P3: the workspace is gone"
         if os.path.isdir(m / "staging/loop"):
             check_workspace(m, synced, client.flying)
             # What the workspace holds now is what counts from here on.
@@ -221,6 +240,7 @@ def run(rounds, seed, dir):
         check_deployed(m, dir, repo)
         m.stop()
         check_objects(repo)
+        check_state_dir(dir)
         check_ledger(repo)
         print(f"# round {i + 1}: {len(acked)} commits acknowledged, {count} edits, {rebased} rebases", flush=True)
     assert rebased or rounds < 10, "nothing was rebased: the test does not test"

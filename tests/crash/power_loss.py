@@ -14,6 +14,7 @@ devices.
 """
 
 import argparse
+import errno
 import fcntl
 import os
 import random
@@ -69,6 +70,16 @@ class Client(kill9.Client):
         if self.rng.random() < 0.3:
             self.auto()
 
+    power = True
+    late = 0        # answers without power
+
+    def answered(self):
+        """The kernel lives on when a filesystem is shut down, and fsync of a directory of XFS succeeds then once what
+        it should have written is dropped. A daemon without power gives no answers, so those do not count."""
+        if not self.power:
+            self.late += 1
+            raise OSError(errno.ESHUTDOWN, "the power is gone")
+
     def check_rebased(self, ws):
         """An autocommit may have moved head since."""
 
@@ -90,6 +101,7 @@ class Client(kill9.Client):
                 os.fsync(fd)
             finally:
                 os.close(fd)
+        self.answered()
         self.synced.update({os.path.relpath(f"{dir}/{n}", ws): t for n, t in texts.items()})
 
     def auto(self):
@@ -105,6 +117,7 @@ class Client(kill9.Client):
             f.write(text)
             f.flush()
             os.fsync(f.fileno())
+        self.answered()
         self.synced["../auto/auto"] = text
         self.flying.pop("auto")
 
@@ -153,7 +166,7 @@ def first_commit(m, i):
 class Run:
     def __init__(self, args, dir):
         self.args, self.dir, self.rng = args, dir, random.Random(args.seed)
-        self.acked, self.synced, self.count = [], {}, 0
+        self.acked, self.synced, self.count, self.late = [], {}, 0, 0
 
     def new_disk(self):
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -181,11 +194,13 @@ class Run:
         until("edits", lambda: client.count >= first or not t.is_alive(), 60)
         time.sleep(self.rng.random() * 0.5)     # the random moment: not a wait for anything
         alive = t.is_alive()
+        client.power = False
         self.disk.lose_power()
         m.kill()
         t.join(60)
         assert alive, f"the client failed while there was power: {client.error!r}"
         self.acked += client.acked
+        self.late += client.late
         self.synced, self.count = client.synced, client.count
         return client
 
@@ -224,6 +239,7 @@ class Run:
                 self.disk.unmount()
                 self.new_disk()
         self.disk.unmount()
+        print(f"# {self.late} answers without power", flush=True)
         return bad
 
 

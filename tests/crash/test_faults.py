@@ -139,7 +139,8 @@ class World:
         if not os.path.isdir(self.ws()):
             os.mkdir(self.ws())
         put(self.control("autocommit"), "off\n")
-        if self.m.read("staging/w/.onward/changes"):
+        # Empty directories are no change.
+        if self.m.read("staging/w/.onward/changes") or os.path.exists(self.ws() + "/made"):
             put(self.control("drop"), "force\n")
             os.mkdir(self.ws())
         if self.m.link("staging/w/.onward/base") != self.m.link("head"):
