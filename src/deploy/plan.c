@@ -17,6 +17,7 @@ struct look {
     bool heal;    /* the goal is what is deployed */
     bool blocked; /* nothing may start */
     bool soaking;
+    bool starting; /* by this plan */
 };
 
 /* One decision in the making. */
@@ -547,6 +548,7 @@ static void start(struct planner *p, size_t i)
     const struct site_track *t = s->track;
     bool again = (goes_on(s) || ended_badly(s)) && !s->attempt && at_goal(s, l);
 
+    p->looks[i].starting = true;
     *VEC_ADD(p->out) = (struct plan_action){.kind = PLAN_START,
                                             .site = i,
                                             .generation = again ? t->generation : t->generation + 1,
@@ -575,7 +577,7 @@ static void start_due(struct planner *p)
 static void make_calls(struct planner *p, enum plan_kind kind)
 {
     vec_foreach (a, &p->calls)
-        if (a->kind == kind && take_room(p, a->site))
+        if (a->kind == kind && !p->looks[a->site].starting && take_room(p, a->site))
             *VEC_ADD(p->out) = *a;
 }
 

@@ -11,6 +11,8 @@
 
 #define PERCENT(w, n) (world_random((w), 100) < (uint64_t)(n))
 
+#define HEALTH_MOST (120 * NS_PER_SEC) /* until an attempt must be healthy */
+
 uint64_t world_random(struct world *w, uint64_t n)
 {
     uint64_t z = w->random += UINT64_C(0x9e3779b97f4a7c15);
@@ -55,6 +57,34 @@ static void init_backend(struct world *w, struct sim_backend *b)
     b->later = world_random(w, 20);
     b->stalling = world_random(w, 10);
     b->timing_out = world_random(w, 10);
+    b->knows_health = PERCENT(w, 60);
+    b->knows_observe = PERCENT(w, 80);
+    b->plan.observe_every = PERCENT(w, 60) ? (30 + world_random(w, 600)) * NS_PER_SEC : 0;
+}
+
+/* A number of sites, a share in percent (negative), or (0) nothing. */
+static int random_amount(struct world *w)
+{
+    return PERCENT(w, 40)   ? 0
+           : PERCENT(w, 50) ? 1 + (int)world_random(w, 5)
+                            : -1 - (int)world_random(w, 100);
+}
+
+static void init_waves(struct world *w)
+{
+    static const char *const names[] = {"a", "b", "c", "d", "e"};
+
+    w->nwaves = 1 + world_random(w, ARRAY_SIZE(w->waves));
+    w->max_failures = PERCENT(w, 50) ? 0 : world_random(w, 4);
+    for (size_t k = 0; k < w->nwaves; k++) {
+        int size = random_amount(w);
+        w->waves[k] =
+            (struct wave){.name = (char *)names[k],
+                          .count = size > 0 ? size : 0,
+                          .share = size < 0 ? -size : 0,
+                          .max_unavailable = random_amount(w),
+                          .soak = PERCENT(w, 30) ? (int64_t)world_random(w, 300) * NS_PER_SEC : 0};
+    }
 }
 
 static void init_site(struct world *w, size_t i)
@@ -64,6 +94,8 @@ static void init_site(struct world *w, size_t i)
     snprintf(s->name, sizeof(s->name), "site-%04zu", i);
     s->declared = true;
     s->backend = world_random(w, ARRAY_SIZE(w->backends));
+    s->fits = PERCENT(w, 70) ? UINT64_MAX : world_random(w, 32);
+    s->self_heal = PERCENT(w, 50);
     for (int d = 0; i > 0 && d < 2 && PERCENT(w, 10); d++) { /* only on earlier ones: no circles */
         s->depends[d] = world_random(w, i);
         s->depend_names[d] = w->sites[s->depends[d]].name;
@@ -80,6 +112,7 @@ void world_init(struct world *w, uint64_t seed, bool trace)
     w->real = INT64_C(1800000000) * NS_PER_SEC;
     for (size_t i = 0; i < ARRAY_SIZE(w->backends); i++)
         init_backend(w, &w->backends[i]);
+    init_waves(w);
     for (size_t i = 0; i < w->nsites; i++)
         init_site(w, i);
 }
@@ -112,6 +145,7 @@ static void append(struct world *w, struct sim_site *s, struct record r)
 {
     r.site = xstrdup(s->name);
     r.at = w->real - w->real % NS_PER_MS;
+    r.held = r.kind == RECORD_HELD || (s->track.held && r.kind != RECORD_RELEASED);
     *VEC_ADD(&s->history) = r;
     trace(w, &r);
     site_track_apply(&s->track, &r, w->mono);
@@ -131,47 +165,102 @@ static struct record like_newest(const struct sim_site *s, enum record_kind kind
                            .inputs = t->inputs};
 }
 
-/* How the attempt that starts now will end, and when. */
-static void choose_end(struct world *w, struct sim_site *s)
+/* A call that starts now: how it will end, and when. */
+static void call(struct world *w, struct sim_site *s, enum backend_verb verb)
 {
     const struct sim_backend *b = &w->backends[s->backend];
     int dice = w->calm ? 100 : world_random(w, 100);
 
-    s->running = true;
+    s->call = verb;
+    s->stopping = false;
     s->ends_at = w->mono + 1 + world_random(w, b->slowest);
     s->end = (dice -= b->failing) < 0      ? BACKEND_FAILED
              : (dice -= b->later) < 0      ? BACKEND_LATER
              : (dice -= b->stalling) < 0   ? BACKEND_STALLED
              : (dice -= b->timing_out) < 0 ? BACKEND_TIMEOUT
                                            : BACKEND_DONE;
+    if (verb == VERB_OBSERVE && s->end == BACKEND_DONE)
+        s->end = !b->knows_observe ? BACKEND_UNKNOWN : s->bent ? BACKEND_DRIFTED : BACKEND_DONE;
 }
 
 static void start(struct world *w, struct sim_site *s, const struct plan_action *action)
 {
+    bool heal = action->heal;
     struct record r = {.kind = RECORD_ATTEMPT,
                        .generation = action->generation,
                        .attempt = action->attempt,
                        .from = s->track.deployed,
-                       .to = sim_oid(s->revision, 1),
-                       .inputs = sim_oid(s->inputs, 2)};
+                       .to = heal ? s->track.deployed : sim_oid(s->revision, 1),
+                       .inputs = heal ? s->track.deployed_inputs : sim_oid(s->inputs, 2),
+                       .outcome = heal ? xstrdup(TRACK_HEAL) : NULL};
 
     append(w, s, r);
     s->retry_asked = false;
+    s->attempt = true;
     w->starts++;
-    choose_end(w, s);
+    call(w, s, VERB_APPLY);
 }
 
-static void carry_out(struct world *w, const struct plan *plan)
+/* The attempt is over. */
+static void end_attempt(struct world *w, struct sim_site *s, enum backend_end end)
 {
-    vec_foreach (a, plan) {
-        struct sim_site *s = &w->sites[a->site];
-        if (a->kind == PLAN_START)
-            start(w, s, a);
-        else
-            append(
-                w, s,
-                like_newest(s, a->kind == PLAN_INTERRUPT ? RECORD_INTERRUPTED : RECORD_SUPERSEDED));
+    struct plan_outcome o = plan_outcome(&s->track, end, &w->backends[s->backend].plan.retry);
+
+    invariants_of_end(w, s, end, &o);
+    struct record r = like_newest(s, o.kind);
+    r.outcome = o.outcome ? xstrdup(o.outcome) : NULL;
+    append(w, s, r);
+    s->attempt = false;
+    s->call = VERB_NONE;
+}
+
+static void carry_out_record(struct world *w, struct sim_site *s, const struct plan_action *a)
+{
+    if (a->kind == PLAN_START) {
+        start(w, s, a);
+    } else if (a->kind == PLAN_GIVE_UP) {
+        end_attempt(w, s, BACKEND_TIMEOUT);
+    } else {
+        append(w, s,
+               like_newest(s, a->kind == PLAN_INTERRUPT ? RECORD_INTERRUPTED : RECORD_SUPERSEDED));
+        s->attempt = false;
     }
+}
+
+static void carry_out_call(struct world *w, struct sim_site *s, const struct plan_action *a)
+{
+    if (a->kind == PLAN_STOP) {
+        s->stopping = true;
+        s->end = BACKEND_STOPPED;
+        s->ends_at = w->mono + world_random(w, 3) * NS_PER_SEC;
+        return;
+    }
+    s->asked += a->kind == PLAN_HEALTH;
+    s->observed_at = a->kind == PLAN_OBSERVE ? w->mono : s->observed_at;
+    call(w, s, a->kind == PLAN_HEALTH ? VERB_HEALTH : VERB_OBSERVE);
+}
+
+/* As the decider does it: calls wait until there is nothing to record. True: there was nothing at
+ * all. */
+static bool carry_out(struct world *w, const struct plan *plan)
+{
+    bool records = false;
+
+    vec_foreach (a, plan) {
+        if (!PLAN_RECORDS(a->kind))
+            continue;
+        records = true;
+        carry_out_record(w, &w->sites[a->site], a);
+    }
+    vec_foreach (a, plan)
+        if (!records)
+            carry_out_call(w, &w->sites[a->site], a);
+    return !plan->n;
+}
+
+bool sim_runs_elsewhere(const struct world *w, const struct sim_site *s)
+{
+    return w->readonly && !s->attempt && s->track.phase == TRACK_OPEN;
 }
 
 static struct plan_site *plan_sites(const struct world *w)
@@ -193,10 +282,16 @@ static struct plan_site *plan_sites(const struct world *w)
             .depends_on = s->depends,
             .ndepends = s->ndepends,
             .track = &s->track,
-            .rollout = WAVES_NONE,
-            .attempt = s->running || (w->readonly && s->track.phase == TRACK_OPEN),
-            .call = s->running || (w->readonly && s->track.phase == TRACK_OPEN) ? VERB_APPLY
-                                                                                : VERB_NONE,
+            .rollout = s->declared && s->revision >= 0 ? (size_t)s->revision : WAVES_NONE,
+            .waves = s->fits,
+            .self_heal = s->self_heal,
+            .attempt = s->attempt || sim_runs_elsewhere(w, s),
+            .call = sim_runs_elsewhere(w, s) ? VERB_APPLY : s->call,
+            .stopping = s->stopping,
+            .health_at = s->health_at,
+            .health_until = s->health_until,
+            .observed_at = s->observed_at,
+            .observable = s->unobservable != s->track.generation,
             .retry_asked = s->retry_asked,
         };
     }
@@ -213,6 +308,11 @@ static void decide(struct world *w)
         struct plan_backend backends[ARRAY_SIZE(w->backends)];
         struct plan_input input = {.sites = sites,
                                    .nsites = w->nsites,
+                                   .nrollouts = w->head + 1,
+                                   .waves = w->waves,
+                                   .nwaves = w->nwaves,
+                                   .max_failures = w->max_failures,
+                                   .paused = w->paused ? "made up" : NULL,
                                    .backends = backends,
                                    .nbackends = ARRAY_SIZE(w->backends),
                                    .frozen_kind = w->readonly ? "lease" : w->frozen_kind,
@@ -222,7 +322,8 @@ static void decide(struct world *w)
         for (size_t b = 0; b < ARRAY_SIZE(backends); b++) {
             backends[b] = w->backends[b].plan;
             for (size_t i = 0; i < w->nsites; i++)
-                backends[b].running += w->sites[i].running && w->sites[i].backend == (int)b;
+                backends[b].running +=
+                    w->sites[i].call != VERB_NONE && w->sites[i].backend == (int)b;
         }
         plan_make(&input, &plan);
         invariants_of_plan(w, &input, &plan);
@@ -233,8 +334,9 @@ static void decide(struct world *w)
         }
         if (w->ledger_broken) /* nothing of it has happened */
             return;
-        carry_out(w, &plan);
-        world_check(w, round < 3, "I13 a plan that was carried out leaves nothing to do", "");
+        if (carry_out(w, &plan))
+            return;
+        world_check(w, round < 4, "I13 a plan that was carried out leaves nothing to do", "");
     }
 }
 
@@ -289,28 +391,67 @@ static void crash(struct world *w)
                         oid_equal(&track.deployed, &before.deployed) &&
                         oid_equal(&track.previous, &before.previous) &&
                         track.begun_at == before.begun_at && track.at == before.at &&
-                        track.ended == ended,
+                        track.held == before.held && !track.hold == !before.hold &&
+                        (!track.hold || !strcmp(track.hold, before.hold)) &&
+                        track.drifted == before.drifted && track.healing == before.healing &&
+                        track.unreachable == before.unreachable && track.ended == ended,
                     "a track read from the ledger is the one that was there before", s->name);
         site_track_done(&s->track);
         s->track = track;
-        s->running = s->retry_asked = false;
+        s->attempt = s->retry_asked = s->stopping = false;
+        s->call = VERB_NONE;
+        s->observed_at = 0;
+        s->unobservable = 0;
         s->desired_at = w->mono;
     }
 }
 
-static void end_attempts(struct world *w)
+static void end_observation(struct world *w, struct sim_site *s)
+{
+    enum record_kind kind;
+
+    s->call = VERB_NONE;
+    s->observed_at = w->mono;
+    if (s->end == BACKEND_UNKNOWN)
+        s->unobservable = s->track.generation;
+    if (plan_observed(&s->track, s->end, &kind))
+        append(w, s, like_newest(s, kind));
+}
+
+static void await_health(struct world *w, struct sim_site *s)
+{
+    bool first = s->call == VERB_APPLY;
+
+    if (first) {
+        s->asked = 0;
+        s->health_until = w->mono + HEALTH_MOST;
+    }
+    s->health_at =
+        first || s->end != BACKEND_LATER ? w->mono : w->mono + plan_health_pause(s->asked);
+    s->call = VERB_NONE;
+    s->stopping = false;
+}
+
+static void end_call(struct world *w, struct sim_site *s)
+{
+    bool knows_health = w->backends[s->backend].knows_health;
+
+    if (s->call == VERB_APPLY && s->end == BACKEND_DONE)
+        s->bent = false;
+    if (s->call == VERB_OBSERVE)
+        end_observation(w, s);
+    else if (plan_next(s->call, s->end, knows_health) == NEXT_HEALTH)
+        await_health(w, s);
+    else
+        end_attempt(w, s, s->end);
+}
+
+static void end_calls(struct world *w)
 {
     for (size_t i = 0; i < w->nsites; i++) {
         struct sim_site *s = &w->sites[i];
-        if (!s->running || s->ends_at > w->mono || w->ledger_broken)
-            continue;
-        struct plan_outcome o =
-            plan_outcome(&s->track, s->end, &w->backends[s->backend].plan.retry);
-        invariants_of_end(w, s, &o);
-        struct record r = like_newest(s, o.kind);
-        r.outcome = o.outcome ? xstrdup(o.outcome) : NULL;
-        append(w, s, r);
-        s->running = false;
+        if (s->call != VERB_NONE && s->ends_at <= w->mono && !w->ledger_broken)
+            end_call(w, s);
     }
 }
 
@@ -320,7 +461,7 @@ static int64_t next_event(const struct world *w)
     int64_t next = w->wake_at;
 
     for (size_t i = 0; i < w->nsites; i++)
-        if (w->sites[i].running && w->sites[i].ends_at < next)
+        if (w->sites[i].call != VERB_NONE && w->sites[i].ends_at < next)
             next = w->sites[i].ends_at;
     return next;
 }
@@ -336,11 +477,25 @@ static void pass_time(struct world *w)
     w->real += w->mono - before;
 }
 
+/* An operator speaks: recorded, or not done. */
+static void order(struct world *w, struct sim_site *s)
+{
+    if (w->ledger_broken || w->readonly)
+        return;
+    if (PERCENT(w, 20)) {
+        w->paused = !w->paused;
+        return;
+    }
+    struct record r = like_newest(s, s->track.held ? RECORD_RELEASED : RECORD_HELD);
+    r.by = xstrdup("ann");
+    append(w, s, r);
+}
+
 static void misfortune(struct world *w)
 {
     struct sim_site *s = &w->sites[world_random(w, w->nsites)];
 
-    switch (world_random(w, 12)) {
+    switch (world_random(w, 18)) {
     case 0:
         crash(w);
         break;
@@ -365,7 +520,7 @@ static void misfortune(struct world *w)
         s->suspend = !s->suspend;
         break;
     case 7:
-        s->misconfigured = !s->misconfigured && !s->running;
+        s->misconfigured = !s->misconfigured && !s->attempt && s->call == VERB_NONE;
         break;
     case 8:
         s->declared = !s->declared;
@@ -373,9 +528,24 @@ static void misfortune(struct world *w)
     case 9:
         pin(w, s);
         break;
+    case 10:
+    case 11:
+        order(w, s);
+        break;
+    case 12:
+    case 13:
+        s->bent = true;
+        break;
+    case 14:
+        s->fits = world_random(w, 32);
+        s->self_heal = PERCENT(w, 50);
+        break;
+    case 15:
+        init_waves(w);
+        break;
     default:
         s->retry_asked |= s->track.phase == TRACK_RETRY || s->track.phase == TRACK_FAILED ||
-                          s->track.phase == TRACK_STALLED;
+                          s->track.phase == TRACK_STALLED || s->track.drifted;
     }
 }
 
@@ -390,7 +560,7 @@ void world_step(struct world *w)
         misfortune(w);
     else
         pass_time(w);
-    end_attempts(w);
+    end_calls(w);
     decide(w);
 }
 
@@ -401,19 +571,25 @@ static void make_calm(struct world *w)
     w->calm = true;
     w->ledger_broken = w->readonly = false;
     w->frozen_kind = NULL;
+    w->paused = false;
+    for (size_t b = 0; b < ARRAY_SIZE(w->backends); b++)
+        w->backends[b].plan.observe_every = 0; /* nothing is bent any more */
     for (size_t i = 0; i < w->nsites; i++) {
         struct sim_site *s = &w->sites[i];
+        if (s->track.held)
+            append(w, s, like_newest(s, RECORD_RELEASED));
         s->suspend = s->misconfigured = false;
         s->declared = true;
-        s->retry_asked |= s->track.phase == TRACK_FAILED || s->track.phase == TRACK_STALLED;
+        s->retry_asked |=
+            s->track.phase == TRACK_FAILED || s->track.phase == TRACK_STALLED || s->track.drifted;
     }
 }
 
 void world_settle(struct world *w)
 {
-    for (size_t i = 0; i < w->nsites * 20 + 100; i++) {
+    for (size_t i = 0; i < w->nsites * 40 + 200; i++) {
         w->ledger_broken = false;
-        end_attempts(w);
+        end_calls(w);
         make_calm(w); /* each time: what was bound to fail before has failed now */
         decide(w);
         int64_t next = next_event(w);

@@ -22,25 +22,33 @@ struct sim_site {
     char name[32];
     bool declared;
     int revision, inputs; /* the target: numbers, see sim_oid(); -1: none */
-    bool pinned, suspend, misconfigured;
+    bool pinned, suspend, misconfigured, self_heal;
     int backend;
+    uint64_t fits; /* waves that may take it */
     size_t depends[2];
     const char *depend_names[2];
     size_t ndepends;
     int64_t desired_at;
     bool retry_asked;
+    bool bent;              /* somebody has changed what was deployed */
     struct history history; /* the ledger */
     struct site_track track;
-    /* the attempt under way */
-    bool running;
-    int64_t ends_at;
+    /* what is done for it */
+    bool attempt;           /* one is under way */
+    enum backend_verb call; /* that runs */
+    bool stopping;
+    int64_t ends_at; /* of the call */
     enum backend_end end;
+    int asked;
+    int64_t health_at, health_until, observed_at;
+    uint64_t unobservable;
 };
 
 struct sim_backend {
     struct plan_backend plan;
-    int64_t slowest;                          /* ns an attempt may take */
-    int failing, later, stalling, timing_out; /* percent of the attempts */
+    int64_t slowest;                          /* ns a call may take */
+    int failing, later, stalling, timing_out; /* percent of the calls */
+    bool knows_health, knows_observe;
 };
 
 struct world {
@@ -48,9 +56,13 @@ struct world {
     struct sim_site *sites;
     size_t nsites;
     struct sim_backend backends[3];
+    struct wave waves[5];
+    size_t nwaves;
+    int max_failures;
     int64_t mono, real;
     int head;                /* number of the mainline's newest revision */
     const char *frozen_kind; /* NULL: nothing */
+    bool paused;
     bool readonly;
     bool ledger_broken; /* nothing can be recorded */
     bool calm;          /* no more misfortunes */
