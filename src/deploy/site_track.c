@@ -171,12 +171,8 @@ int track_reader_add(const struct record *r, void *track_reader)
 {
     struct track_reader *reader = track_reader;
 
-    if (!reader->n)
-        reader->hold_wanted = r->held;
     record_copy(r, VEC_ADD(reader));
-    reader->complete |= has_deployments(reader, r);
-    reader->hold_wanted &= r->kind != RECORD_HELD;
-    return reader->complete && !reader->hold_wanted;
+    return has_deployments(reader, r);
 }
 
 void track_reader_finish(struct track_reader *reader, int64_t real, int64_t mono,

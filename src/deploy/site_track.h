@@ -79,12 +79,10 @@ void site_track_copy(const struct site_track *t, struct site_track *ret);
 void site_track_apply(struct site_track *t, const struct record *r, int64_t mono);
 
 /* Reads a history backwards, only as far as a track needs: the newest attempt's generation, the
- * newest deployment, the one before it of another revision, and the hold, if there is one. Zero is
- * a valid start. */
+ * newest deployment, and the one before it of another revision. (A hold is younger: who is held is
+ * not deployed, but for an attempt that was under way.) Zero is a valid start. */
 struct track_reader {
     VEC(struct record); /* newest first */
-    bool hold_wanted;   /* the site is held, and nothing that was read has said why */
-    bool complete;      /* enough is known of deployments */
     bool deployed;      /* one was seen… */
     struct oid to;      /* …of this revision */
 };
