@@ -123,8 +123,12 @@ static int on_admit(const struct oid *head, void *arg, struct diag *reterr)
     struct daemon *d = arg;
     struct oid seen = {0};
 
-    ledger_seen(d->ledger, &seen);
-    return ledger_seen_holds(d->repo, &seen, head, reterr) < 0 ? -EBUSY : 0;
+    int r = ledger_seen(d->ledger, &seen);
+    if (r < 0 && r != -ENOENT)
+        return diag_fail(reterr, r, "cannot tell what the mainline must still hold: %s",
+                         strerror(-r));
+    r = ledger_seen_holds(d->repo, &seen, head, reterr);
+    return r == -ESTALE ? -EBUSY : r;
 }
 
 static int steer(struct daemon *d, const struct caller *who, const struct order *order,

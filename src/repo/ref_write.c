@@ -61,7 +61,8 @@ static int attempt_delete(struct handle *h, const struct ref_change *c)
 /* A lock that someone holds, or whose directory a packing program has just removed: it passes. */
 static bool is_passing(int code)
 {
-    return code == GIT_ELOCKED || (code < 0 && strstr(giterr_text(), "failed to rename lockfile"));
+    return code == GIT_ELOCKED ||
+           (code < 0 && giterr_vanished() && strstr(giterr_text(), "failed to rename lockfile"));
 }
 
 /* libgit2 could not read the object that the ref is to name, which was written and read back a
