@@ -1,5 +1,6 @@
 /* The daemon's log: one line an event, `event key=value …`, to standard error or to syslog. Values
- * that may hold blanks stand in double quotes: `"path=\"%s\""`. Thread-safe. */
+ * that may hold blanks stand in double quotes: `"path=\"%s\""`; quotes and backslashes in them are
+ * escaped then, so that programs can read them. Thread-safe. */
 #ifndef ONWARD_BASE_LOG_H
 #define ONWARD_BASE_LOG_H
 
@@ -11,8 +12,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
  * error, LOG_LEVEL_INFO. Call before threads start. */
 void log_open(bool use_syslog, enum log_level most);
 
-/* `fmt` makes the fields; bytes of them below 0x20 are escaped, so a line is a line. Keeps errno.
- */
+/* `fmt` makes the fields, of the conversions %s (also %.100s), %d and %u (also of l, ll and z); bytes of
+ * them below 0x20 are escaped, so a line is a line. Keeps errno. */
 void log_event(enum log_level level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

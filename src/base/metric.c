@@ -7,11 +7,12 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/map.h"
 
 static const struct {
     const char *name, *help, *label, *label2;
-    bool gauge;
+    bool gauge, histogram;
 } table[METRIC_COUNT] = {
     [METRIC_FUSE_REQUESTS] = {"onward_fuse_requests_total", "Requests from the kernel", "op"},
     [METRIC_PREFETCHED_FILES] = {"onward_prefetched_files_total",
@@ -25,7 +26,12 @@ static const struct {
     [METRIC_COMMITS] = {"onward_commits_total", "Commits of workspaces", "outcome"},
     [METRIC_ATTEMPTS] = {"onward_attempts_total", "Deployment attempts that ended", "backend",
                          "outcome"},
+    [METRIC_DRIFTS] = {"onward_drifts_total", "Sites that were found changed", "backend"},
+    [METRIC_TO_DEPLOYED] = {"onward_commit_to_deployed_seconds",
+                            "From the mainline's move until a site has arrived", .histogram = true},
     [METRIC_SITES] = {"onward_sites", "Sites by state", "state", .gauge = true},
+    [METRIC_ROLLOUTS] = {"onward_rollouts", "Rollouts under way by the phase of their open wave",
+                         "phase", .gauge = true},
 };
 
 struct series {
@@ -82,19 +88,65 @@ void metric_set(enum metric m, const char *label, int64_t value)
     pthread_mutex_unlock(&lock);
 }
 
+/* ---- histograms ---- */
+
+static const int64_t bounds[] = {1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600}; /* seconds */
+#define BOUNDS ARRAY_SIZE(bounds)
+
+static struct histogram {
+    int64_t buckets[BOUNDS + 1]; /* not added up; the last has no bound */
+    int64_t ns;
+} histograms[METRIC_COUNT];
+
+void metric_observe(enum metric m, int64_t ns)
+{
+    size_t k = 0;
+
+    while (k < BOUNDS && ns > bounds[k] * NS_PER_SEC)
+        k++;
+    pthread_mutex_lock(&lock);
+    histograms[m].buckets[k]++;
+    histograms[m].ns += ns;
+    pthread_mutex_unlock(&lock);
+}
+
+static void render_histogram(enum metric m, struct buf *out)
+{
+    const struct histogram *h = &histograms[m];
+    const char *name = table[m].name;
+    int64_t n = 0;
+
+    for (size_t k = 0; k < BOUNDS; k++)
+        buf_addf(out, "%s_bucket{le=\"%" PRId64 "\"} %" PRId64 "\n", name, bounds[k],
+                 n += h->buckets[k]);
+    n += h->buckets[BOUNDS];
+    buf_addf(out, "%s_bucket{le=\"+Inf\"} %" PRId64 "\n%s_sum %.3f\n%s_count %" PRId64 "\n", name,
+             n, name, (double)h->ns / NS_PER_SEC, name, n);
+}
+
+static void render_series(enum metric m, struct buf *out)
+{
+    if (!series[m].live && !table[m].label)
+        buf_addf(out, "%s 0\n", table[m].name);
+    map_foreach (it, &series[m]) {
+        struct series *s = it->value;
+        buf_addf(out, "%s%s %" PRId64 "\n", table[m].name, s->labels,
+                 __atomic_load_n(&s->value, __ATOMIC_RELAXED));
+    }
+}
+
 void metric_render(struct buf *out)
 {
     pthread_mutex_lock(&lock);
     for (int m = 0; m < METRIC_COUNT; m++) {
         buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", table[m].name, table[m].help, table[m].name,
-                 table[m].gauge ? "gauge" : "counter");
-        if (!series[m].live && !table[m].label)
-            buf_addf(out, "%s 0\n", table[m].name);
-        map_foreach (it, &series[m]) {
-            struct series *s = it->value;
-            buf_addf(out, "%s%s %" PRId64 "\n", table[m].name, s->labels,
-                     __atomic_load_n(&s->value, __ATOMIC_RELAXED));
-        }
+                 table[m].histogram ? "histogram"
+                 : table[m].gauge   ? "gauge"
+                                    : "counter");
+        if (table[m].histogram)
+            render_histogram(m, out);
+        else
+            render_series(m, out);
     }
     pthread_mutex_unlock(&lock);
 }

@@ -1,4 +1,4 @@
-/* Counters and gauges, declared in the one table of metric.c and shown as Prometheus text in
+/* Counters, gauges and histograms, declared in the one table of metric.c and shown as Prometheus text in
  * `.onward/metrics`. A metric with a label has a value for each label value; label values are short
  * strings of our own (an operation, a backend's name), never text from the repository. Thread-safe.
  */
@@ -18,7 +18,10 @@ enum metric {
     METRIC_NODES,          /* gauge */
     METRIC_COMMITS,        /* label: outcome */
     METRIC_ATTEMPTS,       /* labels: backend, outcome */
+    METRIC_DRIFTS,         /* label: backend */
+    METRIC_TO_DEPLOYED,    /* histogram */
     METRIC_SITES,          /* label: state; gauge */
+    METRIC_ROLLOUTS,       /* label: phase of the open wave; gauge */
     METRIC_COUNT
 };
 
@@ -34,6 +37,8 @@ static inline void metric_bump(int64_t *counter, int64_t n)
     __atomic_add_fetch(counter, n, __ATOMIC_RELAXED);
 }
 void metric_set(enum metric m, const char *label, int64_t value);
+/* Adds a duration in ns to a histogram. */
+void metric_observe(enum metric m, int64_t ns);
 /* All metrics as Prometheus text. */
 void metric_render(struct buf *out);
 

@@ -122,7 +122,7 @@ static void hide(struct hidden *hidden, const char *name)
     if (hidden->n++ < 8) {
         if (hidden->names.len)
             buf_addc(&hidden->names, ' ');
-        buf_add_escaped(&hidden->names, *name ? name : "(empty)");
+        buf_adds(&hidden->names, *name ? name : "(empty)");
     }
 }
 

@@ -83,15 +83,14 @@ static int on_command(void *ctx, const struct caller *who, const char *line)
 {
     struct view *v = ctx;
     _cleanup_(diag_done) struct diag why = {0};
-    _cleanup_(buf_done) struct buf said = {0}, quoted = {0}, answer = {0};
+    _cleanup_(buf_done) struct buf said = {0}, answer = {0};
     _cleanup_free_ char *uid = xasprintf("%u", who->uid), *begin = begin_of(line);
     int r = v->config.command(v->config.ctx, who, line, &answer, &why);
 
     buf_add_visible(&said, begin);
     buf_addf(&said, ": %s\n", r < 0 ? diag_text(&why, r) : answer.len ? answer.data : "done");
-    buf_add_escaped(&quoted, begin);
     if (r < 0)
-        log_warn("command-failed", "uid=%s line=\"%s\" reason=\"%s\"", uid, buf_str(&quoted),
+        log_warn("command-failed", "uid=%s line=\"%s\" reason=\"%s\"", uid, begin,
                  diag_text(&why, r));
     pthread_mutex_lock(&v->lock);
     free(map_put(&v->outcomes, uid, buf_take(&said)));

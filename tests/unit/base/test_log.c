@@ -31,6 +31,9 @@ static void write_events(void)
     assert_int_equal(errno, ENOSPC);
     log_debug("quiet", "x=%d", 1);
     log_error("bad", "n=%d", 2);
+    log_warn("all", "d=%d u=%u zu=%zu lld=%lld llu=%llu s=%s q=\"%.4s\" end", -1, 2u, (size_t)3,
+             -4ll, 5ull, "a\tb", "\"\\full");
+    log_info("said", "message=\"%s\"", "disk \"full\" in C:\\");
 }
 
 static void an_event_is_one_line(void **state)
@@ -39,7 +42,10 @@ static void an_event_is_one_line(void **state)
     char *text = captured(dir, write_events);
 
     assert_string_equal(text, "onwardfs: info: mounted path=\"a\\nonwardfs: error: forged\"\n"
-                              "onwardfs: error: bad n=2\n");
+                              "onwardfs: error: bad n=2\n"
+                              "onwardfs: warning: all d=-1 u=2 zu=3 lld=-4 llu=5 s=a\\tb "
+                              "q=\"\\\"\\\\fu\" end\n"
+                              "onwardfs: info: said message=\"disk \\\"full\\\" in C:\\\\\"\n");
     free(text);
     test_dir_free(dir);
 }

@@ -1,5 +1,6 @@
 #include "testlib.h"
 
+#include "base/clock.h"
 #include "base/metric.h"
 
 static void metrics_are_prometheus_text(void **state)
@@ -22,9 +23,28 @@ static void metrics_are_prometheus_text(void **state)
     buf_done(&out);
 }
 
+static void durations_fall_into_buckets(void **state)
+{
+    struct buf out = {0};
+
+    metric_observe(METRIC_TO_DEPLOYED, NS_PER_SEC);
+    metric_observe(METRIC_TO_DEPLOYED, 2 * NS_PER_SEC);
+    metric_observe(METRIC_TO_DEPLOYED, 90 * INT64_C(3600) * NS_PER_SEC);
+    metric_render(&out);
+    assert_non_null(strstr(out.data, "# TYPE onward_commit_to_deployed_seconds histogram\n"
+                                     "onward_commit_to_deployed_seconds_bucket{le=\"1\"} 1\n"
+                                     "onward_commit_to_deployed_seconds_bucket{le=\"5\"} 2\n"));
+    assert_non_null(strstr(out.data, "_bucket{le=\"86400\"} 2\n"
+                                     "onward_commit_to_deployed_seconds_bucket{le=\"+Inf\"} 3\n"
+                                     "onward_commit_to_deployed_seconds_sum 324003.000\n"
+                                     "onward_commit_to_deployed_seconds_count 3\n"));
+    buf_done(&out);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(metrics_are_prometheus_text)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(metrics_are_prometheus_text),
+                                       cmocka_unit_test(durations_fall_into_buckets)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
