@@ -296,7 +296,11 @@ static void publish(struct decider *r, const struct plan *plan)
     tell_problem(r);
     if (!r->dirty)
         return;
-    fleet_board_publish(r->config->board, status_fleet(&source));
+    _cleanup_(fleet_unrefp) struct fleet *before = fleet_board_peek(r->config->board),
+                                         *now = status_fleet(&source);
+    if (r->config->enabled)
+        journal_rollouts(&r->journal, before, now);
+    fleet_board_publish(r->config->board, TAKE(now));
     r->dirty = false;
     r->shown = true;
 }

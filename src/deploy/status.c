@@ -103,6 +103,17 @@ static void show(struct roster_site *s, const struct plan_view *v, const struct 
             (struct blocked){.kind = b->kind, .detail = xstrdup(b->detail)};
 }
 
+static void count_rollouts(const struct fleet *f)
+{
+    int64_t n[WAVE_PHASES] = {0};
+
+    vec_foreach (r, &f->rollouts)
+        for (int p = 0; r->open < r->waves.n && p < WAVE_PHASES; p++)
+            n[p] += !strcmp(r->waves.v[r->open].phase, wave_phase_name(p));
+    for (int p = WAVE_MOVING; p <= WAVE_STOPPED; p++) /* an open one neither waits nor is done */
+        metric_set(METRIC_ROLLOUTS, wave_phase_name(p), n[p]);
+}
+
 static void count(const struct fleet *f)
 {
     int64_t n[SITE_STATES] = {0};
@@ -153,5 +164,6 @@ struct fleet *status_fleet(const struct status_source *source)
     for (size_t i = 0; i < source->roster->ndeclared; i++)
         show(source->roster->v[i], &plan->views[i], &now, VEC_ADD(&f->sites));
     count(f);
+    count_rollouts(f);
     return f;
 }

@@ -16,7 +16,8 @@ struct status_source {
     const char *paused;      /* who paused rollouts, and why; NULL: nobody */
 };
 
-/* The fleet as the plan sees it; yours. Also sets METRIC_SITES. */
+/* The fleet as the plan sees it; yours. Also sets METRIC_SITES and
+ * METRIC_ROLLOUTS. */
 struct fleet *status_fleet(const struct status_source *source);
 
 #endif

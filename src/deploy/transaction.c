@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/metric.h"
 
 #define BY_US "onwardfs"
 
@@ -154,10 +155,21 @@ int transaction_write(struct transaction *b, struct ledger *ledger, struct diag 
     return r;
 }
 
+/* How long the site has taken to get where it should be, since that is known. */
+static void measure(const struct transaction *b, const struct record *r)
+{
+    const struct roster_site *s = roster_find(b->roster, r->site);
+
+    if (r->kind == RECORD_DEPLOYED && s && oid_equal(&s->desired, &r->to) && s->desired_at)
+        metric_observe(METRIC_TO_DEPLOYED, clock_mono() - s->desired_at);
+}
+
 void transaction_clear(struct transaction *b, const struct journal *journal)
 {
-    vec_foreach (r, &b->records)
+    vec_foreach (r, &b->records) {
         journal_record(journal, r);
+        measure(b, r);
+    }
     vec_foreach (a, &b->over)
         attempt_free(*a);
     empty(b);
