@@ -12,8 +12,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
  * error, LOG_LEVEL_INFO. Call before threads start. */
 void log_open(bool use_syslog, enum log_level most);
 
-/* `fmt` makes the fields, of the conversions %s (also %.100s), %d and %u (also of l, ll and z); bytes of
- * them below 0x20 are escaped, so a line is a line. Keeps errno. */
+/* `fmt` makes the fields, of the conversions %s (also %.100s), %d and %u (also of l, ll and z);
+ * bytes of them below 0x20 are escaped, so a line is a line. Keeps errno. */
 void log_event(enum log_level level, const char *event, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 

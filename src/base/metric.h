@@ -1,7 +1,7 @@
-/* Counters, gauges and histograms, declared in the one table of metric.c and shown as Prometheus text in
- * `.onward/metrics`. A metric with a label has a value for each label value; label values are short
- * strings of our own (an operation, a backend's name), never text from the repository. Thread-safe.
- */
+/* Counters, gauges and histograms, declared in the one table of metric.c and shown as Prometheus
+ * text in `.onward/metrics`. A metric with a label has a value for each label value; label values
+ * are short strings of our own (an operation, a backend's name), never text from the repository.
+ * Thread-safe. */
 #ifndef ONWARD_BASE_METRIC_H
 #define ONWARD_BASE_METRIC_H
 

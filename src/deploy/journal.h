@@ -16,8 +16,8 @@ struct journal {
 void journal_record(const struct journal *j, const struct record *r);
 /* The mainline is now at `head`. */
 void journal_head(const struct journal *j, const struct oid *head);
-/* Where rollouts are now, as far as it is not where they were: waves that move, soak or have stopped
- * since, rollouts that have come to their end. */
+/* Where rollouts are now, as far as it is not where they were: waves that move, soak or have
+ * stopped since, rollouts that have come to their end. */
 void journal_rollouts(const struct journal *j, const struct fleet *before, const struct fleet *now);
 /* Something keeps everything from moving, or (NULL) no longer does. */
 void journal_problem(const struct journal *j, const char *problem);
