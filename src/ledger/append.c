@@ -6,12 +6,13 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "repo/object.h"
+#include "repo/batch.h"
 #include "repo/revision.h"
 #include "repo/tree_edit.h"
 
 void append_done(struct append *a)
 {
+    batch_free(a->batch);
     free(a->rounds);
     for (size_t i = 0; a->settled && i < a->n; i++)
         record_done(&a->settled[i]);
@@ -51,7 +52,7 @@ static int write_record(struct append *a, size_t i, struct diag *reterr)
         return err;
     r->at = settled->at;
     record_encode(settled, &json);
-    err = blob_write(a->repo, json.data, json.len, &r->oid, reterr);
+    err = sink_blob(batch_sink(a->batch), json.data, json.len, &r->oid, reterr);
     if (err == 0)
         map_put(&a->newest, r->site, r);
     return err;
@@ -89,6 +90,7 @@ static int write_commit(struct append *a, int round, struct diag *reterr)
 static int write_round(struct append *a, int round, struct diag *reterr)
 {
     _cleanup_(tree_edits_done) struct tree_edits edits = {0};
+    struct tree_edits_place place = {a->repo, batch_sink(a->batch)};
     int err;
 
     for (size_t i = 0; i < a->n; i++) {
@@ -101,7 +103,8 @@ static int write_round(struct append *a, int round, struct diag *reterr)
         if (!oid_is_zero(&r->log))
             tree_edits_add(&edits, chain_log_path(r->site), ENTRY_FILE, &r->log);
     }
-    if ((err = tree_edits_apply(a->repo, &a->root, &edits, &a->root, reterr)) < 0)
+    if ((err = tree_edits_put(&place, &a->root, &edits, &a->root, reterr)) < 0 ||
+        (err = batch_store(a->batch, reterr)) < 0)
         return err;
     return write_commit(a, round, reterr);
 }
@@ -112,6 +115,7 @@ int append_write(struct append *a, struct diag *reterr)
 
     a->rounds = xcalloc(a->n, sizeof(*a->rounds));
     a->settled = xcalloc(a->n, sizeof(*a->settled));
+    a->batch = batch_new(a->repo);
     a->tip = a->chain->tip;
     a->root = a->chain->root;
     int rounds = number_rounds(a);

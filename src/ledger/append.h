@@ -20,11 +20,13 @@ struct append {
     struct map newest;    /* site -> its newest record (struct record *, borrowed) */
     struct oid tip, root; /* of the last commit */
 
+    struct batch *batch;
     int *rounds;            /* of each record: in which commit it goes */
     struct record *settled; /* of each record: what is written */
 };
 
-/* Writes the commits; moves no ref. What it is told of may be done again on another chain. */
+/* Writes the commits; moves no ref. Nothing may take away what no ref leads to (`git gc`) until
+ * append_done(): call it when one does, or none will. What it is told of may be done again on another chain. */
 int append_write(struct append *a, struct diag *reterr);
 void append_done(struct append *a);
 

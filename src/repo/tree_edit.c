@@ -50,6 +50,7 @@ struct span {
 
 struct editor {
     struct repo *repo;
+    struct sink *sink;
     struct diag *reterr;
 };
 
@@ -108,7 +109,8 @@ static int apply(const struct editor *ed, const struct oid *old, struct span edi
         edits.v += took;
         edits.n -= took;
     }
-    return tree_write(ed->repo, entries.v, entries.n, ret, ed->reterr);
+    return ed->sink ? sink_tree(ed->sink, entries.v, entries.n, ret, ed->reterr)
+                    : tree_write(ed->repo, entries.v, entries.n, ret, ed->reterr);
 }
 
 static int by_path(const void *a, const void *b)
@@ -116,9 +118,17 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct tree_edit *)a)->path, ((const struct tree_edit *)b)->path);
 }
 
+int tree_edits_put(const struct tree_edits_place *place, const struct oid *root,
+                   struct tree_edits *e, struct oid *ret, struct diag *reterr)
+{
+    struct editor ed = {place->repo, place->sink, reterr};
+
+    qsort(e->v, e->n, sizeof(*e->v), by_path);
+    return apply(&ed, root, (struct span){e->v, e->n, 0}, ret);
+}
+
 int tree_edits_apply(struct repo *repo, const struct oid *root, struct tree_edits *e,
                      struct oid *ret, struct diag *reterr)
 {
-    qsort(e->v, e->n, sizeof(*e->v), by_path);
-    return apply(&(struct editor){repo, reterr}, root, (struct span){e->v, e->n, 0}, ret);
+    return tree_edits_put(&(struct tree_edits_place){.repo = repo}, root, e, ret, reterr);
 }

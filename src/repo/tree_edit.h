@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/diag.h"
 #include "repo/object.h"
+#include "repo/sink.h"
 
 struct tree_edit {
     char *path; /* "sites/5f/store-0001.json" */
@@ -17,13 +18,21 @@ struct tree_edit {
 struct tree_edits {
     VEC(struct tree_edit);
 };
+/* Where trees are read, and where new ones go. */
+struct tree_edits_place {
+    struct repo *repo;
+    struct sink *sink; /* NULL: into the repository, one by one */
+};
 void tree_edits_done(struct tree_edits *e);
 /* Takes the path. What is there gives way, be it a file or a directory; a file in the place of a
  * directory that the path leads through, too. */
 void tree_edits_add(struct tree_edits *e, char *path, enum entry_kind kind, const struct oid *oid);
 
-/* Writes the tree that `root` (zero: empty) becomes. The edits are used up. Errors as
- * repo/object.h. */
+/* Makes the tree that `root` (zero: empty) becomes; the new trees go to `sink`. The edits are used
+ * up. Errors as repo/object.h. */
+int tree_edits_put(const struct tree_edits_place *place, const struct oid *root,
+                   struct tree_edits *e, struct oid *ret, struct diag *reterr);
+/* The same, written one by one: durable on return. */
 int tree_edits_apply(struct repo *repo, const struct oid *root, struct tree_edits *e,
                      struct oid *ret, struct diag *reterr);
 
