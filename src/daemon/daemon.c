@@ -13,6 +13,7 @@
 #include "coord/lease.h"
 #include "daemon/history_wait.h"
 #include "daemon/identity.h"
+#include "daemon/packer.h"
 #include "daemon/rollback.h"
 #include "daemon/state_dir.h"
 #include "deploy/reconcile.h"
@@ -60,6 +61,7 @@ struct daemon {
     struct view *view;
     struct mount *mount;
     struct watch *watch;
+    struct packer *packer;       /* NULL: this process does not write to the repository */
     pthread_rwlock_t steering;   /* held for reading by who uses `reconcile`, so it stays */
     struct reconcile *reconcile; /* set once the mount answers */
     void (*ready)(void *arg);
@@ -93,6 +95,7 @@ static int on_refs(void *arg)
     _cleanup_(diag_done) struct diag why = {0};
     int r = mainline_refresh(d->mainline, &why);
 
+    packer_wake(d->packer);
     if (r < 0)
         log_error("refs-unreadable", "repository=\"%s\" reason=\"%s\"", d->config->repository,
                   diag_text(&why, r));
@@ -469,6 +472,8 @@ static void on_ready(void *arg)
              d->config->mountpoint, d->idle_why ? " idle=\"" : "", d->idle_why ? d->idle_why : "",
              d->idle_why ? "\"" : "");
     d->ready(d->ready_arg);
+    if (d->state_dir && !d->options->read_only && packer_start(d->repo, &d->packer, &why) < 0)
+        log_error("packer-failed", "reason=\"%s\"", diag_text(&why, -EIO));
     if (watch_new(d->repo, on_refs, d, &d->watch, &why) < 0)
         log_error("watch-failed", "reason=\"%s\" consequence=\"changes by others are not seen\"",
                   diag_text(&why, -EIO));
@@ -527,6 +532,7 @@ static int serve(struct daemon *d, struct diag *reterr)
 static void close_all(struct daemon *d)
 {
     watch_free(d->watch);
+    packer_stop(d->packer);
     staging_end(d->staging);
     stop_reconciling(d);
     mount_free(d->mount);
