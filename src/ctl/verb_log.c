@@ -21,9 +21,9 @@ static void records_done(struct records *r)
     free(r->v);
 }
 
-/* Reads the record of every generation of a site. */
-static int read_site(const struct mountpoint *m, const char *site, struct records *out,
-                     struct diag *reterr)
+/* Reads the records of the newest `limit` generations of a site, of all for 0. */
+static int read_site(const struct mountpoint *m, const char *site, unsigned limit,
+                     struct records *out, struct diag *reterr)
 {
     _cleanup_(names_done) struct names generations = {0};
     _cleanup_free_ char *dir = xasprintf("sites/%s/history", site);
@@ -31,8 +31,9 @@ static int read_site(const struct mountpoint *m, const char *site, struct record
 
     if (r < 0)
         return r;
-    vec_foreach (g, &generations) {
-        _cleanup_free_ char *path = xasprintf("%s/%s/record.json", dir, *g);
+    size_t oldest = limit && generations.n > limit ? generations.n - limit : 0;
+    for (size_t i = generations.n; i-- > oldest;) {
+        _cleanup_free_ char *path = xasprintf("%s/%s/record.json", dir, generations.v[i]);
         json_t *record = NULL;
         r = mountpoint_read_json(m, path, &record, reterr);
         if (r < 0)
@@ -42,13 +43,14 @@ static int read_site(const struct mountpoint *m, const char *site, struct record
     return 0;
 }
 
-static int read_all(const struct mountpoint *m, struct records *out, struct diag *reterr)
+static int read_all(const struct mountpoint *m, unsigned limit, struct records *out,
+                    struct diag *reterr)
 {
     _cleanup_(names_done) struct names sites = {0};
     int r = mountpoint_list(m, "sites", &sites, reterr);
 
     for (size_t i = 0; i < sites.n && r == 0; i++) {
-        r = read_site(m, sites.v[i], out, reterr);
+        r = read_site(m, sites.v[i], limit, out, reterr);
         /* A site may leave the fleet between the listing and the reading. */
         if (r == -ENOENT) {
             diag_done(reterr);
@@ -136,9 +138,9 @@ int verb_log(const struct call *call, struct diag *reterr)
 
     if (call->path)
         return log_path(call, reterr);
-    int r = !site               ? read_all(call->mount, &all, reterr)
+    int r = !site               ? read_all(call->mount, call->limit, &all, reterr)
             : strchr(site, '/') ? -ENOENT
-                                : read_site(call->mount, site, &all, reterr);
+                                : read_site(call->mount, site, call->limit, &all, reterr);
 
     if (r == -ENOENT && site)
         return diag_fail(reterr, r, "there is no site \"%s\"", site);
