@@ -1,5 +1,5 @@
-/* Appends to a ledger, reads it, verifies it, and prints how long that took: what ledger.py puts into
- * a table.
+/* Appends to a ledger, reads it, verifies it, and prints how long that took: what ledger.py puts
+ * into a table.
  *
  *     ledger_load fill REPOSITORY RECORDS SITES GROUP    appends, GROUP records a call
  *     ledger_load append REPOSITORY N SITES THREADS      N appends of one record by each thread
