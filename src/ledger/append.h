@@ -25,8 +25,8 @@ struct append {
     struct record *settled; /* of each record: what is written */
 };
 
-/* Writes the commits; moves no ref. Nothing may take away what no ref leads to (`git gc`) until
- * append_done(): call it when one does, or none will. What it is told of may be done again on another chain. */
+/* Writes the commits; moves no ref. Call append_done() when a ref leads to them, or none ever will:
+ * until then nothing takes them away. What it is told of may be done again on another chain. */
 int append_write(struct append *a, struct diag *reterr);
 void append_done(struct append *a);
 

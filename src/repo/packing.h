@@ -1,6 +1,6 @@
-/* Keeping the repository packed. Every commit here and every record in the ledger leaves a few loose
- * objects, or a small pack: after a million records these would be millions of files, a disk full of
- * half-empty blocks, and a look-up in a hundred packs for each object.
+/* Keeping the repository packed. Every commit here and every record in the ledger leaves a few
+ * loose objects, or a small pack: after a million records these would be millions of files, a disk
+ * full of half-empty blocks, and a look-up in a hundred packs for each object.
  *
  * What `git gc --auto` would do is too much for us (it packs the whole repository anew and takes
  * away what no ref leads to); this does the least: `git repack --geometric`, which joins what is
