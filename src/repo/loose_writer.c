@@ -105,7 +105,7 @@ static int sync_dirs(struct loose_writer *w)
     vec_foreach (d, &w->drafts) {
         _cleanup_free_ char *path = path_of(w->dir, &d->oid);
         int r = done[d->oid.id[0]] ? 0 : io_sync_parent(AT_FDCWD, path);
-        if (r < 0)
+        if (r < 0 && r != -ENOENT) /* `git repack` has packed all that was in it */
             return r;
         done[d->oid.id[0]] = true;
     }
