@@ -31,6 +31,7 @@ struct waiting {
 struct batch {
     struct sink sink;
     struct repo *repo;
+    bool held;         /* all that is put goes into packs, also what is there already */
     struct oidset put; /* waiting, or in `writer` */
     VEC(struct waiting) waiting;
     size_t bytes; /* of those */
@@ -58,6 +59,8 @@ static bool is_stored(struct batch *b, const struct oid *oid)
 
     if (oidset_has(&b->kept, oid))
         return true;
+    if (b->held)
+        return false;
     int r = loose_freshen(repo->objects_dir, oid, trusted);
     bool stored = r > 0 || source_freshen(repo->source, oid, trusted) == 0;
     if (r < 0)
@@ -83,7 +86,8 @@ static int start_pack(struct batch *b, struct diag *reterr)
 static int add(struct batch *b, const struct oid *oid, git_object_t type, const void *data,
                size_t len, struct diag *reterr)
 {
-    if (!b->writer && (b->waiting.n == LOOSE_MOST || b->bytes + len > LOOSE_BYTES_MOST)) {
+    if (!b->writer &&
+        (b->held || b->waiting.n == LOOSE_MOST || b->bytes + len > LOOSE_BYTES_MOST)) {
         int r = start_pack(b, reterr);
         if (r < 0)
             return r;
@@ -102,7 +106,7 @@ static int put(struct sink *sink, enum sink_type type, const void *data, size_t 
                struct oid *ret, struct diag *reterr)
 {
     struct batch *b = container_of(sink, struct batch, sink);
-    git_object_t git_type = type == SINK_TREE ? GIT_OBJECT_TREE : GIT_OBJECT_BLOB;
+    git_object_t git_type = sink_git_type(type);
     git_oid git;
     int code = git_odb_hash(&git, data, len, git_type), r = 0;
 
@@ -134,6 +138,14 @@ struct batch *batch_new(struct repo *repo)
 
     b->sink.ops = &ops;
     b->repo = repo;
+    return b;
+}
+
+struct batch *batch_new_held(struct repo *repo)
+{
+    struct batch *b = batch_new(repo);
+
+    b->held = true;
     return b;
 }
 

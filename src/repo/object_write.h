@@ -5,6 +5,7 @@
 #include "base/buf.h"
 #include "repo/handle.h"
 #include "repo/object.h"
+#include "repo/sink.h"
 
 /* Writes an object and reads it back; durable on return. */
 int object_write(struct handle *h, const void *data, size_t len, git_object_t type, struct oid *ret,
@@ -15,5 +16,8 @@ int object_read_file(int fd, char *out, size_t len, uint64_t at, struct diag *re
 int tree_encode(const struct tree_entry *entries, size_t n, struct buf *ret, struct diag *reterr);
 /* Git's order of entries: names compare as bytes, those of directories as if they ended in '/'. */
 int tree_entry_compare_git(const struct tree_entry *a, const struct tree_entry *b);
+
+/* What libgit2 calls it. */
+git_object_t sink_git_type(enum sink_type type);
 
 #endif

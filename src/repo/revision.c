@@ -397,6 +397,29 @@ static int check_type(struct repo *repo, const struct oid *oid, git_object_t typ
                      oid_hex(oid, hex));
 }
 
+static int encode(const struct revision *draft, struct buf *raw, struct diag *reterr)
+{
+    char hex[OID_HEX + 1];
+
+    buf_addf(raw, "tree %s\n", oid_hex(&draft->tree, hex));
+    for (size_t i = 0; i < draft->nparents; i++)
+        buf_addf(raw, "parent %s\n", oid_hex(&draft->parents[i], hex));
+    if (add_signature(raw, "author", &draft->author) < 0 ||
+        add_signature(raw, "committer", &draft->committer) < 0)
+        return diag_fail(reterr, -EINVAL, "author and committer must have a name");
+    buf_addf(raw, "\n%s", draft->message);
+    return 0;
+}
+
+int revision_put(struct sink *sink, const struct revision *draft, struct oid *ret,
+                 struct diag *reterr)
+{
+    _cleanup_(buf_done) struct buf raw = {0};
+    int r = encode(draft, &raw, reterr);
+
+    return r < 0 ? r : sink->ops->put(sink, SINK_COMMIT, raw.data, raw.len, ret, reterr);
+}
+
 int revision_write(struct repo *repo, const struct oid *tree, const struct oid *parents,
                    size_t nparents, const struct signature *author,
                    const struct signature *committer, const char *message, struct oid *ret,
@@ -404,21 +427,19 @@ int revision_write(struct repo *repo, const struct oid *tree, const struct oid *
 {
     _cleanup_(handle_give_backp) struct handle *h = NULL;
     _cleanup_(buf_done) struct buf raw = {0};
-    char hex[OID_HEX + 1];
+    struct revision draft = {.tree = *tree,
+                             .parents = (struct oid *)parents,
+                             .nparents = nparents,
+                             .author = *author,
+                             .committer = *committer,
+                             .message = (char *)message};
     int r = handle_borrow(repo, &h, reterr);
 
     if (r == 0)
         r = check_type(repo, tree, GIT_OBJECT_TREE, reterr);
-    buf_addf(&raw, "tree %s\n", oid_hex(tree, hex));
-    for (size_t i = 0; r == 0 && i < nparents; i++) {
+    for (size_t i = 0; r == 0 && i < nparents; i++)
         r = check_type(repo, &parents[i], GIT_OBJECT_COMMIT, reterr);
-        buf_addf(&raw, "parent %s\n", oid_hex(&parents[i], hex));
-    }
-    if (r < 0)
-        return r;
-    if (add_signature(&raw, "author", author) < 0 ||
-        add_signature(&raw, "committer", committer) < 0)
-        return diag_fail(reterr, -EINVAL, "author and committer must have a name");
-    buf_addf(&raw, "\n%s", message);
-    return object_write(h, raw.data, raw.len, GIT_OBJECT_COMMIT, ret, reterr);
+    if (r == 0)
+        r = encode(&draft, &raw, reterr);
+    return r < 0 ? r : object_write(h, raw.data, raw.len, GIT_OBJECT_COMMIT, ret, reterr);
 }

@@ -12,6 +12,7 @@
 #include "repo/giterr.h"
 #include "repo/handle.h"
 #include "repo/hash.h"
+#include "repo/object_write.h"
 #include "repo/oidset.h"
 #include "repo/scratches.h"
 #include "repo/spill.h"
@@ -136,12 +137,12 @@ static int put(struct sink *sink, enum sink_type type, const void *data, size_t 
                struct oid *ret, struct diag *reterr)
 {
     struct scratch *s = container_of(sink, struct scratch, sink);
-    struct entry e = {.type = type == SINK_TREE ? GIT_OBJECT_TREE : GIT_OBJECT_BLOB, .at = -1};
+    struct entry e = {.type = sink_git_type(type), .at = -1};
     int r = hash_data(e.type, data, len, &e.oid);
 
     e.size = len;
     if (r == 0 && !find(s, &e.oid)) {
-        if (type == SINK_TREE || len <= s->keep)
+        if (type != SINK_BLOB || len <= s->keep)
             r = keep(s, &e, data, reterr);
         if (r == 0)
             add(s, &e);

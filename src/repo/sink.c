@@ -8,6 +8,15 @@
 /* Files up to this size are given as one piece. */
 #define IN_MEMORY_MOST (1u << 20)
 
+git_object_t sink_git_type(enum sink_type type)
+{
+    static const git_object_t types[] = {[SINK_BLOB] = GIT_OBJECT_BLOB,
+                                         [SINK_TREE] = GIT_OBJECT_TREE,
+                                         [SINK_COMMIT] = GIT_OBJECT_COMMIT};
+
+    return types[type];
+}
+
 int sink_blob(struct sink *sink, const void *data, size_t len, struct oid *ret, struct diag *reterr)
 {
     return sink->ops->put(sink, SINK_BLOB, data, len, ret, reterr);

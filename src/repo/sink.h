@@ -11,7 +11,7 @@
 #include "base/diag.h"
 #include "repo/object.h"
 
-enum sink_type { SINK_BLOB, SINK_TREE };
+enum sink_type { SINK_BLOB, SINK_TREE, SINK_COMMIT };
 
 struct sink;
 
