@@ -13,7 +13,7 @@
 #include "base/log.h"
 #include "repo/packing.h"
 
-#define LOOK_AFTER (5 * NS_PER_SEC)    /* from news to a look: more news comes meanwhile */
+#define LOOK_AFTER NS_PER_SEC          /* from news to a look: more news comes meanwhile */
 #define FAIL_AFTER (3600 * NS_PER_SEC) /* after a failure, which is unlikely to pass soon */
 
 struct packer {

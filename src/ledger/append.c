@@ -1,5 +1,6 @@
 #include "ledger/append.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "repo/batch.h"
+#include "repo/object.h"
 #include "repo/revision.h"
 #include "repo/tree_edit.h"
 
@@ -36,6 +38,20 @@ static int number_rounds(struct append *a)
     return most;
 }
 
+/* Takes the record's log along, which no ref leads to yet either. If it was taken away already, the
+ * record goes without. */
+static int put_log(struct append *a, struct record *r, struct diag *reterr)
+{
+    _cleanup_(blob_unrefp) struct blob *log = NULL;
+    int err = oid_is_zero(&r->log) ? 0 : blob_load(a->repo, &r->log, &log);
+
+    if (err == -ENOENT || err == -EIO)
+        r->log = (struct oid){0};
+    else if (err < 0)
+        return diag_fail(reterr, err, "cannot read the log of %s", r->site);
+    return log ? sink_blob(batch_sink(a->batch), log->data, log->size, &r->log, reterr) : 0;
+}
+
 /* Writes the record's blob, chained to the one before. */
 static int write_record(struct append *a, size_t i, struct diag *reterr)
 {
@@ -46,9 +62,11 @@ static int write_record(struct append *a, size_t i, struct diag *reterr)
     free(r->host);
     r->host = xstrdup(a->host);
     r->previous = before ? before->oid : chain_newest(a->chain, r->site);
-    record_copy(r, settled);
-    int err = record_settle(settled, reterr);
+    int err = put_log(a, r, reterr);
     if (err < 0)
+        return err;
+    record_copy(r, settled);
+    if ((err = record_settle(settled, reterr)) < 0)
         return err;
     r->at = settled->at;
     record_encode(settled, &json);
@@ -75,16 +93,22 @@ static void write_message(const struct append *a, int round, struct buf *out)
     }
 }
 
-static int write_commit(struct append *a, int round, struct diag *reterr)
+static int put_commit(struct append *a, int round, struct diag *reterr)
 {
     _cleanup_(buf_done) struct buf message = {0};
     _cleanup_free_ char *email = xasprintf(CHAIN_AUTHOR "@%s", a->host);
     struct signature us = {
         .name = (char *)CHAIN_AUTHOR, .email = email, .time = clock_timespec(clock_real()).tv_sec};
+    struct oid parent = a->tip;
+    struct revision draft = {.tree = a->root,
+                             .parents = &parent,
+                             .nparents = oid_is_zero(&parent) ? 0 : 1,
+                             .author = us,
+                             .committer = us};
 
     write_message(a, round, &message);
-    return revision_write(a->repo, &a->root, &a->tip, oid_is_zero(&a->tip) ? 0 : 1, &us, &us,
-                          buf_str(&message), &a->tip, reterr);
+    draft.message = message.data;
+    return revision_put(batch_sink(a->batch), &draft, &a->tip, reterr);
 }
 
 static int write_round(struct append *a, int round, struct diag *reterr)
@@ -104,9 +128,9 @@ static int write_round(struct append *a, int round, struct diag *reterr)
             tree_edits_add(&edits, chain_log_path(r->site), ENTRY_FILE, &r->log);
     }
     if ((err = tree_edits_put(&place, &a->root, &edits, &a->root, reterr)) < 0 ||
-        (err = batch_store(a->batch, reterr)) < 0)
+        (err = put_commit(a, round, reterr)) < 0)
         return err;
-    return write_commit(a, round, reterr);
+    return batch_store(a->batch, reterr); /* the next round reads the trees of this one */
 }
 
 int append_write(struct append *a, struct diag *reterr)
@@ -115,7 +139,7 @@ int append_write(struct append *a, struct diag *reterr)
 
     a->rounds = xcalloc(a->n, sizeof(*a->rounds));
     a->settled = xcalloc(a->n, sizeof(*a->settled));
-    a->batch = batch_new(a->repo);
+    a->batch = batch_new_held(a->repo);
     a->tip = a->chain->tip;
     a->root = a->chain->root;
     int rounds = number_rounds(a);

@@ -21,6 +21,8 @@
 
 /* So many commits may a chain have gained since its mark was saved. */
 #define MARK_FURTHEST 100000
+/* How often an append is written anew because `git prune` took away a file that had no name yet. */
+#define PASSING_TRIES 10
 /* How often an append starts anew because somebody else wrote to our own chain. */
 #define APPEND_TRIES 20
 
@@ -178,8 +180,15 @@ int ledger_refresh(struct ledger *l, struct diag *reterr)
 /* ---- appending --------------------------------------------------------------------------------
  */
 
-/* Writes everything on top of what is known of our chain, and moves the ref. -EAGAIN: it had moved.
- */
+static void wait_shortly(void)
+{
+    struct timespec t = clock_timespec(5 * NS_PER_MS);
+
+    nanosleep(&t, NULL);
+}
+
+/* Writes everything on top of what is known of our chain, and moves the ref. -EAGAIN: it had moved;
+ * -ENOENT: something was in the way that passes. */
 static int append_once(struct ledger *l, struct record *const *records, size_t n,
                        struct diag *reterr)
 {
@@ -188,6 +197,8 @@ static int append_once(struct ledger *l, struct record *const *records, size_t n
         .repo = l->repo, .chain = own, .host = l->host, .records = records, .n = n};
     int r = append_write(&a, reterr);
 
+    if (r == -EAGAIN) /* another process writes the very same pack */
+        r = -ENOENT;
     if (r == 0)
         r = ref_update(l->repo, own->ref, &own->tip, &a.tip, "onwardfs: ledger", reterr);
     if (r < 0)
@@ -208,11 +219,14 @@ static int append_once(struct ledger *l, struct record *const *records, size_t n
 static int append_group(struct ledger *l, struct record *const *records, size_t n,
                         struct diag *reterr)
 {
-    int r = -EAGAIN, moved = 1;
+    int r = -EAGAIN, moved = 1, passing = 0;
 
     for (int i = 0; r == -EAGAIN && moved == 1 && i < APPEND_TRIES; i++) {
         r = append_once(l, records, n, reterr);
-        if (r == -EAGAIN)
+        if (r == -ENOENT && ++passing < PASSING_TRIES) {
+            wait_shortly();
+            r = -EAGAIN;
+        } else if (r == -EAGAIN)
             moved = follow(l, l->chains.v[0], reterr);
     }
     return moved < 0 ? moved : r;

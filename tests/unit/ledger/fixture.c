@@ -87,3 +87,9 @@ char *history(struct ledger *l, const char *site)
     assert_int_equal(ledger_history(l, site, add, &out, NULL), 0);
     return buf_take(&out);
 }
+
+void unpack(struct fixture *f)
+{
+    test_run(f->path, "mkdir packs && mv objects/pack/*.pack packs && rm -f objects/pack/* && "
+                      "for p in packs/*; do git unpack-objects -q < $p; done && rm -r packs");
+}

@@ -24,6 +24,8 @@ struct record make_record(const char *site, uint64_t generation, enum record_kin
 /* Makes and appends one. */
 void append(struct ledger *l, const char *site, uint64_t generation, enum record_kind kind);
 struct ledger *open_ledger(struct fixture *f, const char *host);
+/* Makes every object a loose one, that can be taken away by itself. */
+void unpack(struct fixture *f);
 /* The history of a site, newest first, as "3:deployed 3:attempt"; free() it. */
 char *history(struct ledger *l, const char *site);
 

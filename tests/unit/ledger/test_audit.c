@@ -216,6 +216,7 @@ static void test_missing_objects_are_found(void **state)
     struct fixture *f = *state;
 
     make_ledger(f);
+    unpack(f);
     for (size_t i = 0; i < ARRAY_SIZE(gone); i++) {
         struct ledger_totals totals;
         test_run(f->path,

@@ -150,10 +150,49 @@ static void test_a_group_fails_as_one_and_the_next_works(void **state)
     assert_string_equal(found, "1:attempt");
 }
 
+/* `git gc --prune=now`, again and again, until there is a file `stop`. */
+static void *collect_garbage(void *fixture)
+{
+    const struct fixture *f = fixture;
+
+    test_status(f->path, "while [ ! -e stop ]; do git gc -q --prune=now; done");
+    return NULL;
+}
+
+static int show_finding(const struct ledger_finding *f, void *arg)
+{
+    fail_msg("%s: %s", f->site ? f->site : f->host, f->what);
+    return 0;
+}
+
+/* What no ref leads to yet is not taken away under us, logs included. */
+static void test_collecting_garbage_takes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(ledger_freep) struct ledger *l = open_ledger(f, "ops-1");
+    struct ledger_totals totals;
+    pthread_t collector;
+
+    assert_int_equal(pthread_create(&collector, NULL, collect_garbage, f), 0);
+    for (int i = 0; i < 40; i++) {
+        _cleanup_(record_done) struct record r = make_record("a", i + 1, RECORD_DEPLOYED);
+        _cleanup_(diag_done) struct diag why = {0};
+        ledger_write_log(l, &i, sizeof(i), &r.log, NULL); /* may be gone before it is named */
+        if (ledger_append(l, &r, 1, &why) < 0)
+            fail_msg("%s", why.text);
+    }
+    test_run(f->path, ": > stop");
+    pthread_join(collector, NULL);
+    assert_int_equal(ledger_verify(l, show_finding, NULL, &totals, NULL), 0);
+    assert_int_equal(totals.records, 40);
+    test_run(f->path, "git fsck --strict");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_those_that_wait_share_a_commit),
+        TEST(test_collecting_garbage_takes_nothing),
         TEST(test_a_group_fails_as_one_and_the_next_works),
     };
 

@@ -165,6 +165,7 @@ static void test_a_record_that_is_gone_breaks_the_history(void **state)
     append(l, "a", 1, RECORD_DEPLOYED);
     append(l, "b", 1, RECORD_DEPLOYED);
     oid_hex(&first.oid, hex);
+    unpack(f);
     test_run(f->path, "rm -f objects/%.2s/%s", hex, hex + 2);
     repo_free(f->repo);
     assert_int_equal(repo_open(f->path, &f->repo, NULL), 0);

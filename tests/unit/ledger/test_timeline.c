@@ -106,6 +106,7 @@ static void test_a_broken_chain_is_shown_as_far_as_it_goes(void **state)
     assert_int_equal(ledger_append(l, &first, 1, NULL), 0);
     append(l, "a", 2, RECORD_DEPLOYED);
     oid_hex(&first.oid, hex);
+    unpack(f);
     test_run(f->path, "rm -f objects/%.2s/%s", hex, hex + 2);
     ledger_free(l);
     repo_free(f->repo);
