@@ -26,9 +26,9 @@
 struct batch;
 
 struct batch *batch_new(struct repo *repo);
-/* The same, and all of it goes into packs, however little it is: until batch_free() nothing can take
- * away what has been stored, not even `git gc --prune=now`, which removes at once what is loose and
- * what no ref led to when it began to look. Costs a file more than it might. */
+/* The same, and all of it goes into packs, however little it is: until batch_free() nothing can
+ * take away what has been stored, not even `git gc --prune=now`, which removes at once what is
+ * loose and what no ref led to when it began to look. Costs a file more than it might. */
 struct batch *batch_new_held(struct repo *repo);
 /* What was put and not stored is forgotten. NULL is allowed. */
 void batch_free(struct batch *b);

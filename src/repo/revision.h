@@ -49,8 +49,8 @@ int revision_brief(struct repo *repo, const struct oid *oid, struct revision_bri
  * -ENOENT for no such thing, ambiguous, or not a commit. */
 int revision_resolve(struct repo *repo, const char *expr, struct oid *ret);
 
-/* Puts a commit with what `draft` says (its id is not looked at) where other new objects go, without
- * looking whether what it names is there. */
+/* Puts a commit with what `draft` says (its id is not looked at) where other new objects go,
+ * without looking whether what it names is there. */
 int revision_put(struct sink *sink, const struct revision *draft, struct oid *ret,
                  struct diag *reterr);
 /* Writes a commit object; durable on return. Moves no ref. */
