@@ -8,10 +8,12 @@
 
 #include "base/clock.h"
 #include "base/decode.h"
+#include "base/http.h"
 #include "base/io.h"
 #include "base/json.h"
 #include "base/size.h"
 #include "check/check.h"
+#include "deploy/secret.h"
 #include "repo/repo.h"
 #include "site/syntax.h"
 
@@ -82,9 +84,42 @@ static const char *wrong_directory(const char *text)
     return NULL;
 }
 
+/* {site} and {team}, and no other braces. */
+static const char *wrong_url(const char *text)
+{
+    const char *rest = text;
+
+    while ((rest = strpbrk(rest, "{}"))) {
+        if (strncmp(rest, "{site}", 6) && strncmp(rest, "{team}", 6))
+            return "an address in which only {site} and {team} are in braces";
+        rest += 6;
+    }
+    return http_wrong_url(text);
+}
+
 /* ---- backends ---- */
 
 #define AT(member) offsetof(struct backend_config, member)
+
+/* Looks into the file: that it cannot be used should be known before it is needed. */
+static void read_secret_file(struct decode *d, const struct yaml_node *v, void *field)
+{
+    static const struct decode_key row = {
+        .name = "secret_file", .type = DECODE_STRING, .wrong = wrong_absolute};
+    _cleanup_(secret_done) struct buf secret = {0};
+    _cleanup_(diag_done) struct diag why = {0};
+
+    if (!decode_one(d, &row, v, field))
+        return;
+    int r = secret_read(v->text, &secret, &why);
+    if (r < 0)
+        decode_finding(d, v, "%s", diag_text(&why, r));
+}
+
+static const struct decode_key http_keys[] = {
+    {"secret_file", DECODE_CUSTOM, AT(secret_file), .required = true, .custom = read_secret_file},
+    {"url", DECODE_STRING, AT(url), .required = true, .wrong = wrong_url},
+};
 
 static void read_factor(struct decode *d, const struct yaml_node *v, void *field)
 {
@@ -125,7 +160,8 @@ enum { KEY_DIRECTORY, KEY_EXEC, KEY_HTTP, KEY_KEEP };
 static const struct decode_key backend_keys[] = {
     [KEY_DIRECTORY] = {"directory", DECODE_STRING, AT(directory), .wrong = wrong_directory},
     [KEY_EXEC] = {"exec", DECODE_CUSTOM, AT(command), .custom = read_command},
-    [KEY_HTTP] = {"http", DECODE_LATER},
+    [KEY_HTTP] = {"http", DECODE_MAPPING, 0, .what = "an http backend", .keys = http_keys,
+                  .nkeys = ARRAY_SIZE(http_keys)},
     [KEY_KEEP] = {"keep", DECODE_INT, AT(keep), .least = 1, .most = 100000},
     {"concurrency", DECODE_INT, AT(concurrency), .least = 1, .most = 1000},
     {"observe_every", DECODE_DURATION, AT(observe_every)},
@@ -140,21 +176,28 @@ static void backend_done(struct backend_config *b)
     vec_foreach (argument, &b->command)
         free(*argument);
     free(b->command.v);
+    free(b->secret_file);
     free(b->name);
 }
 
 /* Exactly one of the keys that say what kind of backend it is, and no key of another kind. */
 static void check_kind(struct decode *d, const struct yaml_node *v, struct backend_config *b)
 {
-    const struct yaml_node *directory = yaml_get(v, "directory"), *exec = yaml_get(v, "exec"),
-                           *keep = yaml_get(v, "keep");
+    static const enum backend_kind kinds[] = {
+        [KEY_DIRECTORY] = BACKEND_DIRECTORY, [KEY_EXEC] = BACKEND_EXEC, [KEY_HTTP] = BACKEND_HTTP};
+    const struct yaml_node *keep = yaml_get(v, "keep");
+    int given = 0;
 
-    b->kind = exec ? BACKEND_EXEC : BACKEND_DIRECTORY;
-    if (!directory && !exec && !yaml_get(v, "http") && v->kind == YAML_MAPPING)
-        decode_finding(d, v, "a backend needs \"exec\" or \"directory\"");
-    if (directory && exec)
-        decode_finding(d, exec, "a backend has \"exec\" or \"directory\", not both");
-    else if (exec && keep)
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        const struct yaml_node *found = yaml_get(v, backend_keys[i].name);
+        if (found && given++)
+            decode_finding(d, found, "a backend has one of \"directory\", \"exec\" and \"http\"");
+        else if (found)
+            b->kind = kinds[i];
+    }
+    if (!given && v->kind == YAML_MAPPING)
+        decode_finding(d, v, "a backend needs \"directory\", \"exec\" or \"http\"");
+    if (given && b->kind != BACKEND_DIRECTORY && keep)
         decode_finding(d, keep, "keep: only for \"directory\" backends");
 }
 
@@ -411,7 +454,13 @@ static void add_kind(struct buf *out, const struct backend_config *b)
         buf_addf(out, "    keep: %d\n", b->keep);
         return;
     }
-    add_list(out, "exec", b->command.v, b->command.n);
+    if (b->kind == BACKEND_EXEC) {
+        add_list(out, "exec", b->command.v, b->command.n);
+        return;
+    }
+    buf_adds(out, "    http:\n");
+    add_line(out, "      url", b->url);
+    add_line(out, "      secret_file", b->secret_file);
 }
 
 static void add_backend(struct buf *out, const struct backend_config *b)

@@ -12,7 +12,7 @@
 static const char *const ends[BACKEND_ENDS] = {
     [BACKEND_DONE] = "done",       [BACKEND_DRIFTED] = "drifted", [BACKEND_UNKNOWN] = "unknown",
     [BACKEND_LATER] = "later",     [BACKEND_FAILED] = "failed",   [BACKEND_TIMEOUT] = "timeout",
-    [BACKEND_STALLED] = "stalled", [BACKEND_STOPPED] = "stopped",
+    [BACKEND_REFUSED] = "refused", [BACKEND_STALLED] = "stalled", [BACKEND_STOPPED] = "stopped",
 };
 
 const char *backend_verb_name(enum backend_verb verb)
@@ -54,9 +54,14 @@ void backend_result_set(struct backend_result *r, enum backend_end end, const ch
 int backend_new(const struct backend_config *config, struct repo *repo, struct backend **ret,
                 struct diag *reterr)
 {
+    static int (*const makers[])(const struct backend_config *config, struct backend **ret,
+                                 struct diag *reterr) = {
+        [BACKEND_EXEC] = backend_exec_new,
+        [BACKEND_DIRECTORY] = backend_directory_new,
+        [BACKEND_HTTP] = backend_http_new,
+    };
     struct backend *b;
-    int r = config->kind == BACKEND_EXEC ? backend_exec_new(config, &b, reterr)
-                                         : backend_directory_new(config, &b, reterr);
+    int r = makers[config->kind](config, &b, reterr);
 
     if (r < 0)
         return r;

@@ -1,5 +1,6 @@
 /* A backend: what brings a site to a revision. One vtable, one file for each kind (backend_exec.c,
- * backend_directory.c); what a name means comes from the host's configuration alone.
+ * backend_directory.c, backend_http.c); what a name means comes from the host's configuration
+ * alone.
  *
  * Calls block, and come from threads of the reconciler, at most `concurrency` at once for each
  * backend and never two for one site. A call ends within the request's timeout plus the time to
@@ -38,6 +39,7 @@ enum backend_end {
     BACKEND_UNKNOWN, /* health, observe: it cannot say (exit status 64) */
     BACKEND_LATER,   /* not yet: try again (exit status 75) */
     BACKEND_FAILED,  /* it did not work */
+    BACKEND_REFUSED, /* apply: it did not work, and trying again would give the same */
     BACKEND_TIMEOUT, /* it had not ended in time and was stopped: the same as failed */
     BACKEND_STALLED, /* it will not work until somebody changes something (exit status 78) */
     BACKEND_STOPPED, /* this daemon ends; nothing is known of the site */
@@ -62,9 +64,10 @@ struct backend_request {
 
 struct backend_result {
     enum backend_end end;
-    int exit;       /* exit status, 128 + signal; -1: no process, or not started */
-    char *message;  /* one line when it is not done, else NULL */
-    struct buf log; /* what it said, at most about ONWARD_LOG_MOST bytes */
+    int exit;            /* exit status, 128 + signal; -1: no process, or not started */
+    int64_t retry_after; /* LATER: ns that the backend wants to be left alone; 0: it does not say */
+    char *message;       /* one line when it is not done, else NULL */
+    struct buf log;      /* what it said, at most about ONWARD_LOG_MOST bytes */
 };
 void backend_result_done(struct backend_result *r);
 /* Sets how it ended, and the message. */
@@ -106,5 +109,7 @@ int backend_exec_new(const struct backend_config *config, struct backend **ret,
                      struct diag *reterr);
 int backend_directory_new(const struct backend_config *config, struct backend **ret,
                           struct diag *reterr);
+int backend_http_new(const struct backend_config *config, struct backend **ret,
+                     struct diag *reterr);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "base/alloc.h"
 
-enum backend_kind { BACKEND_EXEC, BACKEND_DIRECTORY };
+enum backend_kind { BACKEND_EXEC, BACKEND_DIRECTORY, BACKEND_HTTP };
 
 struct retry {
     int limit;     /* attempts in all, at least 1 */
@@ -21,6 +21,8 @@ struct backend_config {
     VEC(char *) command; /* exec: the first is a path (absolute, or found in PATH) */
     char *directory;     /* directory: absolute, "{site}" "{team}" are replaced */
     int keep;            /* directory: versions kept, at least 1 */
+    char *url;           /* http: "{site}" "{team}" are replaced */
+    char *secret_file;   /* http: absolute; read for each call, see secret.h */
     int64_t timeout;     /* ns, of one verb */
     int concurrency;     /* attempts at once */
     struct retry retry;

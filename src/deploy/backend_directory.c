@@ -33,6 +33,7 @@
 #include "base/io.h"
 #include "deploy/backend.h"
 #include "deploy/publication.h"
+#include "deploy/request.h"
 
 #define OWNER_FILE   ".onward"
 #define CURRENT      "current"
@@ -104,30 +105,6 @@ static int end_publication(struct publishing *p, int err, const struct diag *why
 /* ---- where --------------------------------------------------------------------------------------
  */
 
-/* Adds a value that comes from the repository: it must be one plain component. */
-static int add_component(struct buf *path, const char *value)
-{
-    if (!*value || strchr(value, '/') || !strcmp(value, ".") || !strcmp(value, ".."))
-        return -EINVAL;
-    buf_adds(path, value);
-    return 0;
-}
-
-static int expand(const char *pattern, const struct site *site, struct buf *ret)
-{
-    int r = 0;
-
-    for (const char *p = pattern; *p && r == 0;) {
-        bool is_site = !strncmp(p, "{site}", 6), is_team = !strncmp(p, "{team}", 6);
-        if (is_site || is_team)
-            r = add_component(ret, is_site ? site->name : site->team);
-        else
-            buf_addc(ret, *p);
-        p += is_site || is_team ? 6 : 1;
-    }
-    return r;
-}
-
 /* The length of the part that the configuration spells out: whole components, with their slash. */
 static size_t root_length(const char *pattern)
 {
@@ -173,7 +150,7 @@ static int open_directory(struct publishing *p, bool make)
 {
     size_t root = root_length(p->config->directory);
     _cleanup_free_ char *top = xstrndup(p->config->directory, root);
-    int r = expand(p->config->directory, p->request->site, &p->where);
+    int r = request_expand(p->config->directory, p->request->site, false, &p->where);
 
     if (r < 0)
         return end(p, BACKEND_STALLED, "the site's name or team cannot name a directory", 0);

@@ -5,13 +5,9 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/command.h"
-#include "base/json.h"
 #include "deploy/backend.h"
+#include "deploy/request.h"
 #include "onward/backend.h"
-#include "onward/version.h"
-
-/* Most of the command's last line that goes into the record. */
-#define MESSAGE_MOST 300
 
 struct backend_exec {
     struct backend backend;
@@ -20,56 +16,6 @@ struct backend_exec {
 
 /* ---- the request ------------------------------------------------------------------------------
  */
-
-static void put_oid(json_t *j, const char *key, const struct oid *oid)
-{
-    char hex[OID_HEX + 1];
-
-    json_put_str(j, key, oid_is_zero(oid) ? NULL : oid_hex(oid, hex));
-}
-
-/* The root directory of a revision in the mount; NULL for none. */
-static char *tree_path(const struct backend_request *request, const struct oid *revision)
-{
-    char hex[OID_HEX + 1];
-
-    if (oid_is_zero(revision))
-        return NULL;
-    return xasprintf("%s/revisions/%s", request->mountpoint, oid_hex(revision, hex));
-}
-
-static void put_labels(json_t *j, const struct site *site)
-{
-    json_t *labels = json_object();
-
-    vec_foreach (l, &site->labels)
-        json_put_str(labels, l->key, l->value);
-    json_object_set_new(j, ONWARD_FIELD_LABELS, labels);
-}
-
-/* The request as include/onward/backend.h describes it. */
-static json_t *make_request(const struct backend_request *request)
-{
-    _cleanup_free_ char *tree = tree_path(request, &request->to);
-    _cleanup_free_ char *previous = tree_path(request, &request->from);
-    char deadline[CLOCK_TEXT];
-    json_t *j = json_object();
-
-    json_object_set_new(j, ONWARD_FIELD_ONWARD, json_integer(ONWARD_CONTRACT));
-    json_put_str(j, ONWARD_FIELD_VERB, backend_verb_name(request->verb));
-    json_put_str(j, ONWARD_FIELD_SITE, request->site->name);
-    json_put_str(j, ONWARD_FIELD_TEAM, request->site->team);
-    put_labels(j, request->site);
-    json_object_set_new(j, ONWARD_FIELD_GENERATION, json_integer(request->generation));
-    json_object_set_new(j, ONWARD_FIELD_ATTEMPT, json_integer(request->attempt));
-    put_oid(j, ONWARD_FIELD_FROM, &request->from);
-    put_oid(j, ONWARD_FIELD_TO, &request->to);
-    json_put_str(j, ONWARD_FIELD_SOURCE, request->site->source);
-    json_put_str(j, ONWARD_FIELD_TREE, tree);
-    json_put_str(j, ONWARD_FIELD_PREVIOUS_TREE, previous);
-    json_put_str(j, ONWARD_FIELD_DEADLINE, clock_format(clock_real() + request->timeout, deadline));
-    return j;
-}
 
 /* Labels as one "key=value" a line. */
 static char *label_lines(const json_t *labels)
@@ -129,24 +75,6 @@ static void make_arguments(const struct backend_exec *b, const char *verb,
 /* ---- what came of it --------------------------------------------------------------------------
  */
 
-/* The last line of the output that is not blank, made harmless; "" if there is none. */
-static char *last_line(const struct buf *output)
-{
-    const char *data = buf_str(output);
-    size_t end = output->len, begin;
-    struct buf out = {0};
-
-    while (end && strchr(" \t\r\n", data[end - 1]))
-        end--;
-    for (begin = end; begin && data[begin - 1] != '\n'; begin--)
-        ;
-    if (end - begin > MESSAGE_MOST)
-        end = begin + MESSAGE_MOST;
-    _cleanup_free_ char *line = xstrndup(data + begin, end - begin);
-    buf_add_escaped(&out, line);
-    return buf_take(&out);
-}
-
 static enum backend_end end_of(enum backend_verb verb, const struct command_end *end)
 {
     if (end->stopped)
@@ -172,7 +100,8 @@ static enum backend_end end_of(enum backend_verb verb, const struct command_end 
 static void judge(const struct backend_request *request, const struct command_end *end,
                   struct backend_result *ret)
 {
-    _cleanup_free_ char *line = last_line(&end->output), *status = command_status(end->status);
+    _cleanup_free_ char *line = request_last_line(&end->output),
+                        *status = command_status(end->status);
     const char *colon = *line ? ": " : "";
     char limit[CLOCK_TEXT];
 
@@ -198,9 +127,9 @@ static void run(struct backend_exec *b, const struct backend_request *request, c
     _cleanup_(command_strings_done) struct command_strings argv = {0}, envp = {0};
     _cleanup_(buf_done) struct buf input = {0};
     _cleanup_(diag_done) struct diag why = {0};
-    _cleanup_free_ char *tree = tree_path(request, &request->to);
+    _cleanup_free_ char *tree = request_tree(request, &request->to);
     _cleanup_free_ char *cwd = xasprintf("%s/%s", tree, request->site->source);
-    json_t *j = make_request(request);
+    json_t *j = request_json(request);
     struct command_end end;
 
     make_arguments(b, backend_verb_name(request->verb), &argv);

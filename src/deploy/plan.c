@@ -104,7 +104,11 @@ int64_t plan_backoff(const struct retry *retry, const char *site, const struct s
         wait *= retry->factor;
     if (wait > retry->longest)
         wait = retry->longest;
-    return wait * (1 - jitter(site, track) / 4);
+    wait *= 1 - jitter(site, track) / 4;
+    double asked = track->retry_after * (1 + jitter(site, track) / 4);
+    if (asked > retry->longest)
+        asked = retry->longest;
+    return asked > wait ? asked : wait;
 }
 
 int64_t plan_health_pause(int asked)
@@ -650,6 +654,8 @@ struct plan_outcome plan_outcome(const struct site_track *track, enum backend_en
         return (struct plan_outcome){track->healing ? RECORD_HEALED : RECORD_DEPLOYED, "done"};
     case BACKEND_LATER:
         return (struct plan_outcome){RECORD_FAILED, "later"};
+    case BACKEND_REFUSED:
+        return (struct plan_outcome){RECORD_FAILED, "failed"};
     case BACKEND_STALLED:
         return (struct plan_outcome){RECORD_FAILED, "stalled"};
     case BACKEND_STOPPED:

@@ -193,7 +193,9 @@ bool plan_observed(const struct site_track *track, enum backend_end end, enum re
 
 /* How long the site waits after the end of its newest attempt: first × factor^(tries - 1), at most
  * `longest`, less up to a quarter that site, generation and attempt decide (so that a thousand
- * sites that failed together do not come back together). */
+ * sites that failed together do not come back together). If the backend has asked for a wait, no
+ * less than that and up to a quarter more; but never more than `longest`, which is the host's word.
+ */
 int64_t plan_backoff(const struct retry *retry, const char *site, const struct site_track *track);
 
 #endif

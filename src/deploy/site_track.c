@@ -51,6 +51,7 @@ static void begin_generation(struct site_track *t, const struct record *r)
     t->begun_at = r->at;
     t->failures = t->tries = 0;
     t->unreachable = false;
+    t->retry_after = 0;
     t->healing = r->outcome && !strcmp(r->outcome, TRACK_HEAL);
 }
 
@@ -85,6 +86,7 @@ static void apply_failed(struct site_track *t, const struct record *r)
 
     t->tries++;
     t->unreachable = later;
+    t->retry_after = later ? r->retry_after_ms * NS_PER_MS : 0;
     if (!later && !stalled)
         t->failures++;
     replace(&t->message, r->message);

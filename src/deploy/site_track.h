@@ -56,6 +56,7 @@ struct site_track {
     int64_t at;             /* real ns: newest record that moved the phase */
     int64_t ended;          /* mono ns: when that record was taken in; see site_track_load */
     bool unreachable;       /* its backend asked for later, and has said nothing else since */
+    int64_t retry_after;    /* ns: …and how long it wants to be left alone; 0: it did not say */
     bool healing;           /* that generation heals what has drifted */
     char *message;          /* of the newest failure or drift; NULL since the newest deployment */
     struct oid deployed;    /* zero: never */

@@ -74,6 +74,7 @@ void transaction_start(struct transaction *b, struct roster_site *s, struct atte
 static void add_result(const struct attempt *a, struct record *ret)
 {
     ret->exit = a->result.exit;
+    ret->retry_after_ms = a->result.retry_after / NS_PER_MS;
     ret->message = copy(a->result.message);
     ret->duration_ms = a->duration / NS_PER_MS;
     ret->log = a->log;

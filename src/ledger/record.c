@@ -104,6 +104,8 @@ void record_encode(const struct record *r, struct buf *out)
     json_put_str(j, "host", r->host);
     put_at(j, "at", r->at);
     json_object_set_new(j, "duration_ms", json_integer(r->duration_ms));
+    if (r->retry_after_ms)
+        json_object_set_new(j, "retry_after_ms", json_integer(r->retry_after_ms));
     if (r->held)
         json_object_set_new(j, "held", json_true());
     put_oid(j, "log", &r->log);
@@ -159,17 +161,19 @@ static int get_int(const json_t *j, const char *key, const int64_t limits[3], in
 static int get_ints(const json_t *j, struct record *r, struct diag *reterr)
 {
     static const int64_t counts[] = {0, INT_MAX, 0}, exits[] = {0, INT_MAX, -1},
-                         large[] = {0, INT64_MAX, 0};
-    int64_t attempt, status, duration;
+                         large[] = {0, INT64_MAX, 0}, waits[] = {0, INT64_MAX / NS_PER_MS, 0};
+    int64_t attempt, status, duration, wait;
     int err;
 
     if ((err = get_int(j, "attempt", counts, &attempt, reterr)) < 0 ||
         (err = get_int(j, "exit", exits, &status, reterr)) < 0 ||
-        (err = get_int(j, "duration_ms", large, &duration, reterr)) < 0)
+        (err = get_int(j, "duration_ms", large, &duration, reterr)) < 0 ||
+        (err = get_int(j, "retry_after_ms", waits, &wait, reterr)) < 0)
         return err;
     r->attempt = attempt;
     r->exit = status;
     r->duration_ms = duration;
+    r->retry_after_ms = wait;
     r->held = json_is_true(json_object_get(j, "held"));
     return 0;
 }

@@ -3,8 +3,8 @@
  *     {"onward":1,"site","generation","kind","step","from","to","inputs","source","attempt",
  *      "backend","outcome","exit","message","by","host","at","duration_ms","log","previous"}
  *
- * with null for what there is none of (and no "step" at all where there is none), and "held":true
- * in each that is made while the site is held.
+ * with null for what there is none of (and no "step" at all where there is none), "held":true in
+ * each that is made while the site is held, and "retry_after_ms" where the backend has said it.
  *
  * Versions. "onward" is the format of this one record. Reading ignores keys that it does not know
  * and refuses a record without one that it needs (onward, site, generation, kind, at), so keys may
@@ -71,10 +71,11 @@ struct record {
     char *host;
     int64_t at; /* real ns; kept to the millisecond */
     int64_t duration_ms;
-    bool held;           /* the site is held once this record is in: HELD says by whom and why */
-    struct oid log;      /* blob with the backend's output; zero: none */
-    struct oid previous; /* the site's record before it on this host; set by ledger_append */
-    struct oid oid;      /* of the record itself; set by ledger_append and by readers */
+    int64_t retry_after_ms; /* of "later": how long it wants to be left alone; 0: it did not say */
+    bool held;              /* the site is held once this record is in: HELD says by whom and why */
+    struct oid log;         /* blob with the backend's output; zero: none */
+    struct oid previous;    /* the site's record before it on this host; set by ledger_append */
+    struct oid oid;         /* of the record itself; set by ledger_append and by readers */
 };
 
 /* Frees what it holds (not itself) and zeroes it. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "../../bad/replay.h"
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "daemon/config.h"
 
@@ -42,34 +43,37 @@ static void load_text(const char *text, struct config *c)
     test_dir_free(dir);
 }
 
-static const char full[] =
-    "repository: /srv/infra.git\n"
-    "mountpoint: /infra\n"
-    "branch: ops/live\n"
-    "state: /var/lib/onwardfs\n"
-    "backends:\n"
-    "  files: {directory: \"/srv/{team}/{site}\", keep: 5}\n"
-    "  \"null\":\n"
-    "    exec: [/bin/sh, -c, \"echo \\\"hé\\\"\\t: {}\"]\n"
-    "    timeout: 90s\n"
-    "    concurrency: 8\n"
-    "    retry: {limit: 2, first: 500ms, factor: 1.5, longest: 2h}\n"
-    "    observe_every: 5m\n"
-    "checks:\n"
-    "  lint: {exec: [lint, -s], paths: [\"**/*.yaml\", a/*], timeout: 5s}\n"
-    "  all: {exec: [/bin/true]}\n"
-    "identities: {1000: \"Ann Lee <ann@example.org>\", 0: \"root <root@h>\"}\n"
-    "limits: {cache: 4M, file_size: 1M, workspaces: 2, workspace_size: 1500}\n";
+/* With the path of a secret. */
+#define FULL                                                                                       \
+    "repository: /srv/infra.git\n"                                                                 \
+    "mountpoint: /infra\n"                                                                         \
+    "branch: ops/live\n"                                                                           \
+    "state: /var/lib/onwardfs\n"                                                                   \
+    "backends:\n"                                                                                  \
+    "  files: {directory: \"/srv/{team}/{site}\", keep: 5}\n"                                      \
+    "  \"null\":\n"                                                                                \
+    "    exec: [/bin/sh, -c, \"echo \\\"hé\\\"\\t: {}\"]\n"                                       \
+    "    timeout: 90s\n"                                                                           \
+    "    concurrency: 8\n"                                                                         \
+    "    retry: {limit: 2, first: 500ms, factor: 1.5, longest: 2h}\n"                              \
+    "    observe_every: 5m\n"                                                                      \
+    "  hook: {http: {url: \"https://h/{site}?a=b\", secret_file: %s}}\n"                           \
+    "checks:\n"                                                                                    \
+    "  lint: {exec: [lint, -s], paths: [\"**/*.yaml\", a/*], timeout: 5s}\n"                       \
+    "  all: {exec: [/bin/true]}\n"                                                                 \
+    "identities: {1000: \"Ann Lee <ann@example.org>\", 0: \"root <root@h>\"}\n"                    \
+    "limits: {cache: 4M, file_size: 1M, workspaces: 2, workspace_size: 1500}\n"
 
 static void assert_is_full(const struct config *c)
 {
-    const struct backend_config *files = &c->backends.v[0], *null = &c->backends.v[1];
+    const struct backend_config *files = &c->backends.v[0], *null = &c->backends.v[1],
+                                *hook = &c->backends.v[2];
 
     assert_string_equal(c->repository, "/srv/infra.git");
     assert_string_equal(c->mountpoint, "/infra");
     assert_string_equal(c->branch, "ops/live");
     assert_string_equal(c->state, "/var/lib/onwardfs");
-    assert_int_equal(c->backends.n, 2);
+    assert_int_equal(c->backends.n, 3);
     assert_int_equal(files->kind, BACKEND_DIRECTORY);
     assert_string_equal(files->directory, "/srv/{team}/{site}");
     assert_int_equal(files->keep, 5);
@@ -86,6 +90,9 @@ static void assert_is_full(const struct config *c)
     assert_true(null->retry.factor == 1.5);
     assert_int_equal(null->retry.longest, 7200 * NS_PER_SEC);
     assert_int_equal(null->observe_every, 300 * NS_PER_SEC);
+    assert_int_equal(hook->kind, BACKEND_HTTP);
+    assert_string_equal(hook->url, "https://h/{site}?a=b");
+    assert_non_null(strstr(hook->secret_file, "/key"));
     assert_int_equal(c->checks.n, 2);
     assert_string_equal(c->checks.v[0].name, "lint");
     assert_int_equal(c->checks.v[0].command.n, 2);
@@ -109,10 +116,14 @@ static void every_key_is_read_and_what_is_in_force_reads_as_the_same(void **stat
 {
     struct config c, again;
     struct buf text = {0}, second = {0};
+    char *dir = test_dir_new();
 
+    test_run(dir, "umask 077 && echo s3cret >key");
+    _cleanup_free_ char *key = xasprintf("%s/key", dir), *full = xasprintf(FULL, key);
     load_text(full, &c);
     assert_is_full(&c);
     config_render(&c, &text);
+    assert_null(strstr(text.data, "s3cret"));
     load_text(text.data, &again);
     assert_is_full(&again);
     config_render(&again, &second);
@@ -121,6 +132,7 @@ static void every_key_is_read_and_what_is_in_force_reads_as_the_same(void **stat
     buf_done(&second);
     config_done(&c);
     config_done(&again);
+    test_dir_free(dir);
 }
 
 static void an_empty_file_gives_the_defaults(void **state)

@@ -262,6 +262,7 @@ static void test_ends_and_what_is_recorded_of_them(void **state)
         {BACKEND_TIMEOUT, 1, RECORD_FAILED, "retry"},
         {BACKEND_TIMEOUT, 2, RECORD_FAILED, "failed"}, /* fifteen failures, 1 */
         {BACKEND_STALLED, 0, RECORD_FAILED, "stalled"},
+        {BACKEND_REFUSED, 0, RECORD_FAILED, "failed"},
         {BACKEND_STOPPED, 0, RECORD_INTERRUPTED, NULL},
     };
     struct retry retry = {.limit = 3};
@@ -301,6 +302,25 @@ static void test_backoff(void **state)
     assert_true(plan_backoff(&retry, "a", &huge) <= retry.longest);
 }
 
+/* I6: what a backend asks for is honoured, spread out behind it, and never more than `longest`. */
+static void test_a_backend_says_how_long_it_wants_to_be_left_alone(void **state)
+{
+    struct retry retry = {.first = 10 * NS_PER_SEC, .factor = 2, .longest = 100 * NS_PER_SEC};
+    struct site_track t = {.tries = 1, .generation = 1, .attempt = 1};
+
+    for (int i = 0; i < 100; i++) {
+        _cleanup_free_ char *name = xasprintf("site-%d", i);
+        t.retry_after = 40 * NS_PER_SEC;
+        int64_t wait = plan_backoff(&retry, name, &t);
+        assert_true(wait >= 40 * NS_PER_SEC && wait <= 50 * NS_PER_SEC);
+        t.retry_after = NS_PER_SEC; /* sooner than we would */
+        wait = plan_backoff(&retry, name, &t);
+        assert_true(wait >= 7 * NS_PER_SEC && wait <= 10 * NS_PER_SEC);
+        t.retry_after = INT64_MAX;
+        assert_int_equal(plan_backoff(&retry, name, &t), retry.longest);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_room_goes_to_who_has_waited_longest),
         cmocka_unit_test(test_ends_and_what_is_recorded_of_them),
         cmocka_unit_test(test_backoff),
+        cmocka_unit_test(test_a_backend_says_how_long_it_wants_to_be_left_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,7 @@ static void assert_same(const struct record *a, const struct record *b)
     assert_int_equal(a->exit, b->exit);
     assert_int_equal(a->at, b->at);
     assert_int_equal(a->duration_ms, b->duration_ms);
+    assert_int_equal(a->retry_after_ms, b->retry_after_ms);
 }
 
 static void assert_survives(const struct record *r)
@@ -68,6 +69,7 @@ static void test_a_record_comes_back_as_it_was(void **state)
     r.attempt = 3;
     r.exit = 137;
     r.duration_ms = 123456;
+    r.retry_after_ms = 30000;
     assert_survives(&r);
 }
 
