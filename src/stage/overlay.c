@@ -352,7 +352,7 @@ int overlay_set_reserved(int fd, uint64_t reserved)
     return fremovexattr(fd, XATTR_RESERVED) < 0 && errno != ENODATA ? -errno : 0;
 }
 
-int64_t overlay_room_of(int dirfd, const char *name)
+int64_t overlay_file_room(int dirfd, const char *name)
 {
     struct stat st;
     struct overlay_entry e = {.type = S_IFREG};
@@ -362,6 +362,22 @@ int64_t overlay_room_of(int dirfd, const char *name)
         return -errno;
     int r = read_tags(fd, &e);
     return r < 0 ? r : overlay_room(&e, st.st_size);
+}
+
+int64_t overlay_room_at(struct overlay *o, int dirfd, const char *name)
+{
+    _cleanup_(overlay_names_done) struct overlay_names inside = {0};
+    struct stat st;
+
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (S_ISREG(st.st_mode))
+        return overlay_file_room(dirfd, name);
+    if (!S_ISDIR(st.st_mode))
+        return ROOM_LEAST;
+    _cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int r = fd < 0 ? -errno : overlay_upper_names(o, fd, &inside);
+    return r < 0 ? r : (int64_t)(1 + inside.n) * ROOM_LEAST;
 }
 
 int overlay_set_mtime(int fd, int64_t mtime)
@@ -617,6 +633,13 @@ static int in_base(struct overlay *o, const struct overlay_dir *dir, const char 
     int r = find_base(o, dir, name, NULL);
 
     return r == 0 ? 1 : r == -ENOENT ? 0 : r;
+}
+
+int64_t overlay_room_left_behind(struct overlay *o, const struct overlay_dir *dir, const char *name)
+{
+    int r = in_base(o, dir, name);
+
+    return r > 0 ? ROOM_LEAST : r;
 }
 
 int overlay_remove(struct overlay *o, const struct overlay_dir *dir, const char *name,

@@ -41,6 +41,7 @@
 #include "base/alloc.h"
 #include "base/diag.h"
 #include "repo/object.h"
+#include "stage/room.h"
 
 struct overlay {
     struct repo *repo;
@@ -131,11 +132,24 @@ int overlay_set_base(int fd, const struct oid *base);
 int overlay_set_mtime(int fd, int64_t mtime);
 /* Notes on an open file of the upper how far it is reserved. */
 int overlay_set_reserved(int fd, uint64_t reserved);
-/* What a file of that size takes (room.h); the one of that name in the upper, or -errno. */
+
+/* Room (room.h) */
+
+/* What a file of that size takes. */
 static inline int64_t overlay_room(const struct overlay_entry *e, int64_t size)
 {
-    return (int64_t)e->reserved > size ? (int64_t)e->reserved : size;
+    int64_t least = (int64_t)e->reserved > ROOM_LEAST ? (int64_t)e->reserved : ROOM_LEAST;
+
+    return size > least ? size : least;
 }
-int64_t overlay_room_of(int dirfd, const char *name);
+/* What the file of that name in the upper takes, or -errno. */
+int64_t overlay_file_room(int dirfd, const char *name);
+/* What the upper has under that name takes, or -errno: 0 if there is nothing; a directory that
+ * shows nothing with the whiteouts in it. */
+int64_t overlay_room_at(struct overlay *o, int dirfd, const char *name);
+/* What stays under that name when it is removed takes, or -errno: a whiteout if the base has
+ * something there. */
+int64_t overlay_room_left_behind(struct overlay *o, const struct overlay_dir *dir,
+                                 const char *name);
 
 #endif

@@ -70,6 +70,7 @@ static int bring_up(struct overlay_node *dir, const char *name, bool empty, stru
 {
     struct change c;
     uint64_t size = 0;
+    int64_t bytes = ROOM_LEAST;
 
     if (e->upper)
         return 0;
@@ -78,12 +79,14 @@ static int bring_up(struct overlay_node *dir, const char *name, bool empty, stru
         return r;
     if (S_ISREG(e->type) && !empty)
         r = blob_size(dir->ws->overlay.repo, &e->base, &size);
+    if (size > ROOM_LEAST)
+        bytes = size;
     if (r == 0)
-        r = room_take(dir->ws, false, size);
+        r = room_take(dir->ws, false, bytes);
     if (r == 0) {
         r = overlay_copy_up(&dir->ws->overlay, &c.sides, name, empty, e);
         if (r < 0)
-            room_take(dir->ws, false, -(int64_t)size);
+            room_take(dir->ws, false, -bytes);
     }
     change_end(&c, false);
     return r;
@@ -93,20 +96,21 @@ static int bring_up(struct overlay_node *dir, const char *name, bool empty, stru
 static int bring_up_gone(struct overlay_node *n)
 {
     struct workspace *ws = n->ws;
-    uint64_t size;
+    uint64_t size = 0;
     int fd;
 
     int r = blob_size(ws->overlay.repo, &n->at.base, &size);
+    int64_t bytes = overlay_room(&n->at, size);
     if (r == 0)
-        r = room_take(ws, true, size);
+        r = room_take(ws, true, bytes);
     if (r < 0)
         return r;
     r = overlay_copy_nameless(&ws->overlay, &n->at, &fd);
     if (r < 0) {
-        room_take(ws, true, -(int64_t)size);
+        room_take(ws, true, -bytes);
         return r;
     }
-    n->held = size;
+    n->held = bytes;
     fd_cache_add(ws->env->fds, &n->slot, fd);
     fd_cache_keep(ws->env->fds, &n->slot);
     overlay_node_put(n);
@@ -214,6 +218,22 @@ static int make_entry(struct change *c, const char *name, const struct new_entry
     return 0;
 }
 
+/* A whiteout that is there has its room already. */
+static int make_within_room(struct change *c, const char *name, const struct new_entry *new,
+                            struct overlay_node **ret)
+{
+    struct workspace *ws = c->dir->ws;
+    int64_t there = overlay_room_at(&ws->overlay, c->sides.fd, name);
+    int r = there < 0 ? there : room_take(ws, false, ROOM_LEAST - there);
+
+    if (r == 0) {
+        r = make_entry(c, name, new, ret);
+        if (r < 0)
+            room_take(ws, false, there - ROOM_LEAST);
+    }
+    return r;
+}
+
 static int make(struct node *node, const struct caller *who, const char *name,
                 const struct new_entry *new, struct node **ret)
 {
@@ -234,7 +254,7 @@ static int make(struct node *node, const struct caller *who, const char *name,
     if (r == 0)
         r = change_begin(&c, dir);
     if (r == 0) {
-        r = make_entry(&c, name, new, &made);
+        r = make_within_room(&c, name, new, &made);
         change_end(&c, r == 0);
     }
     overlay_node_leave(dir->ws);
@@ -279,6 +299,8 @@ static int victim_take(struct victim *v, struct change *c, const char *name,
     *v = (struct victim){.node = overlay_node_known(c->dir, name, e)};
     if (e->upper && S_ISREG(e->type) && fstatat(c->sides.fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
         v->bytes = overlay_room(e, st.st_size);
+    else if (e->upper)
+        v->bytes = ROOM_LEAST;
     if (!v->node || !v->node->at.upper)
         return 0;
     int fd = overlay_node_fd(v->node);
@@ -290,12 +312,9 @@ static int victim_take(struct victim *v, struct change *c, const char *name,
     return 0;
 }
 
-/* `gone`: it has disappeared; else nothing has happened. Its room is there again, but for what is
- * open. */
+/* `gone`: it has disappeared; else nothing has happened. */
 static void victim_give(struct victim *v, struct workspace *ws, bool gone)
 {
-    if (gone)
-        room_take(ws, false, -v->bytes);
     if (!v->node)
         return;
     if (gone) {
@@ -308,6 +327,45 @@ static void victim_give(struct victim *v, struct workspace *ws, bool gone)
     node_unref(&v->node->node);
 }
 
+/* Takes the room for something to go from a name to another one, over what is there, or away from
+ * the one that is both: `ret_more`, less than none if there will be room. */
+static int leave_begin(struct change *from, const char *name, struct change *to,
+                       const char *to_name, int64_t *ret_more)
+{
+    struct workspace *ws = from->dir->ws;
+    int64_t behind = overlay_room_left_behind(&ws->overlay, &from->sides, name);
+    int64_t there = overlay_room_at(&ws->overlay, to->sides.fd, to_name);
+
+    if (behind < 0 || there < 0)
+        return behind < 0 ? behind : there;
+    int r = behind > there ? room_take(ws, false, behind - there) : 0;
+    if (r == 0)
+        *ret_more = behind - there;
+    return r;
+}
+
+/* `done`: it has gone; else nothing has happened. */
+static void leave_end(struct workspace *ws, int64_t more, bool done)
+{
+    if (done && more < 0)
+        room_take(ws, false, more);
+    else if (!done && more > 0)
+        room_take(ws, false, -more);
+}
+
+static int remove_entry(struct change *c, const char *name, const struct overlay_entry *e)
+{
+    struct workspace *ws = c->dir->ws;
+    int64_t more;
+    int r = leave_begin(c, name, c, name, &more);
+
+    if (r == 0) {
+        r = overlay_remove(&ws->overlay, &c->sides, name, e);
+        leave_end(ws, more, r == 0);
+    }
+    return r;
+}
+
 static int take_away(struct overlay_node *dir, const char *name, const struct overlay_entry *e)
 {
     struct change c;
@@ -318,7 +376,7 @@ static int take_away(struct overlay_node *dir, const char *name, const struct ov
         return r;
     r = victim_take(&v, &c, name, e);
     if (r == 0) {
-        r = overlay_remove(&dir->ws->overlay, &c.sides, name, e);
+        r = remove_entry(&c, name, e);
         victim_give(&v, dir->ws, r == 0);
     }
     change_end(&c, r == 0);
@@ -454,6 +512,19 @@ static int move_prepare(struct overlay_node *dir, const char *name, struct overl
     return r;
 }
 
+static int rename_entry(struct move *m, struct change *from, struct change *to)
+{
+    struct workspace *ws = m->from->ws;
+    int64_t more;
+    int r = leave_begin(from, m->name, to, m->to_name, &more);
+
+    if (r == 0) {
+        r = overlay_rename(&ws->overlay, &from->sides, m->name, &m->e, &to->sides, m->to_name);
+        leave_end(ws, more, r == 0);
+    }
+    return r;
+}
+
 static int move_over(struct move *m, struct change *from, struct change *to)
 {
     struct overlay_node *n = NULL;
@@ -463,8 +534,7 @@ static int move_over(struct move *m, struct change *from, struct change *to)
     if (r == 0 && m->there)
         r = victim_take(&v, to, m->to_name, &m->t);
     if (r == 0) {
-        r = overlay_rename(&m->from->ws->overlay, &from->sides, m->name, &m->e, &to->sides,
-                           m->to_name);
+        r = rename_entry(m, from, to);
         victim_give(&v, m->from->ws, r == 0);
     }
     if (r == 0 && n)

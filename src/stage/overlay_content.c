@@ -63,9 +63,8 @@ static int set_reserved(struct overlay_node *n, int fd, uint64_t reserved)
 /* Of a file of the upper that is `now` long. Cutting it gives back what was reserved. */
 static int resize(struct overlay_node *n, int fd, int64_t now, int64_t size)
 {
-    int64_t before = overlay_room(&n->at, now);
-    uint64_t reserved = size > now ? n->at.reserved : 0;
-    int64_t after = (int64_t)reserved > size ? (int64_t)reserved : size;
+    struct overlay_entry then = {.reserved = size > now ? n->at.reserved : 0};
+    int64_t before = overlay_room(&n->at, now), after = overlay_room(&then, size);
     int r = after > before ? take_room(n, before, after) : 0;
 
     if (r < 0)
@@ -76,7 +75,7 @@ static int resize(struct overlay_node *n, int fd, int64_t now, int64_t size)
             take_room(n, after, before);
         return r;
     }
-    r = set_reserved(n, fd, reserved);
+    r = set_reserved(n, fd, then.reserved);
     if (after < before)
         take_room(n, before, after);
     return r;

@@ -621,6 +621,8 @@ static int overlay_statfs(struct node *node, struct statvfs *ret)
         return left;
     if (left / st.f_frsize < st.f_bavail)
         st.f_bavail = left / st.f_frsize;
+    if (left / ROOM_LEAST < st.f_ffree)
+        st.f_ffree = st.f_favail = left / ROOM_LEAST; /* the kernel takes the first */
     *ret = st;
     return 0;
 }

@@ -8,7 +8,7 @@
 #include "base/cleanup.h"
 #include "stage/workspace.h"
 
-/* Adds what all files in and below the directory `*fd` take, which moves but comes back. */
+/* Adds what everything in and below the directory `*fd` takes, which moves but comes back. */
 static int count_bytes(struct overlay *o, int *fd, int64_t *sum)
 {
     _cleanup_(overlay_names_done) struct overlay_names names = {0};
@@ -16,6 +16,7 @@ static int count_bytes(struct overlay *o, int *fd, int64_t *sum)
 
     for (size_t i = 0; i < names.n && r == 0; i++) {
         const struct overlay_name *n = &names.v[i];
+        int64_t bytes = ROOM_LEAST;
         if (S_ISDIR(n->type)) {
             r = overlay_go(fd, n->name);
             if (r == 0)
@@ -23,10 +24,10 @@ static int count_bytes(struct overlay *o, int *fd, int64_t *sum)
             if (r == 0)
                 r = overlay_go(fd, "..");
         } else if (S_ISREG(n->type)) {
-            int64_t bytes = overlay_room_of(*fd, n->name);
+            bytes = overlay_file_room(*fd, n->name);
             r = bytes < 0 ? bytes : 0;
-            *sum += bytes;
         }
+        *sum += bytes;
     }
     return r;
 }
@@ -55,7 +56,7 @@ static int64_t left(int64_t most, int64_t used, int64_t held)
     return beside < most - used ? beside : most - used;
 }
 
-/* The room of files with a name as it is now, which must be counted. */
+/* The room of what has a name as it is now, which must be counted. */
 static int take_used(struct workspace *ws, int64_t bytes)
 {
     int64_t used = ws->room.used;

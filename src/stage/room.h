@@ -1,10 +1,12 @@
 /* Room: how many bytes a workspace takes, held to the limit `workspace_size`.
  *
- * A file counts with its size, holes included (in a commit they are bytes), or with what
- * fallocate(2) has reserved behind its end, whichever is more (overlay_entry.reserved). Names,
- * directories and links count nothing; neither does what is as the base has it.
+ * Whatever the upper has a name for counts, with ROOM_LEAST at least: so it is a limit of inodes,
+ * too. Directories, links and whiteouts count that much; a file counts with its size, holes
+ * included (in a commit they are bytes), or with what fallocate(2) has reserved behind its end
+ * (overlay_entry.reserved), whichever is most. What is as the base has it counts nothing; to
+ * remove it takes a whiteout, and perhaps directories above it.
  *
- *   used   files that have a name. Not known until somebody asks for room; then counted once, and
+ *   used   what has a name. Not known until somebody asks for room; then counted once, and
  *          kept up by whoever changes a size. The same after a restart.
  *   held   files that are open but have lost their name. They count apart, since the kernel says
  *          late that it has closed one, and room that was made by removing files shall be there at
@@ -19,6 +21,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define ROOM_LEAST 4096
+
 struct workspace;
 
 struct room {
@@ -26,10 +30,10 @@ struct room {
     _Atomic int64_t held;
 };
 
-/* Asks for room for `bytes` more in files that have a name (or, `held`, have none any more):
+/* Asks for room for `bytes` more in what has a name (or, `held`, has none any more):
  * -EDQUOT. Negative gives room back and does not fail. */
 int room_take(struct workspace *ws, bool held, int64_t bytes);
-/* Of a file of that many bytes, which has lost its name but is open. */
+/* Of something of that many bytes, which has lost its name but is open. */
 void room_hold(struct workspace *ws, int64_t bytes);
 /* The workspace is on another upper, to be counted anew. */
 void room_forget(struct workspace *ws);

@@ -153,6 +153,37 @@ def test_a_full_quota_is_the_owners_alone(dir):
         assert sorted(os.listdir(m / "staging")) == sorted([str(ANN), str(BOB), "third"])
 
 
+@shared
+def test_a_flood_of_names_is_bounded(dir):
+    """Empty files, directories and symlinks take inodes of the disk, so they take room of their owner."""
+    repo = make_repo(dir + "/r.git", BASE)
+    makers = (os.mkdir, lambda p: os.symlink("x", p), lambda p: write(p, ""))
+    most = (1 << 20) // 4096
+
+    def flood(ws):
+        for i in range(10 * most):
+            makers[i % 3](f"{ws}/{i}")
+
+    with Mount(dir, repo, config="limits: {workspace_size: 1M}\n", options=SHARED) as m:
+        hers, his = m / "staging/hers", m / "staging/his"
+        assert as_user(ANN, lambda: os.mkdir(hers)) == 0
+        assert as_user(BOB, lambda: os.mkdir(his)) == 0
+        assert as_user(ANN, lambda: flood(hers)) == errno.EDQUOT
+        assert os.statvfs(hers).f_ffree == 0 and os.statvfs(his).f_ffree == most
+        assert as_user(BOB, lambda: flood(his)) == errno.EDQUOT
+        assert as_user(BOB, lambda: run("sh", "-c", f"rm -r '{his}'/[0-9]*")) == 0
+        assert os.statvfs(his).f_ffree == most
+        assert as_user(BOB, lambda: write(his + "/a.txt", "his\n")) == 0
+        assert as_user(BOB, lambda: say(his + "/.onward/commit", "beside a flood")) == 0
+        assert len(os.listdir(hers)) == most + len(os.listdir(m / "head/"))
+    with Mount(dir, repo, config="limits: {workspace_size: 1M}\n", options=SHARED) as m:
+        hers = m / "staging/hers"
+        assert os.statvfs(hers).f_ffree == 0
+        assert as_user(ANN, lambda: write(hers + "/new", "")) == errno.EDQUOT
+        assert as_user(ANN, lambda: os.unlink(hers + "/0" if os.path.islink(hers + "/0") else hers + "/1")) == 0
+        assert as_user(ANN, lambda: write(hers + "/new", "")) == 0
+
+
 def test_two_mounts_share_no_workspace_by_accident(dir):
     repo = make_repo(dir + "/r.git", BASE)
     with Mount(dir, repo, options=VIEW) as m:

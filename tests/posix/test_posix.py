@@ -195,24 +195,31 @@ def test_the_quota_is_exact(dir):
         assert is_whole(ws + "/two", done, piece)
         fails(errno.EDQUOT, patch, ws + "/d/b")
         assert read(ws + "/d/b") == "b" * 1000 and os.statvfs(ws).f_bavail == 0
-        os.truncate(ws + "/two", 1000)
+        os.truncate(ws + "/two", 5000)
         os.unlink(ws + "/one")
-        left = most - 50000 - 1000
+        left = most - 50000 - 5000 - 4096
         write(ws + "/three", "")
+        os.mkdir(ws + "/d/empty")
         os.truncate(ws + "/three", 1 << 20)
+        left -= 2 * 4096 - 4096
         with open(ws + "/two", "r+b") as f:
-            fails(errno.EDQUOT, os.posix_fallocate, f.fileno(), 0, left - (1 << 20) + 1000 + 1)
-            os.posix_fallocate(f.fileno(), 0, left - (1 << 20) + 1000)
+            fails(errno.EDQUOT, os.posix_fallocate, f.fileno(), 0, left - (1 << 20) + 5000 + 1)
+            os.posix_fallocate(f.fileno(), 0, left - (1 << 20) + 5000)
+        for call in (lambda: os.mkdir(ws + "/e"), lambda: os.symlink("x", ws + "/e"), lambda: write(ws + "/e", ""),
+                     lambda: os.unlink(ws + "/d/b")):
+            fails(errno.EDQUOT, call)
+        os.rename(ws + "/three", ws + "/moved")
+        os.rename(ws + "/moved", ws + "/three")
         fails(errno.EDQUOT, patch, ws + "/d/b")
     with Mount(dir, repo, options=VIEW, config=config) as m:
         ws = m / "staging/w"
         fails(errno.EDQUOT, patch, ws + "/d/b")
-        os.truncate(ws + "/three", (1 << 20) - 1000)
+        os.truncate(ws + "/three", (1 << 20) - 4096)
         patch(ws + "/d/b")
-        fails(errno.EDQUOT, os.truncate, ws + "/d/b", 1001)
+        fails(errno.EDQUOT, os.truncate, ws + "/d/b", 4097)
         write(ws + "/.onward/commit", "full to the last byte\n")
         patch(ws + "/a")
-        assert os.statvfs(ws).f_bavail * 4096 >= most - 50000 - 4096
+        assert os.statvfs(ws).f_bavail * 4096 >= most - 50000 - 3 * 4096
 
 
 def test_nothing_else_in_the_mount_can_be_changed(dir):

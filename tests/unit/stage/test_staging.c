@@ -180,8 +180,8 @@ static void limits(void **state)
 
     fixture_close(f);
     f->config.most_workspaces = 2;
-    f->config.most_file_size = 1000;
-    f->config.most_workspace_size = 3000;
+    f->config.most_file_size = 10000;
+    f->config.most_workspace_size = 34096;
     f->config.shared = true;
     fixture_open(f);
     struct stat st;
@@ -191,21 +191,22 @@ static void limits(void **state)
     assert_int_equal(fx_mkdir(f, "two", 0777), 0);
     assert_int_equal(fx_mkdir(f, "three", 0777), -EDQUOT);
     fx_put(f, "one/f", "x");
-    assert_int_equal(fx_truncate(f, "one/f", 1001), -EFBIG);
-    assert_int_equal(fx_write(f, "one/f", "yy", 999), -EFBIG);
-    assert_int_equal(fx_truncate(f, "one/f", 1000), 0);
+    assert_int_equal(fx_truncate(f, "one/f", 10001), -EFBIG);
+    assert_int_equal(fx_write(f, "one/f", "yy", 9999), -EFBIG);
+    assert_int_equal(fx_truncate(f, "one/f", 10000), 0);
     for (int i = 0; i < 2; i++) {
         _cleanup_free_ char *path = xasprintf("one/g%d", i);
         fx_put(f, path, "x");
-        assert_int_equal(fx_truncate(f, path, 1000), 0);
+        assert_int_equal(fx_truncate(f, path, 10000), 0);
     }
     assert_int_equal(fx_create(f, "one/h", 0644), 0);
-    assert_int_equal(fx_write(f, "one/h", "y", 0), -EDQUOT);
+    assert_int_equal(fx_write(f, "one/h", "y", 5000), -EDQUOT);
     assert_int_equal(fx_unlink(f, "one/g0"), 0);
-    assert_int_equal(fx_write(f, "one/h", "y", 0), 1);
+    assert_int_equal(fx_write(f, "one/h", "y", 5000), 1);
     fixture_close(f); /* counted anew */
     fixture_open(f);
-    assert_int_equal(fx_truncate(f, "one/h", 1000), 0);
+    assert_int_equal(fx_truncate(f, "one/h", 10000), 0);
+    assert_int_equal(fx_create(f, "one/i", 0644), 0);
     assert_int_equal(fx_write(f, "one/file", "y", 0), -EDQUOT);
     assert_int_equal(fx_write(f, "two/file", "y", 0), 1);
 }
