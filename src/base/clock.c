@@ -39,6 +39,15 @@ char *clock_format(int64_t real, char out[CLOCK_TEXT])
     return out;
 }
 
+char *clock_format_ms(int64_t real, char out[CLOCK_TEXT])
+{
+    int ms = clock_timespec(real).tv_nsec / NS_PER_MS;
+    size_t n = strlen(clock_format(real, out)) - 1; /* without its Z */
+
+    snprintf(out + n, CLOCK_TEXT - n, ".%03dZ", ms);
+    return out;
+}
+
 int clock_parse(const char *s, int64_t *ret)
 {
     struct tm tm = {0};

@@ -31,6 +31,8 @@ int64_t clock_from_seconds(int64_t seconds);
 
 /* "2026-11-23T04:40:00Z"; returns `out`. */
 char *clock_format(int64_t real, char out[CLOCK_TEXT]);
+/* The same to the millisecond: "2026-11-23T04:40:00.000Z". */
+char *clock_format_ms(int64_t real, char out[CLOCK_TEXT]);
 /* Reads what clock_format writes (UTC, whole seconds). -EINVAL. */
 int clock_parse(const char *s, int64_t *ret);
 /* A duration for people: "500ms", "10s", "5m", "2h"; at most two units ("1m30s"). */

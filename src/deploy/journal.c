@@ -11,7 +11,7 @@ static json_t *make_event(const char *name, int64_t at)
     json_t *e = json_object();
     char text[CLOCK_TEXT];
 
-    json_put_str(e, "at", clock_format(at, text));
+    json_put_str(e, "at", clock_format_ms(at, text));
     json_put_str(e, "event", name);
     return e;
 }

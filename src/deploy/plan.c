@@ -388,6 +388,7 @@ static void view_site(struct planner *p, size_t i)
 
     l->soaking = soaked_at(p, i) != 0;
     v->state = state_of(s, l, v);
+    v->standing = l->standing;
     v->until = until_of(p, i);
     if (v->state == SITE_MIGRATING)
         v->step = step_of(s, l);

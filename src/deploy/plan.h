@@ -150,8 +150,9 @@ struct plan_action {
 /* What is shown of a site. */
 struct plan_view {
     enum site_state state;
-    const char *step; /* "apply" "health" "soak" "retry" while migrating, else NULL; static */
-    int64_t until;    /* mono: when the health is given up, the soak ends, or the next attempt is
+    enum standing standing; /* in its rollout, if that has a view */
+    const char *step;       /* "apply" "health" "soak" "retry" while migrating, else NULL; static */
+    int64_t until; /* mono: when the health is given up, the soak ends, or the next attempt is
                        * due; 0: nothing waits for a time */
     VEC(struct blocked) blocked_by;
 };

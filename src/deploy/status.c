@@ -138,6 +138,24 @@ static void show_wave(const struct wave *declared, const struct wave_view *v, co
         out->soaked_at = real_time(v->soaked_at, now);
 }
 
+/* Names a site in its rollout, if that is under way and the site holds it up. */
+static void name_site(const struct status_source *source, size_t i, struct fleet *f)
+{
+    const struct roster_site *s = source->roster->v[i];
+    const struct waves *waves = &source->plan->waves;
+    struct rollout_view *v =
+        s->rollout == WAVES_NONE || !waves->view ? NULL : waves->view[s->rollout];
+    struct fleet_rollout *r = v ? &f->rollouts.v[v - waves->v] : NULL;
+    enum standing standing = source->plan->views[i].standing;
+
+    if (r && standing == STANDING_MOVING)
+        fleet_few_add(&r->moving, s->name);
+    else if (r && standing == STANDING_FAILED)
+        fleet_few_add(&r->failed, s->name);
+    else if (r && standing == STANDING_PASSED)
+        fleet_few_add(&r->passed, s->name);
+}
+
 static void show_rollout(const struct status_source *source, const struct rollout_view *v,
                          const struct now *now, struct fleet_rollout *out)
 {
@@ -161,8 +179,10 @@ struct fleet *status_fleet(const struct status_source *source)
     f->paused = copy(source->paused);
     vec_foreach (r, &plan->waves)
         show_rollout(source, r, &now, VEC_ADD(&f->rollouts));
-    for (size_t i = 0; i < source->roster->ndeclared; i++)
+    for (size_t i = 0; i < source->roster->ndeclared; i++) {
         show(source->roster->v[i], &plan->views[i], &now, VEC_ADD(&f->sites));
+        name_site(source, i, f);
+    }
     count(f);
     count_rollouts(f);
     return f;

@@ -72,12 +72,9 @@ static void put_oid(json_t *j, const char *key, const struct oid *oid)
 
 static void put_at(json_t *j, const char *key, int64_t at)
 {
-    char text[CLOCK_TEXT], ms[CLOCK_TEXT + 8];
-    int fraction = clock_timespec(at).tv_nsec / NS_PER_MS;
+    char text[CLOCK_TEXT];
 
-    clock_format(at, text);
-    snprintf(ms, sizeof(ms), "%.*s.%03dZ", (int)strlen(text) - 1, text, fraction);
-    json_put_str(j, key, ms);
+    json_put_str(j, key, clock_format_ms(at, text));
 }
 
 void record_encode(const struct record *r, struct buf *out)

@@ -52,11 +52,21 @@ static void site_status_done(struct site_status *s)
     free(s->blocked_by.v);
 }
 
+static void few_done(struct fleet_few *few)
+{
+    vec_foreach (name, &few->names)
+        free(*name);
+    free(few->names.v);
+}
+
 static void rollout_done(struct fleet_rollout *r)
 {
     vec_foreach (w, &r->waves)
         free(w->name);
     free(r->waves.v);
+    few_done(&r->moving);
+    few_done(&r->failed);
+    few_done(&r->passed);
 }
 
 void fleet_unref(struct fleet *f)
@@ -133,30 +143,127 @@ static void note_render(const char *note, const char *text, struct buf *out)
     buf_addc(out, '\n');
 }
 
-/* "# rollout 0123456789ab: wave quarter moving: 3 of 25 sites in sync, 2 moving; then rest" */
-static void rollout_render(const struct fleet_rollout *r, struct buf *out)
-{
-    const struct fleet_wave *w = &r->waves.v[r->open];
-    char id[OID_HEX + 1], until[CLOCK_TEXT];
-    const char *sep = "; then ";
+/* ---- rollouts ---- */
 
-    buf_addf(out, "# rollout %s: wave %s %s: %zu of %zu sites arrived",
-             abbreviate(&r->revision, id), w->name, w->phase, w->arrived, w->sites);
-    if (w->moving)
-        buf_addf(out, ", %zu moving", w->moving);
-    if (w->failed)
-        buf_addf(out, ", %zu failed", w->failed);
-    if (w->passed)
-        buf_addf(out, ", %zu passed over", w->passed);
-    if (w->soaked_at)
-        buf_addf(out, ", until %s", clock_format(w->soaked_at, until));
-    for (size_t k = r->open + 1; k < r->waves.n; k++) {
-        if (!r->waves.v[k].sites)
+#define ROLLOUTS_SHOWN 8
+
+void fleet_few_add(struct fleet_few *few, const char *site)
+{
+    if (few->all++ < FLEET_FEW)
+        *VEC_ADD(&few->names) = xstrdup(site);
+}
+
+static bool is_phase(const struct fleet_wave *w, const char *phase)
+{
+    return !strcmp(w->phase, phase);
+}
+
+/* The wave to speak of: the one that has stopped, or the open one. NULL: all are done. */
+static const struct fleet_wave *wave_shown(const struct fleet_rollout *r)
+{
+    vec_foreach (w, &r->waves)
+        if (is_phase(w, "stopped"))
+            return w;
+    return r->open < r->waves.n ? &r->waves.v[r->open] : NULL;
+}
+
+static void few_render(const char *what, const struct fleet_few *few, struct buf *out)
+{
+    if (!few->all)
+        return;
+    buf_addf(out, "#   %s:", what);
+    vec_foreach (name, &few->names)
+        buf_addf(out, " %s", *name);
+    if (few->all > few->names.n)
+        buf_addf(out, " and %zu more", few->all - few->names.n);
+    buf_addc(out, '\n');
+}
+
+/* "moves", "soaks until …", …: what the wave does. */
+static void phase_render(const struct fleet_wave *w, bool paused, struct buf *out)
+{
+    char until[CLOCK_TEXT];
+
+    if (is_phase(w, "stopped"))
+        buf_addf(out, "has stopped: %zu failed; a new revision or onward retry goes on", w->failed);
+    else if (w->soaked_at)
+        buf_addf(out, "soaks until %s", clock_format(w->soaked_at, until));
+    else
+        buf_adds(out, paused && !w->moving ? "is paused" : "moves");
+}
+
+static void next_waves_render(const struct fleet_rollout *r, size_t shown, struct buf *out)
+{
+    const char *sep = "#   then: ";
+
+    for (size_t k = shown + 1; k < r->waves.n; k++) {
+        const struct fleet_wave *w = &r->waves.v[k];
+        if (!w->sites || is_phase(w, "done"))
             continue;
-        buf_addf(out, "%s%s", sep, r->waves.v[k].name);
+        buf_addf(out, "%s%s (%zu)", sep, w->name, w->sites);
         sep = ", ";
     }
-    buf_addc(out, '\n');
+    if (*sep == ',')
+        buf_addc(out, '\n');
+}
+
+/* # rollout 0123456789ab: 40 of 500 sites have arrived
+ * #   wave quarter (2 of 4) moves: 15 of 25 sites have arrived
+ * #   moving: store-0001 store-0007
+ * #   then: half (225), rest (210) */
+static void rollout_render(const struct fleet_rollout *r, bool paused, struct buf *out)
+{
+    const struct fleet_wave *w = wave_shown(r);
+    size_t sites = 0, arrived = 0;
+    char id[OID_HEX + 1];
+
+    vec_foreach (each, &r->waves) {
+        sites += each->sites;
+        arrived += each->arrived;
+    }
+    buf_addf(out, "# rollout %s: %zu of %zu sites have arrived\n", abbreviate(&r->revision, id),
+             arrived, sites);
+    buf_addf(out, "#   wave %s (%zu of %zu) ", w->name, (size_t)(w - r->waves.v) + 1, r->waves.n);
+    phase_render(w, paused, out);
+    buf_addf(out, "; %zu of %zu have arrived\n", w->arrived, w->sites);
+    few_render("failed", &r->failed, out);
+    few_render("moving", &r->moving, out);
+    few_render("passed over", &r->passed, out);
+    next_waves_render(r, w - r->waves.v, out);
+}
+
+/* Those first that a person must look at, then the larger ones. */
+static int by_weight(const void *a, const void *b)
+{
+    const struct fleet_rollout *const *x = a, *const *y = b;
+    bool stopped = is_phase(wave_shown(*x), "stopped"), other = is_phase(wave_shown(*y), "stopped");
+    size_t left = 0, other_left = 0;
+
+    if (stopped != other)
+        return stopped ? -1 : 1;
+    vec_foreach (w, &(*x)->waves)
+        left += w->sites - w->arrived;
+    vec_foreach (w, &(*y)->waves)
+        other_left += w->sites - w->arrived;
+    if (left != other_left)
+        return left > other_left ? -1 : 1;
+    return memcmp(&(*x)->revision, &(*y)->revision, sizeof((*x)->revision));
+}
+
+static void rollouts_render(const struct fleet *f, struct buf *out)
+{
+    VEC(const struct fleet_rollout *) open = {0};
+
+    vec_foreach (r, &f->rollouts)
+        if (wave_shown(r))
+            *VEC_ADD(&open) = r;
+    if (open.n)
+        qsort(open.v, open.n, sizeof(*open.v), by_weight);
+    for (size_t i = 0; i < open.n && i < ROLLOUTS_SHOWN; i++)
+        rollout_render(open.v[i], f->paused, out);
+    if (open.n > ROLLOUTS_SHOWN)
+        buf_addf(out, "# and %zu more rollouts: .onward/status.json\n", open.n - ROLLOUTS_SHOWN);
+    free(open.v);
 }
 
 static void notes_render(const struct fleet *f, struct buf *out)
@@ -165,9 +272,7 @@ static void notes_render(const struct fleet *f, struct buf *out)
         note_render("", f->problem, out);
     if (f->paused)
         note_render("paused ", f->paused, out);
-    vec_foreach (r, &f->rollouts)
-        if (r->open < r->waves.n)
-            rollout_render(r, out);
+    rollouts_render(f, out);
 }
 
 void fleet_render(const struct fleet *f, struct buf *out)
@@ -227,6 +332,15 @@ static json_t *wave_json(const struct fleet_wave *w)
     return j;
 }
 
+static json_t *few_json(const struct fleet_few *few)
+{
+    json_t *names = json_array();
+
+    vec_foreach (name, &few->names)
+        json_array_append_new(names, json_string(*name));
+    return names;
+}
+
 json_t *fleet_rollouts_json(const struct fleet *f)
 {
     json_t *all = json_array();
@@ -238,6 +352,9 @@ json_t *fleet_rollouts_json(const struct fleet *f)
         vec_foreach (w, &r->waves)
             json_array_append_new(waves, wave_json(w));
         json_object_set_new(j, "waves", waves);
+        json_object_set_new(j, "moving", few_json(&r->moving));
+        json_object_set_new(j, "failed", few_json(&r->failed));
+        json_object_set_new(j, "passed", few_json(&r->passed));
         json_array_append_new(all, j);
     }
     return all;

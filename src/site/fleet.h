@@ -67,12 +67,21 @@ struct fleet_wave {
     int64_t soaked_at; /* real ns: while soaking, when that ends; else 0 */
 };
 
+/* Some of the sites that something holds for, the first by name. */
+struct fleet_few {
+    size_t all; /* that it holds for */
+    VEC(char *) names;
+};
+#define FLEET_FEW 6 /* names that are kept */
+void fleet_few_add(struct fleet_few *few, const char *site);
+
 /* A revision on its way to the sites that desire it; those that it has reached, all of them, are
  * not here. */
 struct fleet_rollout {
     struct oid revision;
     size_t open; /* the wave that moves, soaks or has stopped; behind the last: all are done */
     VEC(struct fleet_wave) waves;
+    struct fleet_few moving, failed, passed; /* of all waves */
 };
 
 struct fleet {
@@ -94,9 +103,11 @@ const struct site_status *fleet_site(const struct fleet *f, const char *name);
 
 /* The table of `fleet`: header and one aligned line a site, SITE TEAM STATE DEPLOYED DESIRED SINCE;
  * ids abbreviated to 12 digits, "-" where there is none. Before it lines that begin with "#": the
- * problem, the pause, and each rollout that has a wave which is not done. */
+ * problem, the pause, and the rollouts that have a wave which is not done, those that have stopped
+ * first; of many, the larger ones. */
 void fleet_render(const struct fleet *f, struct buf *out);
-/* The rollouts as an array of JSON objects: revision, open (name of a wave, or null), waves. */
+/* The rollouts as an array of JSON objects: revision, open (name of a wave, or null), waves, and
+ * some names: moving, failed, passed. */
 json_t *fleet_rollouts_json(const struct fleet *f);
 /* One site's `status` ("key: value" lines) and `status.json`. Keys in both: site team state desired
  * deployed previous generation attempt step since deadline drifted (since when) message blocked_by

@@ -31,7 +31,7 @@ static void test_a_record_is_an_event_and_a_count(void **state)
     json_write(event, 0, &line);
     json_decref(event);
     assert_string_equal(line.data,
-                        "{\"at\":\"2026-01-01T00:00:00Z\",\"event\":\"failed\",\"site\":\"a\","
+                        "{\"at\":\"2026-01-01T00:00:00.000Z\",\"event\":\"failed\",\"site\":\"a\","
                         "\"generation\":3,\"attempt\":2,\"from\":null,"
                         "\"to\":\"0100000000000000000000000000000000000000\","
                         "\"backend\":\"files\",\"outcome\":\"retry\","

@@ -58,6 +58,78 @@ static void the_table_is_aligned(void **state)
     fleet_unref(f);
 }
 
+/* A rollout with 500 sites in four waves, the second of which is in the phase. */
+static struct fleet_rollout rolling(unsigned char id, const char *phase)
+{
+    static const char *const names[] = {"canary", "quarter", "half", "rest"};
+    struct fleet_rollout r = {.revision = {{id}}, .open = 1};
+
+    for (size_t k = 0; k < 4; k++)
+        *VEC_ADD(&r.waves) = (struct fleet_wave){.name = strdup(names[k]), .phase = "waiting"};
+    r.waves.v[0] = (struct fleet_wave){r.waves.v[0].name, "done", .sites = 25, .arrived = 25};
+    r.waves.v[1] = (struct fleet_wave){r.waves.v[1].name, phase, .sites = 125, .arrived = 15};
+    r.waves.v[3].sites = 350;
+    return r;
+}
+
+static void rollouts_say_where_they_are(void **state)
+{
+    struct fleet *f = fleet_new();
+    struct buf out = {0};
+
+    *VEC_ADD(&f->rollouts) = rolling(1, "moving");
+    *VEC_ADD(&f->rollouts) = rolling(2, "soaking");
+    *VEC_ADD(&f->rollouts) = rolling(3, "stopped");
+    f->rollouts.v[1].waves.v[1].soaked_at = TEST_TIME * NS_PER_SEC;
+    f->rollouts.v[1].waves.v[1].arrived = 125;
+    f->rollouts.v[2].waves.v[1].failed = 1;
+    for (int i = 0; i < FLEET_FEW + 2; i++)
+        fleet_few_add(&f->rollouts.v[0].moving, i ? "store" : "edge");
+    fleet_few_add(&f->rollouts.v[2].failed, "hub");
+    fleet_few_add(&f->rollouts.v[2].passed, "far");
+    fleet_render(f, &out);
+    assert_string_equal(
+        buf_str(&out),
+        "# rollout 030000000000: 40 of 500 sites have arrived\n"
+        "#   wave quarter (2 of 4) has stopped: 1 failed; a new revision or onward retry goes on; "
+        "15 of 125 have arrived\n"
+        "#   failed: hub\n"
+        "#   passed over: far\n"
+        "#   then: rest (350)\n"
+        "# rollout 010000000000: 40 of 500 sites have arrived\n"
+        "#   wave quarter (2 of 4) moves; 15 of 125 have arrived\n"
+        "#   moving: edge store store store store store and 2 more\n"
+        "#   then: rest (350)\n"
+        "# rollout 020000000000: 150 of 500 sites have arrived\n"
+        "#   wave quarter (2 of 4) soaks until 2026-01-01T00:00:00Z; 125 of 125 have arrived\n"
+        "#   then: rest (350)\n"
+        "SITE  TEAM  STATE  DEPLOYED  DESIRED  SINCE\n");
+    json_t *all = fleet_rollouts_json(f), *one = json_array_get(all, 2);
+    assert_string_equal(json_str(one, "open", ""), "quarter");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(one, "failed"), 0)),
+                        "hub");
+    json_decref(all);
+    buf_done(&out);
+    fleet_unref(f);
+}
+
+static void of_many_rollouts_a_few_are_shown(void **state)
+{
+    struct fleet *f = fleet_new();
+    struct buf out = {0};
+
+    for (int i = 0; i < 100; i++)
+        *VEC_ADD(&f->rollouts) = rolling(i + 1, i == 90 ? "stopped" : "moving");
+    f->paused = strdup("by ann");
+    fleet_render(f, &out);
+    const char *text = buf_str(&out);
+    assert_int_equal(strncmp(text, "# paused by ann\n# rollout 5b0000000000: ", 40), 0);
+    assert_non_null(strstr(text, "wave quarter (2 of 4) is paused;"));
+    assert_non_null(strstr(text, "\n# and 92 more rollouts: .onward/status.json\nSITE "));
+    buf_done(&out);
+    fleet_unref(f);
+}
+
 static void status_has_a_line_for_each_key(void **state)
 {
     struct fleet *f = make_fleet();
@@ -163,6 +235,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_is_aligned),
+        cmocka_unit_test(rollouts_say_where_they_are),
+        cmocka_unit_test(of_many_rollouts_a_few_are_shown),
         cmocka_unit_test(status_has_a_line_for_each_key),
         cmocka_unit_test(json_has_every_key_always),
         cmocka_unit_test(every_state_has_a_name),
