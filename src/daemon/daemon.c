@@ -125,8 +125,8 @@ static int on_admit(const struct oid *head, void *arg, struct diag *reterr)
 {
     struct daemon *d = arg;
     struct oid seen = {0};
+    int r = ledger_seen(d->ledger, head, &seen);
 
-    int r = ledger_seen(d->ledger, &seen);
     if (r < 0 && r != -ENOENT)
         return diag_fail(reterr, r, "cannot tell what the mainline must still hold: %s",
                          strerror(-r));
@@ -297,11 +297,17 @@ static int open_state(struct daemon *d, struct diag *reterr)
     return 0;
 }
 
+/* What the ledger remembers outside of the repository. */
 static int keep_ledger_marks(struct daemon *d, struct diag *reterr)
 {
-    _cleanup_free_ char *path = xasprintf("%s/ledger-marks", d->state_dir);
+    _cleanup_free_ char *marks = xasprintf("%s/ledger-marks", d->state_dir);
+    _cleanup_free_ char *seen = xasprintf("%s/seen", d->state_dir);
+    _cleanup_free_ char *branch = mainline_ref(d->mainline);
+    struct ledger_mainline mainline = {.branch = branch, .history = d->history};
+    int r = ledger_keep_marks(d->ledger, marks, reterr);
 
-    return ledger_keep_marks(d->ledger, path, reterr);
+    mainline_head(d->mainline, &mainline.head);
+    return r < 0 ? r : ledger_keep_seen(d->ledger, seen, &mainline, reterr);
 }
 
 static int open_repository(struct daemon *d, struct diag *reterr)
@@ -316,8 +322,6 @@ static int open_repository(struct daemon *d, struct diag *reterr)
         r = open_state(d, reterr);
     if (r == 0)
         r = ledger_open(d->repo, d->host, &d->ledger, reterr);
-    if (r == 0 && d->state_dir)
-        r = keep_ledger_marks(d, reterr);
     if (r == 0 && d->state_dir)
         repo_spool_in(d->repo, d->state_dir);
     return r;
@@ -583,6 +587,8 @@ int daemon_run(const struct options *options, const struct config *config, void 
     int r = open_repository(&d, reterr);
     if (r == 0)
         r = open_history(&d, reterr);
+    if (r == 0 && d.state_dir)
+        r = keep_ledger_marks(&d, reterr);
     if (r == 0)
         r = open_nodes(&d, reterr);
     if (r == 0)

@@ -384,8 +384,8 @@ int decider_follow_refs(struct decider *r)
 
     if (mainline_head(c->mainline, &source.head) < 0)
         source.head = (struct oid){0};
-    if (ledger_seen(c->ledger, &source.seen) < 0)
-        source.seen = (struct oid){0};
+    int err = ledger_seen(c->ledger, &source.head, &source.seen);
+    source.seen_unknown = err < 0 && err != -ENOENT;
     int changed = targets_update(&r->targets, &source);
     if (changed < 0)
         return changed;
@@ -483,10 +483,10 @@ static int order_accept(struct decider *r, const struct command *c)
     if (!kind || strcmp(kind, "rewritten") != 0)
         return diag_fail(c->reterr, -EINVAL,
                          "the mainline was not rewritten: there is nothing to accept");
-    ledger_seen(r->config->ledger, &record.from);
     int err = mainline_head(r->config->mainline, &record.to);
     if (err < 0)
         return diag_fail(c->reterr, err, "the mainline has no revision");
+    ledger_seen(r->config->ledger, &record.to, &record.from);
     order_fleet(r, c, record);
     return 0;
 }

@@ -113,18 +113,24 @@ static bool line_holds_mark(const struct targets_source *s)
            history_index_epoch(s->history) == epoch;
 }
 
-/* The mainline's newest revision, or the high-water mark if that is not behind it. */
+/* The mainline's newest revision, or the high-water mark if that is not behind it (and there). */
 static struct oid choose_tip(const struct targets_source *s, struct targets *t)
 {
     _cleanup_(diag_done) struct diag why = {0};
+    struct revision_brief brief;
 
+    if (s->seen_unknown) {
+        freeze(t, "rewritten",
+               xstrdup("cannot read which revision the mainline was at (refs/onward/seen)"));
+        return s->head;
+    }
     if (line_holds_mark(s))
         return s->head;
     int r = ledger_seen_holds(s->repo, &s->seen, &s->head, &why);
     if (r == 0)
         return s->head;
     freeze(t, "rewritten", xstrdup(diag_text(&why, r)));
-    return s->seen;
+    return revision_brief(s->repo, &s->seen, &brief) < 0 ? s->head : s->seen;
 }
 
 /* Sets head and declaration of `t`, starting from those of `old`. */

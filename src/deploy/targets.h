@@ -4,7 +4,7 @@
  *
  * The revision that everything is decided on (`head`) is the mainline's newest one, unless
  *   - that one's declaration is wrong: then the newest one behind it whose declaration is right;
- *   - the mainline was rewritten: then the one that it was at before.
+ *   - the mainline was rewritten: then the one that it was at before, if the repository has that.
  * In both cases the targets are frozen: they are shown, and nothing moves.
  *
  * One thread at a time. */
@@ -42,6 +42,7 @@ struct targets_source {
     struct history_index *history; /* spares long walks if it is (nearly) current; may be NULL */
     struct oid head;               /* zero: the mainline has no revision */
     struct oid seen;               /* the high-water mark (ledger_seen); zero: none */
+    bool seen_unknown;             /* …there may be one, and it cannot be read */
     const bool *cancel;            /* polled on long walks; may be NULL */
 };
 

@@ -13,6 +13,7 @@
 #include "ledger/audit.h"
 #include "ledger/cursors.h"
 #include "ledger/marks.h"
+#include "ledger/seen.h"
 #include "ledger/timeline.h"
 #include "repo/history.h"
 #include "repo/object.h"
@@ -48,7 +49,7 @@ struct request {
 struct ledger {
     struct repo *repo;
     char *host;
-    char *seen_ref;
+    struct seen seen;
 
     pthread_mutex_t queue;
     pthread_cond_t written;
@@ -72,7 +73,7 @@ void ledger_free(struct ledger *l)
     timelines_done(&l->timelines);
     marks_done(&l->marks);
     free(l->host);
-    free(l->seen_ref);
+    seen_done(&l->seen);
     pthread_mutex_destroy(&l->queue);
     pthread_cond_destroy(&l->written);
     pthread_mutex_destroy(&l->lock);
@@ -87,7 +88,7 @@ int ledger_open(struct repo *repo, const char *host, struct ledger **ret, struct
 
     l->repo = repo;
     l->host = xstrdup(*host ? host : "localhost");
-    l->seen_ref = xasprintf("refs/onward/seen/%s", name);
+    seen_init(&l->seen, repo, name);
     l->last_waiting = &l->waiting;
     timelines_init(&l->timelines);
     pthread_mutex_init(&l->queue, NULL);
@@ -470,6 +471,8 @@ int ledger_verify(struct ledger *l, int (*each)(const struct ledger_finding *f, 
 /* ---- marks that keep revisions ----------------------------------------------------------------
  */
 
+#define REMEDY " (onward accept --reason TEXT; see REWRITTEN HISTORY in man 8 onwardfs)"
+
 int ledger_seen_holds(struct repo *repo, const struct oid *seen, const struct oid *head,
                       struct diag *reterr)
 {
@@ -482,6 +485,11 @@ int ledger_seen_holds(struct repo *repo, const struct oid *seen, const struct oi
         return diag_fail(reterr, -ESTALE,
                          "there is no mainline: its branch does not exist, and it was at %s", hex);
     int r = history_is_ancestor(repo, seen, head);
+    if (r == -ENOENT)
+        return diag_fail(reterr, -ESTALE,
+                         "this repository does not have revision %s, which its mainline was at: is "
+                         "it an old copy? Put that revision back, or accept this history" REMEDY,
+                         hex);
     if (r < 0)
         return diag_fail(reterr, r, "cannot tell whether the mainline still holds %s: %s", hex,
                          strerror(-r));
@@ -489,42 +497,29 @@ int ledger_seen_holds(struct repo *repo, const struct oid *seen, const struct oi
         return 0;
     return diag_fail(reterr, -ESTALE,
                      "the mainline was rewritten: it does not hold %s any more; put that back, or "
-                     "accept the new history (see REWRITTEN HISTORY in man 8 onwardfs)",
+                     "accept the new history" REMEDY,
                      hex);
 }
 
-int ledger_seen(struct ledger *l, struct oid *ret)
+int ledger_keep_seen(struct ledger *l, const char *path, const struct ledger_mainline *mainline,
+                     struct diag *reterr)
 {
-    return ref_read(l->repo, l->seen_ref, ret);
+    return seen_keep(&l->seen, path, mainline, reterr);
+}
+
+int ledger_seen(struct ledger *l, const struct oid *head, struct oid *ret)
+{
+    return seen_get(&l->seen, head, ret);
 }
 
 int ledger_see(struct ledger *l, const struct oid *rev, struct diag *reterr)
 {
-    struct oid seen = {0};
-    int r = ledger_seen(l, &seen);
-
-    if (r < 0 && r != -ENOENT)
-        return diag_fail(reterr, r, "cannot read %s", l->seen_ref);
-    if (oid_equal(&seen, rev))
-        return 0;
-    if (!oid_is_zero(&seen)) {
-        r = history_is_ancestor(l->repo, &seen, rev);
-        if (r < 0)
-            return diag_fail(reterr, r, "cannot compare with %s", l->seen_ref);
-        if (r == 0)
-            return diag_fail(reterr, -ESTALE, "not a descendant of %s", l->seen_ref);
-    }
-    return ref_update(l->repo, l->seen_ref, &seen, rev, "onwardfs: seen", reterr);
+    return seen_move(&l->seen, rev, reterr);
 }
 
 int ledger_accept(struct ledger *l, const struct oid *rev, struct diag *reterr)
 {
-    struct oid seen = {0};
-    int r = ledger_seen(l, &seen);
-
-    if (r < 0 && r != -ENOENT)
-        return diag_fail(reterr, r, "cannot read %s", l->seen_ref);
-    return ref_update(l->repo, l->seen_ref, &seen, rev, "onwardfs: accepted", reterr);
+    return seen_accept(&l->seen, rev, reterr);
 }
 
 int ledger_keep(struct ledger *l, const struct oid *rev, struct diag *reterr)

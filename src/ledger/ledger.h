@@ -38,6 +38,7 @@
 #include "base/cleanup.h"
 #include "base/diag.h"
 #include "ledger/record.h"
+#include "repo/history_index.h"
 #include "repo/oid.h"
 #include "repo/repo.h"
 
@@ -97,13 +98,26 @@ int ledger_verify(struct ledger *l, int (*each)(const struct ledger_finding *f, 
  * before the first append. */
 int ledger_keep_marks(struct ledger *l, const char *path, struct diag *reterr);
 
-/* The high-water mark: the newest mainline revision that this host has taken in, kept as the ref
- * refs/onward/seen/<host>. It only moves to descendants, so that everything that was ever deployed
- * from the mainline stays in the repository, and a mainline that was rewritten is noticed after a
- * restart. -ENOENT while there is none. */
-int ledger_seen(struct ledger *l, struct oid *ret);
+/* The high-water mark (seen.h): the newest mainline revision that this host has taken in, kept as
+ * the ref refs/onward/seen/<host> and in a file of the state directory; either may be lost. It
+ * only moves to descendants, so that everything that was ever deployed from the mainline stays
+ * in the repository, and a mainline that was rewritten, or a repository that was replaced by an
+ * older copy, is noticed after a restart.
+ *
+ * Keeps it in the file `path`, too. Once, before the functions below. */
+struct ledger_mainline {
+    const char *branch;            /* "refs/heads/main" */
+    struct oid head;               /* zero: it has no revision */
+    struct history_index *history; /* spares a long walk; for as long as the ledger; may be NULL */
+};
+int ledger_keep_seen(struct ledger *l, const char *path, const struct ledger_mainline *mainline,
+                     struct diag *reterr);
+/* The mark that a mainline at `head` (zero: it has no revision) has to hold. -ENOENT while there is
+ * none; other errors: it cannot be read, and nothing may be concluded from that. */
+int ledger_seen(struct ledger *l, const struct oid *head, struct oid *ret);
 /* Whether a mainline at `head` (zero: it has no revision) still holds the mark `seen` (zero: there
- * is none yet). 0, or -ESTALE with the reason and what to do. */
+ * is none yet). 0, or -ESTALE with the reason and what to do, also when the repository does not
+ * have the mark at all. */
 int ledger_seen_holds(struct repo *repo, const struct oid *seen, const struct oid *head,
                       struct diag *reterr);
 /* Moves the mark to `rev`. -ESTALE, and nothing changed: `rev` is not a descendant of it. */

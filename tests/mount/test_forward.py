@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Forward only: holds and pauses that only people lift, going back by a new commit."""
+"""Forward only: holds and pauses that only people lift, going back by a new commit, and a history that may not
+lose what it had."""
 
 import json
 import os
@@ -168,6 +169,106 @@ def test_failure_08_automation_never_undoes_what_a_person_decided(dir):
         assert state(m, "s1")["state"] == "held" and m.link("sites/s1/deployed") == ids[0]
         assert in_sync(m, "hub") and m.read("sites/hub/deployed/hub.conf") == "h\n"
         assert read(dir + "/applied") == "broken\nh\n"
+
+
+def copy_to(repo, place, mirror):
+    """A copy of the repository: what a backup has, or with `mirror` false a clone without refs/onward."""
+    run("git", "clone", "-q", "--mirror" if mirror else "--bare", repo, place)
+
+
+def marks(m):
+    """Where the high-water mark is, in the repository and beside it."""
+    ref = git(m.repo, "rev-parse", "-q", "--verify", "refs/onward/seen/" + os.uname().nodename, check=False).stdout
+    files = [read(os.path.join(d, "seen")) for d, _, names in os.walk(m.state) if "seen" in names]
+    return ref.strip(), re.findall(r"^mark (.*)$", "".join(files), re.M)
+
+
+def refused(m, missing, why):
+    """Nothing moves, nothing is committed, and each place says which revision is missing and what to do."""
+    until("it is told", lambda: all(blocked(m, s, "rewritten") for s in SITES))
+    problem = m.read("fleet").splitlines()[0]
+    assert missing in problem and why in problem and "onward accept --reason" in problem, problem
+    assert json.loads(m.read(".onward/status.json"))["problem"] == blocked(m, "hub", "rewritten")[0]
+    os.mkdir(m / "staging/late")
+    with open(m / "staging/late/x", "w") as f:
+        f.write("x")
+    fails(16, say, m / "staging/late/.onward/commit", "not now")
+    assert missing in m.read("staging/late/.onward/outcome")
+    os.unlink(m / "staging/late/x")
+    os.rmdir(m / "staging/late")
+    said = onward(m, "rollback", "hub", "--to", "HEAD", "--reason", "x", status=1)
+    assert "nothing to do" in said or missing in said, said
+
+
+EXPECT = "rewritten|old copy|ledger-set-back|commit-refused|command-failed"
+
+
+def test_failure_14_an_older_history_is_refused_with_local_state_wiped(dir):
+    """Of the two places that hold the mark, either is enough."""
+    repo, ids = history(dir, [{"hub/hub.conf": "2\n"}, {"stores/s1/site.conf": "3\n"}])
+    with Mount(dir, repo, config=config(dir)) as m:
+        settled(m)
+        assert marks(m) == (ids[2], [ids[2]])
+    run("rm", "-r", dir + "/state")  # the ledger holds it, and makes the file anew
+    git(repo, "update-ref", "refs/heads/main", ids[0])
+    with Mount(dir, repo, config=config(dir), expect=EXPECT) as m:
+        refused(m, ids[2], "was rewritten")
+        assert m.link("sites/hub/deployed") == ids[1] and not marks(m)[1]
+        git(repo, "update-ref", "refs/heads/main", ids[2])
+        until("it goes on by itself", lambda: all(in_sync(m, s) for s in SITES) and marks(m)[1] == [ids[2]])
+    git(repo, "update-ref", "-d", "refs/onward/seen/" + os.uname().nodename)
+    git(repo, "update-ref", "refs/heads/main", ids[1])
+    m = Mount(dir, repo, config=config(dir), expect=EXPECT).start()  # the state directory holds it
+    refused(m, ids[2], "was rewritten")
+    m.kill()
+    with Mount(dir, repo, config=config(dir), expect=EXPECT) as m:
+        refused(m, ids[2], "was rewritten")
+        onward(m, "accept", "--reason", "it was my fault")
+        settled(m)
+        assert m.link("sites/s1/deployed") == ids[0] and marks(m) == (ids[1], [ids[1]])
+        assert [r["generation"] for r in records(m, "s1")] == [1, 2]
+        assert '"it was my fault"' in git(repo, "show", f"refs/onward/ledger/{os.uname().nodename}:fleet.json")
+        after = push_forced(m, ids[1], {"hub/hub.conf": "on\n"})
+        until("it moves on", lambda: in_sync(m, "hub", after))
+        assert marks(m) == (after, [after])
+
+
+def push_forced(m, onto, files):
+    work = m.repo + ".work"
+    git(work, "fetch", "-q", "origin", "main")
+    git(work, "reset", "-q", "--hard", onto)
+    return commit(work, files)
+
+
+def test_failure_14_an_old_copy_is_refused_in_place_of_the_repository(dir):
+    """A copy is valid in itself, also its refs/onward; what it misses is known beside it, wherever it lies."""
+    repo, ids = history(dir, [{"hub/hub.conf": "2\n"}])
+    with Mount(dir, repo, config=config(dir)) as m:
+        settled(m)
+    copy_to(repo, dir + "/backup.git", True)
+    copy_to(repo, dir + "/plain.git", False)
+    with Mount(dir, repo, config=config(dir)) as m:
+        onward(m, "index")  # which knows where the history begins
+        last = commit(repo + ".work", {"hub/hub.conf": "3\n"})
+        until("hub moves", lambda: in_sync(m, "hub", last))
+    for copy in ("backup", "plain"):
+        with Mount(dir, f"{dir}/{copy}.git", config=config(dir), expect=EXPECT) as m:
+            refused(m, last, "does not have revision")
+    os.rename(repo, dir + "/lost.git")
+    os.rename(dir + "/backup.git", repo)
+    with Mount(dir, repo, config=config(dir), expect=EXPECT) as m:
+        refused(m, last, "does not have revision")
+        assert m.read("sites/hub/deployed/hub.conf") == "2\n"  # what that copy's ledger knows
+        assert read(dir + "/sites/s1/current/stores/s1/site.conf") == "a\n"
+        git(repo, "fetch", "-q", dir + "/lost.git", "main:main")
+        until("it goes on by itself", lambda: in_sync(m, "hub", last))
+    run("rm", "-r", repo)
+    os.rename(dir + "/plain.git", repo)
+    with Mount(dir, repo, config=config(dir), expect=EXPECT) as m:
+        refused(m, last, "does not have revision")
+        onward(m, "accept", "--reason", "the rest is lost")
+        until("hub goes on", lambda: in_sync(m, "hub", ids[1]))
+        assert marks(m)[0] == ids[1] and ids[1] in marks(m)[1], marks(m)
 
 
 if __name__ == "__main__":

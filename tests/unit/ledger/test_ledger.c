@@ -304,13 +304,13 @@ static void test_the_high_water_mark_never_goes_back(void **state)
     struct oid other;
     assert_int_equal(oid_parse(other_hex, &other), 0);
 
-    assert_int_equal(ledger_seen(l, &seen), -ENOENT);
+    assert_int_equal(ledger_seen(l, &first, &seen), -ENOENT);
     assert_int_equal(ledger_see(l, &first, NULL), 0);
     assert_int_equal(ledger_see(l, &second, NULL), 0);
     assert_int_equal(ledger_see(l, &second, NULL), 0);
     assert_int_equal(ledger_see(l, &first, NULL), -ESTALE);
     assert_int_equal(ledger_see(l, &other, NULL), -ESTALE);
-    assert_int_equal(ledger_seen(l, &seen), 0);
+    assert_int_equal(ledger_seen(l, &first, &seen), 0);
     assert_memory_equal(&seen, &second, sizeof(seen));
     test_run(f->path, "git gc -q --prune=now && git cat-file -e %s", oid_hex(&second, hex));
 }
