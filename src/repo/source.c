@@ -194,13 +194,6 @@ static int read_fast(struct source *s, const struct oid *oid, uint64_t most, str
     return is_final(r) ? r : read_stored(s, oid, most, ret);
 }
 
-int source_verify(struct source *s, const struct oid *oid)
-{
-    _cleanup_(raw_done) struct raw raw = {0};
-
-    return read_stored(s, oid, UINT64_MAX, &raw);
-}
-
 static int read_libgit2(struct question *q, uint64_t most, struct raw *ret)
 {
     struct header header;
@@ -209,6 +202,18 @@ static int read_libgit2(struct question *q, uint64_t most, struct raw *ret)
     if (r == 0 && most < SIZE_MAX && header.size > most)
         return -EFBIG;
     return r < 0 ? r : ask_libgit2(q, ask_object, ret);
+}
+
+int source_verify(struct source *s, const struct oid *oid)
+{
+    _cleanup_(raw_done) struct raw raw = {0};
+    int r = read_stored(s, oid, UINT64_MAX, &raw);
+
+    if (r == -ENOENT) { /* in a pack that is one too many for us */
+        struct question q = {s, oid};
+        r = read_libgit2(&q, SIZE_MAX, &raw);
+    }
+    return r;
 }
 
 int source_read(struct source *s, const struct oid *oid, uint64_t most, struct raw *ret)

@@ -53,7 +53,7 @@ int source_header(struct source *s, const struct oid *oid, git_object_t *ret_typ
 /* The object, of any type; the caller gives it back with raw_done(). -EFBIG: it is larger than
  * `most`, or a delta to something larger; -ENOENT -EIO -ENOMEM. */
 int source_read(struct source *s, const struct oid *oid, uint64_t most, struct raw *ret);
-/* Whether the object is stored, and whole: 0. It is read; but not by libgit2. */
+/* Whether the object is stored, and whole: 0. It is read. */
 int source_verify(struct source *s, const struct oid *oid);
 /* Whether a pack has the object, whole (`trusted`: it was found so before) and young for `git gc`
  * from now on. 0: it has. */

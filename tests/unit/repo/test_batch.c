@@ -252,6 +252,32 @@ static void what_a_crash_left_goes(void **state)
     test_run(f->path, "cd .git/objects/pack && [ $(ls *.keep | wc -l) = 2 ]");
 }
 
+/* Each a pack, also what is there already; and one more than are ever opened (pack_list.c) is no
+ * reason to fail. */
+static void held_batches_are_packs_however_many(void **state)
+{
+    struct fixture *f = *state;
+    struct oid oid = {0};
+
+    for (int i = 0; i < 210; i++) {
+        _cleanup_(batch_freep) struct batch *b = batch_new_held(f->repo);
+        _cleanup_free_ char *text = xasprintf("held %d", i);
+        oid = put(b, text);
+        store(b);
+        assert_int_equal(test_status(f->path, "ls .git/objects/pack/*.keep"), 0);
+    }
+    _cleanup_free_ char *packs = test_output(f->path, "ls .git/objects/pack/*.pack | wc -l");
+    assert_string_equal(packs, "210");
+    assert_int_not_equal(test_status(f->path, "ls .git/objects/pack/*.keep"), 0);
+    _cleanup_(batch_freep) struct batch *again = batch_new_held(f->repo);
+    put(again, "held 0");
+    put(again, "more");
+    store(again);
+    _cleanup_(blob_unrefp) struct blob *blob = NULL;
+    assert_int_equal(blob_load(f->repo, &oid, &blob), 0);
+    test_run(f->path, "git fsck --strict");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +288,7 @@ int main(void)
         TEST(what_is_there_is_not_written_again),
         TEST(a_failure_leaves_nothing),
         TEST(what_a_crash_left_goes),
+        TEST(held_batches_are_packs_however_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
