@@ -61,9 +61,10 @@ static int write_record(struct append *a, size_t i, struct diag *reterr)
 
     free(r->host);
     r->host = xstrdup(a->host);
-    r->previous = before ? before->oid : chain_newest(a->chain, r->site);
-    int err = put_log(a, r, reterr);
-    if (err < 0)
+    int err = before ? 0 : chain_newest(a->repo, &a->chain->root, r->site, &r->previous, reterr);
+    if (before)
+        r->previous = before->oid;
+    if (err < 0 || (err = put_log(a, r, reterr)) < 0)
         return err;
     record_copy(r, settled);
     if ((err = record_settle(settled, reterr)) < 0)

@@ -11,7 +11,7 @@
 
 struct append {
     struct repo *repo;
-    const struct chain *chain; /* as it is known; not changed */
+    const struct chain *chain; /* not changed */
     const char *host;
     struct record *const *records; /* in order; previous, host, oid are set in each */
     size_t n;

@@ -24,34 +24,8 @@ void chain_free(struct chain *c)
 {
     if (!c)
         return;
-    map_done(&c->newest, free);
     free(c->ref);
     free(c);
-}
-
-void chain_swap(struct chain *a, struct chain *b)
-{
-    struct chain t = *a;
-
-    *a = *b;
-    *b = t;
-}
-
-static void newest_put(struct map *newest, const char *site, const struct oid *record)
-{
-    free(map_put(newest, site, xmemdup(record, sizeof(*record))));
-}
-
-void chain_set_newest(struct chain *c, const char *site, const struct oid *record)
-{
-    newest_put(&c->newest, site, record);
-}
-
-struct oid chain_newest(const struct chain *c, const char *site)
-{
-    const struct oid *oid = map_get(&c->newest, site);
-
-    return oid ? *oid : (struct oid){0};
 }
 
 char *chain_host(const char *host)
@@ -78,8 +52,8 @@ char *chain_site(const char *file)
     return len > tail && !strcmp(file + len - tail, SUFFIX) ? xstrndup(file, len - tail) : NULL;
 }
 
-/* Takes in the files of one directory sites/<xx>. */
-static int list_bucket(struct repo *repo, const struct oid *oid, struct map *newest)
+/* Adds the sites of one directory sites/<xx>. */
+static int list_bucket(struct repo *repo, const struct oid *oid, struct map *names)
 {
     _cleanup_(tree_unrefp) struct tree *bucket = NULL;
     int r = tree_load(repo, oid, &bucket);
@@ -88,64 +62,39 @@ static int list_bucket(struct repo *repo, const struct oid *oid, struct map *new
         const struct tree_entry *e = &bucket->entries[i];
         _cleanup_free_ char *site = e->kind == ENTRY_FILE ? chain_site(e->name) : NULL;
         if (site)
-            newest_put(newest, site, &e->oid);
+            map_put(names, site, names);
     }
     return r;
 }
 
-static int list_sites(struct repo *repo, const struct oid *oid, struct map *newest)
+int chain_sites(struct repo *repo, const struct oid *root, struct map *names)
 {
     _cleanup_(tree_unrefp) struct tree *sites = NULL;
-    int r = tree_load(repo, oid, &sites);
+    enum entry_kind kind;
+    struct oid oid;
+    int r = oid_is_zero(root) ? -ENOENT : tree_walk_path(repo, root, CHAIN_SITES, &kind, &oid);
 
+    if (r == -ENOENT)
+        return 0;
+    if (r == 0)
+        r = kind == ENTRY_DIR ? tree_load(repo, &oid, &sites) : -EIO;
     for (size_t i = 0; r == 0 && i < sites->n; i++)
         if (sites->entries[i].kind == ENTRY_DIR)
-            r = list_bucket(repo, &sites->entries[i].oid, newest);
-    return r;
-}
-
-static int list(struct repo *repo, const struct oid *root, struct map *newest)
-{
-    _cleanup_(tree_unrefp) struct tree *top = NULL;
-    int r = tree_load(repo, root, &top);
-
-    if (r < 0)
-        return r;
-    const struct tree_entry *sites = tree_find(top, CHAIN_SITES);
-    const struct tree_entry *fleet = tree_find(top, CHAIN_FLEET);
-    if (fleet && fleet->kind == ENTRY_FILE)
-        newest_put(newest, RECORD_FLEET, &fleet->oid);
-    if (!sites)
-        return 0;
-    return sites->kind == ENTRY_DIR ? list_sites(repo, &sites->oid, newest) : -EIO;
-}
-
-static void newest_done(struct map *newest)
-{
-    map_done(newest, free);
+            r = list_bucket(repo, &sites->entries[i].oid, names);
+    return r == -ENOENT ? -EIO : r;
 }
 
 int chain_reload(struct chain *c, struct repo *repo, struct diag *reterr)
 {
-    _cleanup_(newest_done) struct map newest = {0};
     struct revision_brief brief = {0};
     struct oid tip = {0};
     int r = ref_read(repo, c->ref, &tip);
 
     if (r < 0 && r != -ENOENT)
         return diag_fail(reterr, r, "cannot read %s", c->ref);
-    if (oid_equal(&tip, &c->tip))
-        return 0;
-    if (!oid_is_zero(&tip)) {
-        r = revision_brief(repo, &tip, &brief);
-        if (r == 0)
-            r = list(repo, &brief.tree, &newest);
-        if (r < 0)
-            return diag_fail(reterr, r == -ENOENT ? -EIO : r, "cannot read the ledger %s", c->ref);
-    }
-    struct map old = c->newest;
-    c->newest = newest;
-    newest = old;
+    r = oid_is_zero(&tip) ? 0 : revision_brief(repo, &tip, &brief);
+    if (r < 0)
+        return diag_fail(reterr, r == -ENOENT ? -EIO : r, "cannot read the ledger %s", c->ref);
     c->tip = tip;
     c->root = brief.tree;
     return 0;
@@ -169,6 +118,20 @@ char *chain_path(const char *site)
 char *chain_log_path(const char *site)
 {
     return site_path(CHAIN_LOGS, site, "");
+}
+
+int chain_newest(struct repo *repo, const struct oid *root, const char *site, struct oid *ret,
+                 struct diag *reterr)
+{
+    _cleanup_free_ char *path = chain_path(site);
+    enum entry_kind kind;
+    struct oid oid = {0};
+    int r = oid_is_zero(root) ? -ENOENT : tree_walk_path(repo, root, path, &kind, &oid);
+
+    if (r < 0 && r != -ENOENT)
+        return diag_fail(reterr, r == -ENOTDIR ? -EIO : r, "the ledger's tree cannot be read");
+    *ret = r == 0 && kind == ENTRY_FILE ? oid : (struct oid){0};
+    return 0;
 }
 
 int chain_read(struct repo *repo, const struct oid *oid, const char *site, struct record *ret,

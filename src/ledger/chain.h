@@ -1,6 +1,6 @@
-/* One host's chain of ledger commits, as far as it has been read: where it ends, and the newest
- * record of each site in it (by id; the records themselves are read when somebody asks). Private to
- * the ledger; not thread-safe. */
+/* One host's chain of ledger commits: where it ends. What it holds is looked up in its tree when
+ * somebody asks, so that opening costs the same whatever there is. Private to the ledger; not
+ * thread-safe but for what takes only a root. */
 #ifndef ONWARD_LEDGER_CHAIN_H
 #define ONWARD_LEDGER_CHAIN_H
 
@@ -16,24 +16,21 @@
 #define CHAIN_FLEET  "fleet.json" /* of RECORD_FLEET */
 
 struct chain {
-    char *ref;         /* "refs/onward/ledger/<host>" */
-    struct oid tip;    /* its newest commit, zero: none yet */
-    struct oid root;   /* that commit's tree */
-    struct map newest; /* site -> struct oid * of its newest record */
+    char *ref;       /* "refs/onward/ledger/<host>" */
+    struct oid tip;  /* its newest commit, zero: none yet */
+    struct oid root; /* that commit's tree */
 };
 
 struct chain *chain_new(const char *ref);
 void chain_free(struct chain *c);
 DEFINE_CLEANUP(struct chain *, chain_free)
-/* Each becomes what the other was; they are chains of one ref. */
-void chain_swap(struct chain *a, struct chain *b);
-/* Makes it what the ref names now. Costs a listing of the tree if that has changed, else a ref's
- * lookup. On failure it is as it was. */
+/* Makes it what the ref names now. On failure it is as it was. */
 int chain_reload(struct chain *c, struct repo *repo, struct diag *reterr);
-/* The id of the site's newest record, zero if it has none. */
-struct oid chain_newest(const struct chain *c, const char *site);
-/* Takes in that `record` is now the site's newest. */
-void chain_set_newest(struct chain *c, const char *site, const struct oid *record);
+/* The id of the site's newest record in the tree `root`, zero if it has none. -EIO. */
+int chain_newest(struct repo *repo, const struct oid *root, const char *site, struct oid *ret,
+                 struct diag *reterr);
+/* Adds the name of every site that has a record there as a key (with the value `names`). -EIO. */
+int chain_sites(struct repo *repo, const struct oid *root, struct map *names);
 
 /* A name that is one harmless component of a ref, as alike `host` as possible; yours. */
 char *chain_host(const char *host);

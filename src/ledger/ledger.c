@@ -155,7 +155,8 @@ static int follow(struct ledger *l, struct chain *c, struct diag *reterr)
         return r;
     follow_mark(l, c->ref, &fresh->tip);
     pthread_mutex_lock(&l->lock);
-    chain_swap(c, fresh);
+    c->tip = fresh->tip;
+    c->root = fresh->root;
     pthread_mutex_unlock(&l->lock);
     return 1;
 }
@@ -208,9 +209,6 @@ static int append_once(struct ledger *l, struct record *const *records, size_t n
     pthread_mutex_lock(&l->lock);
     own->tip = a.tip;
     own->root = a.root;
-    map_foreach (it, &a.newest) {
-        chain_set_newest(own, it->key, &((const struct record *)it->value)->oid);
-    }
     pthread_mutex_unlock(&l->lock);
     return 0;
 }
@@ -314,16 +312,42 @@ int ledger_write_log(struct ledger *l, const void *data, size_t len, struct oid 
 /* ---- reading ----------------------------------------------------------------------------------
  */
 
-static void open_cursors(struct ledger *l, const char *site, struct cursors *ret)
+/* The chains as they are now, to be read without the lock; refs stay as long as the ledger. */
+struct tips {
+    VEC(struct tip {
+        const char *ref;
+        struct oid root;
+    });
+};
+
+static void tips_done(struct tips *t)
 {
-    *ret = (struct cursors){.repo = l->repo, .site = site};
+    free(t->v);
+}
+
+static void take_tips(struct ledger *l, struct tips *ret)
+{
     pthread_mutex_lock(&l->lock);
-    vec_foreach (c, &l->chains) {
-        struct oid newest = chain_newest(*c, site);
-        if (!oid_is_zero(&newest))
-            cursors_add(ret, (*c)->ref, &newest);
-    }
+    vec_foreach (c, &l->chains)
+        *VEC_ADD(ret) = (struct tip){(*c)->ref, (*c)->root};
     pthread_mutex_unlock(&l->lock);
+}
+
+static int open_cursors(struct ledger *l, const char *site, struct cursors *ret,
+                        struct diag *reterr)
+{
+    _cleanup_(tips_done) struct tips tips = {0};
+    int r = 0;
+
+    *ret = (struct cursors){.repo = l->repo, .site = site};
+    take_tips(l, &tips);
+    for (size_t i = 0; i < tips.n && r == 0; i++) {
+        struct oid newest;
+        r = chain_newest(l->repo, &tips.v[i].root, site, &newest, reterr);
+        if (r == 0 && !oid_is_zero(&newest))
+            cursors_add(ret, tips.v[i].ref, &newest);
+    }
+    return r;
 }
 
 int ledger_history(struct ledger *l, const char *site,
@@ -331,10 +355,9 @@ int ledger_history(struct ledger *l, const char *site,
 {
     _cleanup_(cursors_done) struct cursors cursors;
     const struct record *record;
-    int r;
+    int r = open_cursors(l, site, &cursors, reterr);
 
-    open_cursors(l, site, &cursors);
-    while ((r = cursors_next(&cursors, &record, reterr)) == 0 && record) {
+    while (r == 0 && (r = cursors_next(&cursors, &record, reterr)) == 0 && record) {
         if (record->kind == RECORD_NEWER)
             return cursors_too_new(&cursors, reterr);
         r = each(record, arg);
@@ -344,20 +367,25 @@ int ledger_history(struct ledger *l, const char *site,
     return r;
 }
 
-static struct timeline *open_timeline(struct ledger *l, const char *site)
+static int open_timeline(struct ledger *l, const char *site, struct timeline **ret)
 {
     _cleanup_(cursors_done) struct cursors cursors;
+    int r = open_cursors(l, site, &cursors, NULL);
 
-    open_cursors(l, site, &cursors);
-    return timelines_get(&l->timelines, &cursors);
+    if (r == 0)
+        *ret = timelines_get(&l->timelines, &cursors);
+    return r;
 }
 
 int ledger_generations(struct ledger *l, const char *site, uint64_t after,
                        int (*each)(uint64_t generation, void *arg), void *arg)
 {
-    struct timeline *t = open_timeline(l, site);
-    int r = t->error;
+    struct timeline *t = NULL;
+    int r = open_timeline(l, site, &t);
 
+    if (r < 0)
+        return r;
+    r = t->error;
     for (size_t i = timeline_find(t, after); i-- > 0;) {
         if (i && t->v[i].generation == t->v[i - 1].generation)
             continue;
@@ -373,10 +401,12 @@ int ledger_generations(struct ledger *l, const char *site, uint64_t after,
 int ledger_generation(struct ledger *l, const char *site, uint64_t generation,
                       int (*each)(const struct record *r, void *arg), void *arg)
 {
-    struct timeline *t = open_timeline(l, site);
-    size_t first = timeline_find(t, generation), i = first;
-    int r = 0;
+    struct timeline *t = NULL;
+    int r = open_timeline(l, site, &t);
 
+    if (r < 0)
+        return r;
+    size_t first = timeline_find(t, generation), i = first;
     for (; r == 0 && i < t->n && t->v[i].generation == generation; i++) {
         _cleanup_(record_done) struct record record = {0};
         r = chain_read(l->repo, &t->v[i].record, site, &record, NULL);
@@ -391,18 +421,15 @@ int ledger_generation(struct ledger *l, const char *site, uint64_t generation,
 
 int ledger_sites(struct ledger *l, int (*each)(const char *site, void *arg), void *arg)
 {
+    _cleanup_(tips_done) struct tips tips = {0};
     struct map names = {0};
     int r = 0;
 
-    pthread_mutex_lock(&l->lock);
-    vec_foreach (c, &l->chains)
-        map_foreach (it, &(*c)->newest) {
-            if (strcmp(it->key, RECORD_FLEET) != 0)
-                map_put(&names, it->key, l);
-        }
-    pthread_mutex_unlock(&l->lock);
+    take_tips(l, &tips);
+    for (size_t i = 0; i < tips.n && r == 0; i++)
+        r = chain_sites(l->repo, &tips.v[i].root, &names);
     map_foreach (it, &names) {
-        if ((r = each(it->key, arg)))
+        if (r || (r = each(it->key, arg)))
             break;
     }
     map_done(&names, NULL);

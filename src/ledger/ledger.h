@@ -72,7 +72,7 @@ int ledger_generations(struct ledger *l, const char *site, uint64_t after,
  * has none; -EIO. */
 int ledger_generation(struct ledger *l, const char *site, uint64_t generation,
                       int (*each)(const struct record *r, void *arg), void *arg);
-/* Calls `each` with the name of every site that has a record on any host. */
+/* Calls `each` with the name of every site that has a record on any host. -EIO. */
 int ledger_sites(struct ledger *l, int (*each)(const char *site, void *arg), void *arg);
 /* Takes in what other hosts' chains have gained. */
 int ledger_refresh(struct ledger *l, struct diag *reterr);
