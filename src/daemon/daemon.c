@@ -190,7 +190,7 @@ static json_t *count_states(const struct fleet *fleet)
     for (int s = 0; s < SITE_STATES; s++) {
         int n = 0;
         vec_foreach (site, &fleet->sites)
-            n += site->state == (enum site_state)s;
+            n += (*site)->state == (enum site_state)s;
         if (n)
             json_object_set_new(states, site_state_name(s), json_integer(n));
     }

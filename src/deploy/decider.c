@@ -11,6 +11,11 @@
 #define KILL_AFTER   (10 * NS_PER_SEC) /* from TERM to KILL */
 #define LEDGER_AGAIN NS_PER_SEC        /* after the ledger could not be written */
 
+/* A view of the fleet costs something for each site: from so many sites on, what happens at them is
+ * gathered for so long a time for each before it is shown. New revisions and orders do not wait. */
+#define GATHER_FROM 1000
+#define GATHER_SITE 5000 /* ns */
+
 static char *copy(const char *s)
 {
     return s ? xstrdup(s) : NULL;
@@ -285,7 +290,17 @@ static void tell_problem(struct decider *r)
     r->told = copy(now);
 }
 
-static void publish(struct decider *r, const struct plan *plan)
+/* When what is new may be shown. */
+static int64_t show_at(const struct decider *r)
+{
+    if (!r->shown || r->urgent || r->roster.ndeclared < GATHER_FROM)
+        return 0;
+    return r->shown_at + (int64_t)r->roster.ndeclared * GATHER_SITE;
+}
+
+/* Shows the fleet if there is something new. Returns when (mono) to come again for that;
+ * INT64_MAX: no need. */
+static int64_t publish(struct decider *r, const struct plan *plan)
 {
     struct status_source source = {.roster = &r->roster,
                                    .targets = &r->targets,
@@ -295,14 +310,18 @@ static void publish(struct decider *r, const struct plan *plan)
 
     tell_problem(r);
     if (!r->dirty)
-        return;
+        return INT64_MAX;
+    if (clock_mono() < show_at(r))
+        return show_at(r);
     _cleanup_(fleet_unrefp) struct fleet *before = fleet_board_peek(r->config->board),
                                          *now = status_fleet(&source);
     if (r->config->enabled)
         journal_rollouts(&r->journal, before, now);
     fleet_board_publish(r->config->board, TAKE(now));
-    r->dirty = false;
+    r->dirty = r->urgent = false;
     r->shown = true;
+    r->shown_at = clock_mono();
+    return INT64_MAX;
 }
 
 int64_t decider_decide(struct decider *r)
@@ -316,8 +335,8 @@ int64_t decider_decide(struct decider *r)
         carry_out(r, &plan);
         if (!r->transaction.records.n && !r->transaction.over.n) {
             call_due(r, &plan);
-            publish(r, &plan);
-            return plan.wake_at;
+            int64_t show = publish(r, &plan);
+            return show < plan.wake_at ? show : plan.wake_at;
         }
         if (settle(r) < 0) {
             _cleanup_(plan_done) struct plan unchanged = {0};
@@ -398,6 +417,7 @@ int decider_follow_refs(struct decider *r)
         follow_pause(r);
     if (!oid_equal(&before, &r->targets.head))
         journal_head(&r->journal, &r->targets.head);
+    r->urgent |= changed;
     r->dirty |= changed || !c->enabled;
     return 0;
 }
@@ -524,6 +544,7 @@ int decider_obey(struct decider *r, const struct command *c)
 {
     int err = prepare_order(r, c);
 
+    r->urgent = true; /* who gave it looks now */
     if (err < 0 || !r->transaction.records.n)
         return err;
     err = settle(r);

@@ -45,6 +45,8 @@ struct decider {
     char *told;                 /* the problem that was last told */
     bool shown;                 /* a fleet was published */
     bool dirty;                 /* there is something new to show; true at first */
+    bool urgent;                /* …and somebody waits for it */
+    int64_t shown_at;           /* mono: when one was published last */
 
     void (*ended)(struct attempt *a, void *arg); /* a call has ended; from its thread */
     void *ended_arg;

@@ -20,13 +20,26 @@ struct look {
     bool starting; /* by this plan */
 };
 
+/* A site that could start now. */
+struct due {
+    int64_t since; /* mono: it waits since then */
+    size_t site;
+};
+
+/* Why the fresh sites of a wave of a rollout do not start. */
+struct wave_reason {
+    bool known;
+    const char *text; /* NULL: they do */
+};
+
 /* One decision in the making. */
 struct planner {
     const struct plan_input *in;
     struct plan *out;
     struct look *looks;            /* of each site */
     int *running;                  /* calls of each backend, those of this plan included */
-    VEC(size_t) due;               /* sites that could start now, first come first served */
+    struct wave_reason *reasons;   /* of each rollout that has a view, of each of its waves */
+    VEC(struct due) due;           /* sites that could start now, first come first served */
     VEC(struct plan_action) calls; /* health, then observations: what is called if there is room */
 };
 
@@ -210,25 +223,43 @@ static const struct wave_view *stopped_wave(const struct planner *p, const struc
     return NULL;
 }
 
-/* Why a fresh site's wave does not let it start; NULL: it does. */
-static char *wave_reason(const struct planner *p, size_t i)
+/* A text that lives as long as the plan. */
+static const char *keep(struct planner *p, char *text)
 {
-    const struct rollout_view *r = rollout_of(p, i);
-    const struct wave_view *stopped = r ? stopped_wave(p, r) : NULL;
-    size_t mine = r ? p->out->waves.wave[i] : 0;
+    *VEC_ADD(&p->out->texts) = text;
+    return text;
+}
+
+static const char *make_wave_reason(struct planner *p, const struct rollout_view *r, size_t mine)
+{
+    const struct wave_view *stopped = stopped_wave(p, r), *open = &r->waves[r->open];
 
     if (stopped)
-        return xasprintf("the rollout has stopped: %zu of the %zu sites in wave %s failed",
-                         stopped->failed, stopped->sites, p->in->waves[stopped - r->waves].name);
-    if (!r || mine <= r->open)
+        return keep(p, xasprintf("the rollout has stopped: %zu of the %zu sites in wave %s failed",
+                                 stopped->failed, stopped->sites,
+                                 p->in->waves[stopped - r->waves].name));
+    if (mine <= r->open)
         return NULL;
-    const struct wave_view *open = &r->waves[r->open];
     if (open->phase == WAVE_SOAKING)
-        return xasprintf("wave %s waits for wave %s, which soaks", p->in->waves[mine].name,
-                         p->in->waves[r->open].name);
-    return xasprintf("wave %s waits for wave %s: %zu of %zu sites have arrived",
-                     p->in->waves[mine].name, p->in->waves[r->open].name, open->arrived,
-                     open->sites - open->passed);
+        return keep(p, xasprintf("wave %s waits for wave %s, which soaks", p->in->waves[mine].name,
+                                 p->in->waves[r->open].name));
+    return keep(p, xasprintf("wave %s waits for wave %s: %zu of %zu sites have arrived",
+                             p->in->waves[mine].name, p->in->waves[r->open].name, open->arrived,
+                             open->sites - open->passed));
+}
+
+/* Why a fresh site's wave does not let it start; NULL: it does. */
+static const char *wave_reason(struct planner *p, size_t i)
+{
+    const struct rollout_view *r = rollout_of(p, i);
+
+    if (!r)
+        return NULL;
+    size_t mine = p->out->waves.wave[i];
+    struct wave_reason *reason = &p->reasons[(r - p->out->waves.v) * p->in->nwaves + mine];
+    if (!reason->known)
+        *reason = (struct wave_reason){true, make_wave_reason(p, r, mine)};
+    return reason->text;
 }
 
 /* When the site has soaked, as its wave wants it; 0: it does not soak. */
@@ -246,58 +277,64 @@ static int64_t soaked_at(const struct planner *p, size_t i)
 /* ---- what blocks ------------------------------------------------------------------------------
  */
 
-static void block(struct plan_view *v, const char *kind, char *detail)
+/* Sites are looked at one after the other: the newest blocks are those of the site at hand. */
+static void block(struct planner *p, size_t i, const char *kind, const char *detail)
 {
-    *VEC_ADD(&v->blocked_by) = (struct blocked){.kind = kind, .detail = detail};
+    *VEC_ADD(&p->out->blocked) = (struct blocked){.kind = kind, .detail = detail};
+    p->out->views[i].blocked_by.n++;
 }
 
-static void block_by_dependencies(const struct planner *p, const struct plan_site *s,
-                                  struct plan_view *v)
+static void block_by_dependencies(struct planner *p, size_t i)
 {
-    for (size_t i = 0; i < s->ndepends; i++) {
-        size_t on = s->depends_on[i];
+    const struct plan_site *s = &p->in->sites[i];
+
+    for (size_t k = 0; k < s->ndepends; k++) {
+        size_t on = s->depends_on[k];
         if (on == PLAN_NO_SITE || !in_sync(&p->in->sites[on]))
-            block(v, "dependency",
-                  xasprintf("%s is not %s", s->depends_names[i],
-                            on == PLAN_NO_SITE ? "declared" : "in sync"));
+            block(p, i, "dependency",
+                  keep(p, xasprintf("%s is not %s", s->depends_names[k],
+                                    on == PLAN_NO_SITE ? "declared" : "in sync")));
     }
 }
 
 /* What only a person changes, and nothing may start against; the widest first. */
-static void find_hard_blocks(const struct planner *p, const struct plan_site *s,
-                             struct plan_view *v)
+static void find_hard_blocks(struct planner *p, size_t i)
 {
+    const struct plan_site *s = &p->in->sites[i];
+
     if (p->in->frozen_kind)
-        block(v, p->in->frozen_kind, xstrdup(p->in->frozen));
+        block(p, i, p->in->frozen_kind, p->in->frozen);
     if (s->problem_kind)
-        block(v, s->problem_kind, xstrdup(s->problem));
+        block(p, i, s->problem_kind, s->problem);
     if (s->suspend)
-        block(v, "suspend", xstrdup("onward.yaml says suspend"));
+        block(p, i, "suspend", "onward.yaml says suspend");
     if (s->track->held)
-        block(v, "hold", xstrdup(s->track->hold));
+        block(p, i, "hold", s->track->hold);
 }
 
 /* What keeps a site from its target, though it may be healed. */
-static void find_soft_blocks(const struct planner *p, size_t i, struct plan_view *v)
+static void find_soft_blocks(struct planner *p, size_t i)
 {
     const struct plan_site *s = &p->in->sites[i];
 
     if (in_sync(s))
         return;
     if (p->in->paused)
-        block(v, "pause", xstrdup(p->in->paused));
-    block_by_dependencies(p, s, v);
-    char *reason = p->looks[i].standing == STANDING_FRESH ? wave_reason(p, i) : NULL;
+        block(p, i, "pause", p->in->paused);
+    block_by_dependencies(p, i);
+    const char *reason = p->looks[i].standing == STANDING_FRESH ? wave_reason(p, i) : NULL;
     if (reason)
-        block(v, "wave", reason);
+        block(p, i, "wave", reason);
 }
 
-/* A person must do something before it moves. */
-static bool needs_a_person(const struct plan_view *v)
+/* A person must do something before the site at hand moves. */
+static bool needs_a_person(const struct planner *p, const struct plan_view *v)
 {
-    vec_foreach (b, &v->blocked_by)
-        if (strcmp(b->kind, "dependency") && strcmp(b->kind, "wave"))
+    for (size_t k = p->out->blocked.n - v->blocked_by.n; k < p->out->blocked.n; k++) {
+        const char *kind = p->out->blocked.v[k].kind;
+        if (strcmp(kind, "dependency") != 0 && strcmp(kind, "wave") != 0)
             return true;
+    }
     return false;
 }
 
@@ -325,9 +362,9 @@ static void look_at(struct planner *p, size_t i)
     l->inputs = s->inputs;
     if (s->attempt && (at_target(s) || s->call == VERB_APPLY))
         return; /* it is let finish */
-    find_hard_blocks(p, s, v);
+    find_hard_blocks(p, i);
     size_t hard = v->blocked_by.n;
-    find_soft_blocks(p, i, v);
+    find_soft_blocks(p, i);
     l->blocked = v->blocked_by.n > 0;
     if (hard || !wants_healing(s, l->blocked))
         return;
@@ -340,9 +377,10 @@ static void look_at(struct planner *p, size_t i)
 /* ---- what is shown ----------------------------------------------------------------------------
  */
 
-static enum site_state state_of(const struct plan_site *s, const struct look *l,
-                                const struct plan_view *v)
+static enum site_state state_of(const struct planner *p, size_t i)
 {
+    const struct plan_site *s = &p->in->sites[i];
+    const struct look *l = &p->looks[i];
     const struct site_track *t = s->track;
 
     if (s->suspend && !s->attempt)
@@ -357,7 +395,7 @@ static enum site_state state_of(const struct plan_site *s, const struct look *l,
         return l->soaking ? SITE_MIGRATING : SITE_IN_SYNC;
     if (ended_badly(s) && at_target(s) && !s->retry_asked)
         return t->phase == TRACK_FAILED ? SITE_FAILED : SITE_STALLED;
-    if (oid_is_zero(&t->deployed) && needs_a_person(v))
+    if (oid_is_zero(&t->deployed) && needs_a_person(p, &p->out->views[i]))
         return SITE_UNKNOWN;
     return SITE_PENDING;
 }
@@ -387,7 +425,7 @@ static void view_site(struct planner *p, size_t i)
     struct plan_view *v = &p->out->views[i];
 
     l->soaking = soaked_at(p, i) != 0;
-    v->state = state_of(s, l, v);
+    v->state = state_of(p, i);
     v->standing = l->standing;
     v->until = until_of(p, i);
     if (v->state == SITE_MIGRATING)
@@ -396,8 +434,8 @@ static void view_site(struct planner *p, size_t i)
         wake(p, v->until);
     /* Nothing keeps it from trying again: but this is why it has not arrived. */
     if (s->track->unreachable && at_target(s) && !s->attempt)
-        block(v, "unreachable",
-              xstrdup(s->track->message ? s->track->message : "its backend asked for later"));
+        block(p, i, "unreachable",
+              s->track->message ? s->track->message : "its backend asked for later");
 }
 
 /* ---- what is done -----------------------------------------------------------------------------
@@ -473,7 +511,8 @@ static void consider(struct planner *p, size_t i)
 {
     const struct plan_site *s = &p->in->sites[i];
     const struct look *l = &p->looks[i];
-    int64_t due = goes_on(s) && at_goal(s, l) ? retry_at(p, s) : 0;
+    bool again = goes_on(s) && at_goal(s, l);
+    int64_t due = again ? retry_at(p, s) : 0;
 
     if (l->blocked || is_in_place(s, l))
         return;
@@ -485,7 +524,7 @@ static void consider(struct planner *p, size_t i)
     }
     assert(s->backend >= 0 && !oid_is_zero(&l->goal));
     if (s->call == VERB_NONE)
-        *VEC_ADD(&p->due) = i;
+        *VEC_ADD(&p->due) = (struct due){again ? due : s->desired_at, i};
     else if (!s->stopping) /* an observation: what is new does not wait for it */
         act(p, PLAN_STOP, i);
 }
@@ -503,22 +542,13 @@ static void consider_observing(struct planner *p, size_t i)
         wake(p, due);
 }
 
-static int64_t waiting_since(const struct planner *p, size_t i)
+static int by_waiting(const void *a, const void *b)
 {
-    const struct plan_site *s = &p->in->sites[i];
+    const struct due *x = a, *y = b;
 
-    return goes_on(s) && at_goal(s, &p->looks[i]) ? retry_at(p, s) : s->desired_at;
-}
-
-static int by_waiting(const void *a, const void *b, void *planner)
-{
-    const struct planner *p = planner;
-    size_t i = *(const size_t *)a, j = *(const size_t *)b;
-    int64_t x = waiting_since(p, i), y = waiting_since(p, j);
-
-    if (x != y)
-        return x < y ? -1 : 1;
-    return i < j ? -1 : i > j;
+    if (x->since != y->since)
+        return x->since < y->since ? -1 : 1;
+    return x->site < y->site ? -1 : x->site > y->site;
 }
 
 /* Takes room for one more call (I5). */
@@ -572,10 +602,10 @@ static bool has_room(const struct planner *p, size_t site)
 static void start_due(struct planner *p)
 {
     if (p->due.n)
-        qsort_r(p->due.v, p->due.n, sizeof(*p->due.v), by_waiting, p);
-    vec_foreach (i, &p->due)
-        if (has_room(p, *i) && take_wave_room(p, *i) && take_room(p, *i))
-            start(p, *i);
+        qsort(p->due.v, p->due.n, sizeof(*p->due.v), by_waiting);
+    vec_foreach (d, &p->due)
+        if (has_room(p, d->site) && take_wave_room(p, d->site) && take_room(p, d->site))
+            start(p, d->site);
 }
 
 /* What has begun goes before what begins, and that before observations. */
@@ -589,11 +619,24 @@ static void make_calls(struct planner *p, enum plan_kind kind)
 /* ---- the whole --------------------------------------------------------------------------------
  */
 
+/* Now that the blocks have their place in memory: they are there in the order of the sites. */
+static void point_to_blocks(struct plan *plan)
+{
+    const struct blocked *next = plan->blocked.v;
+
+    for (size_t i = 0; i < plan->nviews; i++) {
+        struct plan_view *v = &plan->views[i];
+        v->blocked_by.v = v->blocked_by.n ? next : NULL;
+        next = v->blocked_by.n ? next + v->blocked_by.n : next;
+    }
+}
+
 static void decide(struct planner *p)
 {
     for (size_t i = 0; i < p->in->nsites; i++)
         p->looks[i].standing = standing_of(p, &p->in->sites[i]);
     make_waves(p);
+    p->reasons = xcalloc(p->out->waves.n * p->in->nwaves, sizeof(*p->reasons));
     for (size_t i = 0; i < p->in->nsites; i++) {
         const struct plan_site *s = &p->in->sites[i];
         assert(s->problem_kind || (s->backend >= 0 && has_target(s)));
@@ -606,6 +649,7 @@ static void decide(struct planner *p)
     make_calls(p, PLAN_HEALTH);
     start_due(p);
     make_calls(p, PLAN_OBSERVE);
+    point_to_blocks(p->out);
 }
 
 void plan_make(const struct plan_input *input, struct plan *ret)
@@ -622,17 +666,17 @@ void plan_make(const struct plan_input *input, struct plan *ret)
     decide(&p);
     free(p.looks);
     free(p.running);
+    free(p.reasons);
     free(p.due.v);
     free(p.calls.v);
 }
 
 void plan_done(struct plan *p)
 {
-    for (size_t i = 0; i < p->nviews; i++) {
-        vec_foreach (b, &p->views[i].blocked_by)
-            free(b->detail);
-        free(p->views[i].blocked_by.v);
-    }
+    vec_foreach (text, &p->texts)
+        free(*text);
+    free(p->texts.v);
+    free(p->blocked.v);
     free(p->views);
     waves_done(&p->waves);
     free(p->v);

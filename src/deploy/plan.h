@@ -154,18 +154,23 @@ struct plan_view {
     const char *step;       /* "apply" "health" "soak" "retry" while migrating, else NULL; static */
     int64_t until; /* mono: when the health is given up, the soak ends, or the next attempt is
                        * due; 0: nothing waits for a time */
-    VEC(struct blocked) blocked_by;
+    struct {
+        const struct blocked *v; /* in the plan's `blocked` */
+        size_t n;
+    } blocked_by;
 };
 
 struct plan {
     VEC(struct plan_action); /* in the order in which they are to be recorded */
     struct plan_view *views; /* one for each site */
     size_t nviews;
+    VEC(struct blocked) blocked; /* of all sites; the details are the input's, static, or in… */
+    VEC(char *) texts;
     struct waves waves;
     int64_t wake_at; /* mono: decide again then, if nothing happens before; INT64_MAX: no need */
 };
 
-/* Decides. The result is yours (plan_done). */
+/* Decides. The result is yours (plan_done); it names texts of the input. */
 void plan_make(const struct plan_input *input, struct plan *ret);
 void plan_done(struct plan *p);
 

@@ -23,6 +23,7 @@ static void site_free(void *site)
     free(s->broken);
     free(s->problem);
     free(s->depends_on);
+    site_status_unref(s->shown);
     free(s);
 }
 

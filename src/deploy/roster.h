@@ -36,11 +36,8 @@ struct roster_site {
     size_t *depends_on;          /* as plan_site wants these… */
     size_t rollout;
     uint64_t waves;
-    size_t index; /* in `sites` */
-    /* what was shown last */
-    bool shown;
-    enum site_state state;
-    int64_t since; /* real ns */
+    size_t index;              /* in `sites` */
+    struct site_status *shown; /* last; NULL: never */
 };
 
 struct roster {

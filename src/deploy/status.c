@@ -52,13 +52,13 @@ static void show_track(const struct site_track *t, struct site_status *out)
 {
     out->deployed = t->deployed;
     out->deployed_inputs = t->deployed_inputs;
-    out->deployed_source = copy(t->deployed_source);
+    out->deployed_source = t->deployed_source;
     out->deployed_generation = t->deployed_generation;
     out->previous = t->previous;
-    out->previous_source = copy(t->previous_source);
+    out->previous_source = t->previous_source;
     out->generation = t->generation;
     out->attempt = t->attempt;
-    out->message = copy(t->message);
+    out->message = t->message;
     if (t->drifted) {
         out->drifted_at = t->drift_at;
         out->drift_log = t->drift_log;
@@ -69,38 +69,56 @@ static void show_declared(const struct roster_site *s, struct site_status *out)
 {
     const struct site *site = s->target->site;
 
-    out->name = xstrdup(s->name);
-    out->team = copy(site->team);
-    out->backend = copy(site->backend);
-    out->source = copy(site->source);
-    vec_foreach (path, &site->include)
-        *VEC_ADD(&out->include) = xstrdup(*path);
+    out->name = s->name;
+    out->team = site->team;
+    out->backend = site->backend;
+    out->source = site->source;
+    out->include.v = (const char *const *)site->include.v;
+    out->include.n = site->include.n;
     out->desired = s->desired;
     out->desired_inputs = s->inputs;
 }
 
-static void show(struct roster_site *s, const struct plan_view *v, const struct now *now,
-                 struct site_status *out)
+/* A time that was worked out from two clocks is not quite the same the next time. */
+static int64_t steady(int64_t new, int64_t old)
+{
+    return new - old < NS_PER_MS &&old - new < NS_PER_MS ? old : new;
+}
+
+/* What is shown now; everything in it is borrowed. `old`: what was shown last, or NULL. */
+static struct site_status describe(const struct roster_site *s, const struct plan_view *v,
+                                   const struct now *now, const struct site_status *old)
 {
     const struct site_track *t = &s->facts.track;
+    struct site_status out = {.state = v->state};
+    bool new = !old || old->state != v->state || v->state == SITE_IN_SYNC;
 
-    if (!s->shown || s->state != v->state || v->state == SITE_IN_SYNC)
-        s->since = since(v->state, t, now->real);
-    s->shown = true;
-    s->state = v->state;
-    show_declared(s, out);
-    show_track(t, out);
-    out->state = v->state;
-    out->since = s->since;
+    show_declared(s, &out);
+    show_track(t, &out);
+    out.since = new ? since(v->state, t, now->real) : old->since;
     if (v->state == SITE_MIGRATING) {
-        out->from = t->from;
-        out->to = t->to;
-        out->step = v->step;
-        out->deadline = deadline(s, v, now);
+        out.from = t->from;
+        out.to = t->to;
+        out.step = v->step;
+        out.deadline = steady(deadline(s, v, now), old ? old->deadline : 0);
     }
-    vec_foreach (b, &v->blocked_by)
-        *VEC_ADD(&out->blocked_by) =
-            (struct blocked){.kind = b->kind, .detail = xstrdup(b->detail)};
+    out.blocked_by.v = v->blocked_by.v;
+    out.blocked_by.n = v->blocked_by.n;
+    return out;
+}
+
+/* What was shown last is shown again unless there is something new to say. */
+static struct site_status *show(struct roster_site *s, const struct plan_view *v,
+                                const struct now *now)
+{
+    struct site_status is = describe(s, v, now, s->shown);
+
+    if (!s->shown || !site_status_equal(&is, s->shown)) {
+        struct site_status *old = s->shown;
+        s->shown = site_status_new(&is);
+        site_status_unref(old);
+    }
+    return site_status_ref(s->shown);
 }
 
 static void count_rollouts(const struct fleet *f)
@@ -119,7 +137,7 @@ static void count(const struct fleet *f)
     int64_t n[SITE_STATES] = {0};
 
     vec_foreach (s, &f->sites)
-        n[s->state]++;
+        n[(*s)->state]++;
     for (int i = 0; i < SITE_STATES; i++)
         metric_set(METRIC_SITES, site_state_name(i), n[i]);
 }
@@ -180,7 +198,7 @@ struct fleet *status_fleet(const struct status_source *source)
     vec_foreach (r, &plan->waves)
         show_rollout(source, r, &now, VEC_ADD(&f->rollouts));
     for (size_t i = 0; i < source->roster->ndeclared; i++) {
-        show(source->roster->v[i], &plan->views[i], &now, VEC_ADD(&f->sites));
+        *VEC_ADD(&f->sites) = show(source->roster->v[i], &plan->views[i], &now);
         name_site(source, i, f);
     }
     count(f);

@@ -10,17 +10,6 @@
 #define ABBREV     12                /* digits of an id in the table */
 #define FIRST_WAIT (30 * NS_PER_SEC) /* for the first snapshot */
 
-const char *site_state_name(enum site_state s)
-{
-    static const char *const names[SITE_STATES] = {
-        [SITE_UNKNOWN] = "unknown", [SITE_PENDING] = "pending", [SITE_MIGRATING] = "migrating",
-        [SITE_IN_SYNC] = "in-sync", [SITE_DRIFTED] = "drifted", [SITE_FAILED] = "failed",
-        [SITE_STALLED] = "stalled", [SITE_HELD] = "held",       [SITE_SUSPENDED] = "suspended",
-    };
-
-    return names[s];
-}
-
 struct fleet *fleet_new(void)
 {
     struct fleet *f = NEW(struct fleet);
@@ -33,23 +22,6 @@ struct fleet *fleet_ref(struct fleet *f)
 {
     __atomic_add_fetch(&f->refs, 1, __ATOMIC_RELAXED);
     return f;
-}
-
-static void site_status_done(struct site_status *s)
-{
-    free(s->name);
-    free(s->team);
-    free(s->backend);
-    free(s->source);
-    vec_foreach (path, &s->include)
-        free(*path);
-    free(s->include.v);
-    free(s->deployed_source);
-    free(s->previous_source);
-    free(s->message);
-    vec_foreach (b, &s->blocked_by)
-        free(b->detail);
-    free(s->blocked_by.v);
 }
 
 static void few_done(struct fleet_few *few)
@@ -74,7 +46,7 @@ void fleet_unref(struct fleet *f)
     if (!f || __atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     vec_foreach (s, &f->sites)
-        site_status_done(s);
+        site_status_unref(*s);
     free(f->sites.v);
     vec_foreach (r, &f->rollouts)
         rollout_done(r);
@@ -84,14 +56,23 @@ void fleet_unref(struct fleet *f)
     free(f);
 }
 
+void fleet_add(struct fleet *f, const struct site_status *like)
+{
+    *VEC_ADD(&f->sites) = site_status_new(like);
+}
+
 static int by_name(const void *key, const void *site)
 {
-    return strcmp(key, ((const struct site_status *)site)->name);
+    return strcmp(key, (*(const struct site_status *const *)site)->name);
 }
 
 const struct site_status *fleet_site(const struct fleet *f, const char *name)
 {
-    return f->sites.n ? bsearch(name, f->sites.v, f->sites.n, sizeof(*f->sites.v), by_name) : NULL;
+    const size_t size = sizeof(*f->sites.v);
+    struct site_status **s =
+        f->sites.n ? bsearch(name, f->sites.v, f->sites.n, size, by_name) : NULL;
+
+    return s ? *s : NULL;
 }
 
 /* ---- the table ---- */
@@ -285,18 +266,17 @@ void fleet_render(const struct fleet *f, struct buf *out)
     notes_render(f, out);
     row_measure(&header, width);
     vec_foreach (s, &f->sites) {
-        row_fill(s, &row);
+        row_fill(*s, &row);
         row_measure(&row, width);
     }
     row_render(&header, width, out);
     vec_foreach (s, &f->sites) {
-        row_fill(s, &row);
+        row_fill(*s, &row);
         row_render(&row, width, out);
     }
 }
 
-/* ---- one site ----
- * `status` is made from `status.json`, so that the two cannot disagree. */
+/* ---- rollouts ---- */
 
 static void put_oid(json_t *j, const char *key, const struct oid *oid)
 {
@@ -310,11 +290,6 @@ static void put_time(json_t *j, const char *key, int64_t real)
     char text[CLOCK_TEXT];
 
     json_put_str(j, key, real ? clock_format(real, text) : NULL);
-}
-
-static void put_count(json_t *j, const char *key, uint64_t n)
-{
-    json_object_set_new(j, key, n ? json_integer(n) : json_null());
 }
 
 static json_t *wave_json(const struct fleet_wave *w)
@@ -358,79 +333,6 @@ json_t *fleet_rollouts_json(const struct fleet *f)
         json_array_append_new(all, j);
     }
     return all;
-}
-
-json_t *site_status_json(const struct site_status *s)
-{
-    json_t *j = json_object(), *blocked = json_array(), *include = json_array();
-
-    json_put_str(j, "site", s->name);
-    json_put_str(j, "team", s->team);
-    json_put_str(j, "state", site_state_name(s->state));
-    put_oid(j, "desired", &s->desired);
-    put_oid(j, "deployed", &s->deployed);
-    put_oid(j, "previous", &s->previous);
-    put_count(j, "generation", s->generation);
-    put_count(j, "attempt", s->attempt);
-    json_put_str(j, "step", s->step);
-    put_time(j, "since", s->since);
-    put_time(j, "deadline", s->deadline);
-    put_time(j, "drifted", s->drifted_at);
-    json_put_str(j, "message", s->message);
-    vec_foreach (b, &s->blocked_by) {
-        json_t *why = json_object();
-        json_put_str(why, "kind", b->kind);
-        json_put_str(why, "detail", b->detail);
-        json_array_append_new(blocked, why);
-    }
-    json_object_set_new(j, "blocked_by", blocked);
-    put_oid(j, "inputs", &s->desired_inputs);
-    json_put_str(j, "backend", s->backend);
-    vec_foreach (path, &s->include)
-        json_array_append_new(include, json_string(*path));
-    json_object_set_new(j, "include", include);
-    return j;
-}
-
-/* One "key: value" line. */
-static void line_add(struct buf *out, const char *key, const json_t *value)
-{
-    if (json_is_integer(value)) {
-        buf_addf(out, "%s: %lld\n", key, (long long)json_integer_value(value));
-    } else if (json_is_string(value)) {
-        buf_addf(out, "%s: ", key);
-        buf_add_visible(out, json_string_value(value));
-        buf_addc(out, '\n');
-    }
-}
-
-/* An item of a list: a path, or a reason with its kind. */
-static void item_add(struct buf *out, const char *key, const json_t *item)
-{
-    const char *detail = json_str(item, "detail", NULL);
-
-    if (json_is_string(item)) {
-        line_add(out, key, item);
-        return;
-    }
-    json_t *text = json_sprintf("%s%s%s", json_str(item, "kind", ""), detail ? ": " : "",
-                                detail ? detail : "");
-    line_add(out, key, text);
-    json_decref(text);
-}
-
-void site_status_render(const struct site_status *s, struct buf *out)
-{
-    json_t *j = site_status_json(s), *value;
-    const char *key;
-
-    json_object_foreach (j, key, value) {
-        if (!json_is_array(value))
-            line_add(out, key, value);
-        for (size_t i = 0; i < json_array_size(value); i++)
-            item_add(out, key, json_array_get(value, i));
-    }
-    json_decref(j);
 }
 
 /* ---- the board ---- */

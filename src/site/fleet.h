@@ -1,6 +1,6 @@
 /* The fleet: what is known of every site at one moment. The reconciler makes a new snapshot
  * whenever something changed and puts it on the board; views and the command line show it.
- * Immutable, shared. */
+ * Immutable, shared; snapshots share the sites that did not change between them. */
 #ifndef ONWARD_SITE_FLEET_H
 #define ONWARD_SITE_FLEET_H
 
@@ -12,52 +12,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "repo/oid.h"
-
-enum site_state {
-    SITE_UNKNOWN, /* never deployed, and nothing is under way */
-    SITE_PENDING,
-    SITE_MIGRATING,
-    SITE_IN_SYNC,
-    SITE_DRIFTED,
-    SITE_FAILED,
-    SITE_STALLED,
-    SITE_HELD,
-    SITE_SUSPENDED,
-    SITE_STATES
-};
-/* "unknown", "in-sync", … */
-const char *site_state_name(enum site_state s);
-
-/* Why a site does not move. */
-struct blocked {
-    const char *kind; /* wave pause hold suspend dependency verification declaration rewritten lease
-                       * unreachable; static */
-    char *detail;
-};
-
-struct site_status {
-    char *name, *team, *backend; /* backend may be NULL */
-    char *source;                /* as declared now */
-    VEC(char *) include;         /* as declared now */
-    enum site_state state;
-    struct oid desired, desired_inputs;   /* zero: none (undeclared, unresolvable pin) */
-    struct oid deployed, deployed_inputs; /* zero: never */
-    char *deployed_source;                /* source as it was when deployed; NULL: never */
-    struct oid previous;                  /* zero: none */
-    char *previous_source;
-    uint64_t generation; /* of the newest attempt; 0: none */
-    uint64_t deployed_generation;
-    int attempt;         /* of that generation; from 1 */
-    struct oid from, to; /* while migrating */
-    const char *step;    /* while migrating: "apply" "health" "soak" "retry"; else NULL; static */
-    int64_t since;       /* real ns: when the state began */
-    int64_t deadline; /* real ns: when the running step is given up, or the next retry starts; 0 */
-    char *message;    /* last failure, or what drifted, one line; NULL */
-    int64_t
-        drifted_at; /* real ns: since when what is deployed is known to be changed; 0: it is not */
-    struct oid drift_log; /* …what differs, as its backend told it; zero: it did not */
-    VEC(struct blocked) blocked_by;
-};
+#include "site/site_status.h"
 
 /* A wave of a rollout. */
 struct fleet_wave {
@@ -91,13 +46,15 @@ struct fleet {
     int64_t at;      /* real ns, strictly larger with each snapshot */
     char *paused;    /* who paused rollouts, when and why; NULL: nobody */
     VEC(struct fleet_rollout) rollouts;
-    VEC(struct site_status) sites; /* sorted by name */
+    VEC(struct site_status *) sites; /* sorted by name */
 };
 
 struct fleet *fleet_new(void);
 struct fleet *fleet_ref(struct fleet *f);
 void fleet_unref(struct fleet *f);
 DEFINE_CLEANUP(struct fleet *, fleet_unref)
+/* Adds a copy of `like`, behind those with lesser names. */
+void fleet_add(struct fleet *f, const struct site_status *like);
 /* By name, or NULL. Borrowed. */
 const struct site_status *fleet_site(const struct fleet *f, const char *name);
 
@@ -109,12 +66,6 @@ void fleet_render(const struct fleet *f, struct buf *out);
 /* The rollouts as an array of JSON objects: revision, open (name of a wave, or null), waves, and
  * some names: moving, failed, passed. */
 json_t *fleet_rollouts_json(const struct fleet *f);
-/* One site's `status` ("key: value" lines) and `status.json`. Keys in both: site team state desired
- * deployed previous generation attempt step since deadline drifted (since when) message blocked_by
- * inputs backend include (the paths that the site takes besides its source). Absent values are left
- * out of the text and null in JSON; lists are a line for each item, and an array. */
-void site_status_render(const struct site_status *s, struct buf *out);
-json_t *site_status_json(const struct site_status *s);
 
 /* Where the newest snapshot hangs. */
 struct fleet_board;

@@ -144,8 +144,8 @@ static int open_sites(void *ctx, struct node *dir, uint64_t ino, struct node **r
     struct buf text = {0};
 
     vec_foreach (s, &fleet->sites)
-        if (oid_equal(&s->deployed, &c->rev->oid))
-            buf_addf(&text, "%s\n", s->name);
+        if (oid_equal(&(*s)->deployed, &c->rev->oid))
+            buf_addf(&text, "%s\n", (*s)->name);
     *ret = text_node_new(c->view->config.table, ino, &text, fleet->at);
     return 0;
 }

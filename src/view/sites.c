@@ -38,7 +38,7 @@ static int sites_readdir(struct node *dir, uint64_t cookie, struct dir_sink *sin
     _cleanup_(names_done) struct names names = {0};
 
     vec_foreach (s, &fleet->sites)
-        names_add(&names, s->name, S_IFDIR);
+        names_add(&names, (*s)->name, S_IFDIR);
     names_emit(&names, dir, cookie, sink);
     return 0;
 }
@@ -51,7 +51,7 @@ static int teams_lookup(struct node *dir, const char *name, struct node **ret)
     _cleanup_(fleet_unrefp) struct fleet *fleet = fleet_board_get(v->config.board);
 
     vec_foreach (s, &fleet->sites)
-        if (!strcmp(s->team, name)) {
+        if (!strcmp((*s)->team, name)) {
             *ret = team_node(v, name, node_ino(dir->ino, name));
             return 0;
         }
@@ -65,7 +65,7 @@ static int teams_readdir(struct node *dir, uint64_t cookie, struct dir_sink *sin
     _cleanup_(names_done) struct names names = {0};
 
     vec_foreach (s, &fleet->sites)
-        names_add(&names, s->team, S_IFDIR);
+        names_add(&names, (*s)->team, S_IFDIR);
     names_emit(&names, dir, cookie, sink);
     return 0;
 }
@@ -90,8 +90,8 @@ static int team_readdir(struct node *dir, uint64_t cookie, struct dir_sink *sink
     _cleanup_(names_done) struct names names = {0};
 
     vec_foreach (s, &fleet->sites)
-        if (!strcmp(s->team, d->team))
-            names_add(&names, s->name, S_IFLNK);
+        if (!strcmp((*s)->team, d->team))
+            names_add(&names, (*s)->name, S_IFLNK);
     names_emit(&names, dir, cookie, sink);
     return 0;
 }

@@ -42,6 +42,12 @@ static void scene_init(struct scene *s, enum site_state state)
     s->plan.nviews = 1;
 }
 
+static void scene_done(struct scene *s)
+{
+    site_status_unref(s->entry.shown);
+    site_free(s->site);
+}
+
 static struct fleet *show(struct scene *s, const char *problem)
 {
     return status_fleet(&(struct status_source){
@@ -53,9 +59,10 @@ static void test_a_site_is_shown_with_all_that_is_known(void **state)
     struct scene s;
 
     scene_init(&s, SITE_PENDING);
-    *VEC_ADD(&s.view.blocked_by) = (struct blocked){.kind = "suspend", .detail = (char *)"why"};
+    s.view.blocked_by.v = &(struct blocked){.kind = "suspend", .detail = "why"};
+    s.view.blocked_by.n = 1;
     struct fleet *f = show(&s, NULL);
-    const struct site_status *got = &f->sites.v[0];
+    const struct site_status *got = f->sites.v[0];
     assert_memory_equal(&f->head, &s.targets.head, sizeof(f->head));
     assert_string_equal(got->name, "store-1");
     assert_string_equal(got->team, "retail");
@@ -66,8 +73,7 @@ static void test_a_site_is_shown_with_all_that_is_known(void **state)
     assert_true(oid_is_zero(&got->to)); /* it is not under way */
     assert_string_equal(got->blocked_by.v[0].detail, "why");
     fleet_unref(f);
-    free(s.view.blocked_by.v);
-    site_free(s.site);
+    scene_done(&s);
 }
 
 static void test_since_comes_from_the_ledger_or_from_the_change(void **state)
@@ -84,16 +90,34 @@ static void test_since_comes_from_the_ledger_or_from_the_change(void **state)
         s.view.step = table[i].state == SITE_MIGRATING ? "retry" : NULL;
         int64_t before = clock_real();
         struct fleet *f = show(&s, NULL), *again = show(&s, NULL);
-        int64_t since = f->sites.v[0].since;
+        int64_t since = f->sites.v[0]->since;
         if (table[i].since)
             assert_int_equal(since, table[i].since * NS_PER_SEC);
         else
             assert_true(since >= before);
-        assert_int_equal(again->sites.v[0].since, since); /* it does not begin again */
+        assert_int_equal(again->sites.v[0]->since, since); /* it does not begin again */
         fleet_unref(f);
         fleet_unref(again);
-        site_free(s.site);
+        scene_done(&s);
     }
+}
+
+static void test_what_did_not_change_is_shown_again(void **state)
+{
+    struct scene s;
+
+    scene_init(&s, SITE_PENDING);
+    struct fleet *first = show(&s, NULL), *again = show(&s, "the disk is full");
+    assert_ptr_equal(first->sites.v[0], again->sites.v[0]);
+    s.view.blocked_by.v = &(struct blocked){.kind = "wave", .detail = "waits"};
+    s.view.blocked_by.n = 1;
+    struct fleet *then = show(&s, NULL);
+    assert_int_equal(again->sites.v[0]->blocked_by.n, 0);
+    assert_string_equal(then->sites.v[0]->blocked_by.v[0].detail, "waits");
+    fleet_unref(first);
+    fleet_unref(again);
+    fleet_unref(then);
+    scene_done(&s);
 }
 
 static void test_a_migrating_site_says_how_far_it_is(void **state)
@@ -106,19 +130,19 @@ static void test_a_migrating_site_says_how_far_it_is(void **state)
     s.view.step = "apply";
     s.entry.facts.attempt = &attempt;
     struct fleet *f = show(&s, NULL);
-    assert_string_equal(f->sites.v[0].step, "apply");
-    assert_int_equal(f->sites.v[0].deadline, 51 * NS_PER_SEC);
-    assert_memory_equal(&f->sites.v[0].from, &one, sizeof(one));
-    assert_memory_equal(&f->sites.v[0].to, &two, sizeof(two));
+    assert_string_equal(f->sites.v[0]->step, "apply");
+    assert_int_equal(f->sites.v[0]->deadline, 51 * NS_PER_SEC);
+    assert_memory_equal(&f->sites.v[0]->from, &one, sizeof(one));
+    assert_memory_equal(&f->sites.v[0]->to, &two, sizeof(two));
     fleet_unref(f);
     s.entry.facts.attempt = NULL;
     s.view.step = "retry";
     s.view.until = clock_mono() + 3600 * NS_PER_SEC;
     f = show(&s, NULL);
-    int64_t left = f->sites.v[0].deadline - clock_real();
+    int64_t left = f->sites.v[0]->deadline - clock_real();
     assert_true(left > 3590 * NS_PER_SEC && left <= 3600 * NS_PER_SEC);
     fleet_unref(f);
-    site_free(s.site);
+    scene_done(&s);
 }
 
 static void test_the_declarations_problem_comes_before_the_ledgers(void **state)
@@ -133,7 +157,7 @@ static void test_the_declarations_problem_comes_before_the_ledgers(void **state)
     f = show(&s, "disk full");
     assert_string_equal(f->problem, "line 3");
     fleet_unref(f);
-    site_free(s.site);
+    scene_done(&s);
 }
 
 static void test_states_are_counted(void **state)
@@ -146,7 +170,7 @@ static void test_states_are_counted(void **state)
     metric_render(&text);
     assert_non_null(strstr(text.data, "onward_sites{state=\"stalled\"} 1\n"));
     assert_non_null(strstr(text.data, "onward_sites{state=\"in-sync\"} 0\n"));
-    site_free(s.site);
+    scene_done(&s);
 }
 
 int main(void)
@@ -154,6 +178,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_site_is_shown_with_all_that_is_known),
         cmocka_unit_test(test_since_comes_from_the_ledger_or_from_the_change),
+        cmocka_unit_test(test_what_did_not_change_is_shown_again),
         cmocka_unit_test(test_a_migrating_site_says_how_far_it_is),
         cmocka_unit_test(test_the_declarations_problem_comes_before_the_ledgers),
         cmocka_unit_test(test_states_are_counted),

@@ -11,14 +11,14 @@ static const struct oid id1 = {{0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde}}, id2 
 /* Two sites: one that has seen everything, one that has seen nothing. */
 static struct fleet *make_fleet(void)
 {
+    static const char *const include[] = {"apps"};
+    static const struct blocked blocked[] = {{"wave", "canary has 1 of 3"}, {"pause", NULL}};
     struct fleet *f = fleet_new();
-    struct site_status *s = VEC_ADD(&f->sites);
-
-    *s = (struct site_status){
-        .name = strdup("hub"),
-        .team = strdup("platform-eu"),
-        .backend = strdup("files"),
-        .source = strdup("sites/hub"),
+    struct site_status hub = {
+        .name = "hub",
+        .team = "platform-eu",
+        .backend = "files",
+        .source = "sites/hub",
         .state = SITE_MIGRATING,
         .desired = id1,
         .desired_inputs = id2,
@@ -30,12 +30,13 @@ static struct fleet *make_fleet(void)
         .since = TEST_TIME * NS_PER_SEC,
         .deadline = (TEST_TIME + 60) * NS_PER_SEC,
         .drifted_at = (TEST_TIME + 1) * NS_PER_SEC,
-        .message = strdup("exit status 1: no\nspace \"left\""),
+        .message = "exit status 1: no\nspace \"left\"",
+        .include = {include, 1},
+        .blocked_by = {blocked, 2},
     };
-    *VEC_ADD(&s->include) = strdup("apps");
-    *VEC_ADD(&s->blocked_by) = (struct blocked){"wave", strdup("canary has 1 of 3")};
-    *VEC_ADD(&s->blocked_by) = (struct blocked){"pause", NULL};
-    *VEC_ADD(&f->sites) = (struct site_status){.name = strdup("store-0001"), .team = strdup("x")};
+
+    fleet_add(f, &hub);
+    fleet_add(f, &(struct site_status){.name = "store-0001", .team = "x"});
     return f;
 }
 

@@ -39,12 +39,8 @@ static void test_what_git_says_of_a_revision(void **state)
 
 static void add_site(struct fleet *fleet, const char *name, struct oid deployed)
 {
-    struct site_status *s = VEC_ADD(&fleet->sites);
-
-    s->name = xstrdup(name);
-    s->team = xstrdup("t");
-    s->source = xstrdup(".");
-    s->deployed = deployed;
+    fleet_add(fleet, &(struct site_status){
+                         .name = name, .team = "t", .source = ".", .deployed = deployed});
 }
 
 static void test_the_sites_that_run_it_now(void **state)

@@ -8,15 +8,13 @@
 static void deploy(struct fixture *f, const char *rev, const char *source)
 {
     struct fleet *fleet = fleet_new();
-    struct site_status *s = VEC_ADD(&fleet->sites);
+    struct site_status s = {.name = "site", .team = "team", .source = "elsewhere"};
 
-    s->name = xstrdup("site");
-    s->team = xstrdup("team");
-    s->source = xstrdup("elsewhere");
     if (rev) {
-        s->deployed = oid_from(f, rev);
-        s->deployed_source = xstrdup(source);
+        s.deployed = oid_from(f, rev);
+        s.deployed_source = source;
     }
+    fleet_add(fleet, &s);
     fleet_board_publish(f->board, fleet);
 }
 
@@ -118,31 +116,29 @@ static struct oid blob_oid(struct fixture *f, const char *revision, const char *
     return oid;
 }
 
-static struct site_status *site_in(struct fleet *fleet, const char *source)
+/* Shows a fleet of this one site. */
+static void show(struct fixture *f, struct site_status s)
 {
-    struct site_status *s = VEC_ADD(&fleet->sites);
+    struct fleet *fleet = fleet_new();
 
-    *s = (struct site_status){
-        .name = xstrdup("site"), .team = xstrdup("team"), .source = xstrdup(source)};
-    return s;
+    s.name = "site";
+    s.team = "team";
+    fleet_add(fleet, &s);
+    fleet_board_publish(f->board, fleet);
 }
 
 static void test_drift_is_there_while_it_has_drifted(void **state)
 {
     struct fixture *f = *state;
-    struct fleet *fleet = fleet_new();
-    struct site_status *s = site_in(fleet, "d");
+    struct site_status s = {.source = "d", .drifted_at = TEST_TIME * NS_PER_SEC};
 
-    s->drifted_at = TEST_TIME * NS_PER_SEC;
-    s->message = xstrdup("3 files differ");
-    fleet_board_publish(f->board, fleet);
+    s.message = "3 files differ";
+    show(f, s);
     _cleanup_free_ char *line = text(f, "sites/site/drift");
     assert_string_equal(line, "3 files differ\n"); /* the backend has told no more */
-    fleet = fleet_new();
-    s = site_in(fleet, "d");
-    s->drifted_at = TEST_TIME * NS_PER_SEC;
-    s->drift_log = blob_oid(f, "main", "a");
-    fleet_board_publish(f->board, fleet);
+    s.message = NULL;
+    s.drift_log = blob_oid(f, "main", "a");
+    show(f, s);
     _cleanup_free_ char *told = text(f, "sites/site/drift");
     assert_string_equal(told, "1\n");
     deploy(f, "main", "d");
@@ -154,16 +150,15 @@ static void test_drift_is_there_while_it_has_drifted(void **state)
  * main. */
 static char *plan(struct fixture *f, const char *old, const char *new)
 {
-    struct fleet *fleet = fleet_new();
-    struct site_status *s = site_in(fleet, new);
+    static const char *const include[] = {"common"};
+    struct site_status s = {.source = new, .include = {include, 1}};
 
-    *VEC_ADD(&s->include) = xstrdup("common");
-    s->desired = oid_from(f, "main");
+    s.desired = oid_from(f, "main");
     if (old) {
-        s->deployed = oid_from(f, "main~1");
-        s->deployed_source = xstrdup(old);
+        s.deployed = oid_from(f, "main~1");
+        s.deployed_source = old;
     }
-    fleet_board_publish(f->board, fleet);
+    show(f, s);
     return text(f, "sites/site/plan");
 }
 
@@ -192,22 +187,21 @@ static void test_plan_is_what_a_deployment_would_change(void **state)
 static void test_migrating_leads_to_both_ends(void **state)
 {
     struct fixture *f = *state;
-    struct fleet *fleet = fleet_new();
-    struct site_status *s = site_in(fleet, "new");
+    struct site_status s = {.source = "new"};
     char a[OID_HEX + 1], b[OID_HEX + 1];
 
     change(f, "git commit -q --allow-empty -m 2");
-    s->state = SITE_MIGRATING;
-    s->step = "soak";
-    s->attempt = 1;
-    s->deadline = TEST_TIME * NS_PER_SEC;
-    s->from = s->previous = oid_from(f, "main~1");
-    s->previous_source = xstrdup("old");
-    s->desired = s->deployed = s->to = oid_from(f, "main");
-    s->deployed_source = xstrdup("new");
-    _cleanup_free_ char *old = xasprintf("../../../revisions/%s/old", oid_hex(&s->from, a)),
-                        *new = xasprintf("../../../revisions/%s/new", oid_hex(&s->to, b));
-    fleet_board_publish(f->board, fleet);
+    s.state = SITE_MIGRATING;
+    s.step = "soak";
+    s.attempt = 1;
+    s.deadline = TEST_TIME * NS_PER_SEC;
+    s.from = s.previous = oid_from(f, "main~1");
+    s.previous_source = "old";
+    s.desired = s.deployed = s.to = oid_from(f, "main");
+    s.deployed_source = "new";
+    _cleanup_free_ char *old = xasprintf("../../../revisions/%s/old", oid_hex(&s.from, a)),
+                        *new = xasprintf("../../../revisions/%s/new", oid_hex(&s.to, b));
+    show(f, s);
     _cleanup_free_ char *from = target(f, "sites/site/migrating/from"),
                         *to = target(f, "sites/site/migrating/to"),
                         *step = text(f, "sites/site/migrating/step"),
