@@ -94,7 +94,7 @@ void journal_record(const struct journal *j, const struct record *r)
 static bool desires(const struct fleet *f, const struct oid *revision)
 {
     vec_foreach (s, &f->sites)
-        if (oid_equal(&s->desired, revision))
+        if (oid_equal(&(*s)->desired, revision))
             return true;
     return false;
 }

@@ -230,7 +230,7 @@ def bench_one(table, dir, repo, args):
         until("the backend's start", lambda: first_start(stamps, begin), 120)
         table.time("commit of all, first backend starts", [max(0, first_start(stamps, begin) - acked)], fsyncs,
                    "< 200", memory=f.memory())
-        write(f.m / ".onward/control", "pause enough is measured\n")
+        run(onwardtest.ONWARD, "pause", "--reason", "enough is measured", cwd=f.m.path)
         until("all calls have ended", lambda: f.count("migrating") == 0, 120)
 
 

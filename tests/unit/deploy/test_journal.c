@@ -94,7 +94,7 @@ static struct fleet *rolling(size_t open, const char *phase)
 {
     struct fleet *f = fleet_new();
 
-    *VEC_ADD(&f->sites) = (struct site_status){.name = xstrdup("a"), .desired = oid_number(1)};
+    fleet_add(f, &(struct site_status){.name = "a", .desired = oid_number(1)});
     if (!phase)
         return f;
     struct fleet_rollout *r = VEC_ADD(&f->rollouts);
@@ -150,7 +150,7 @@ static void test_rollouts_are_told_when_they_go_on(void **state)
         assert_string_equal(got, table[i].told);
     }
     struct fleet *newer = rolling(0, NULL);
-    newer->sites.v[0].desired = oid_number(2);
+    newer->sites.v[0]->desired = oid_number(2);
     _cleanup_free_ char *superseded = told(rolling(1, "moving"), newer);
     assert_string_equal(superseded, "rollout-superseded ");
 }
