@@ -1,5 +1,5 @@
 /* From a plan to what is shown: makes a fleet snapshot of the roster, and keeps what was shown of
- * each site: since when it is in its state, and a status to show again as long as nothing changes. */
+ * each site: since when it is in its state, and a status to show again while nothing changes. */
 #ifndef ONWARD_DEPLOY_STATUS_H
 #define ONWARD_DEPLOY_STATUS_H
 
