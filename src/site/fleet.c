@@ -276,7 +276,7 @@ void fleet_render(const struct fleet *f, struct buf *out)
     }
 }
 
-/* ---- rollouts ---- */
+/* ---- as JSON ---- */
 
 static void put_oid(json_t *j, const char *key, const struct oid *oid)
 {

@@ -22,7 +22,7 @@ TABLES = [
     ("onwardfs.4", sorted((ROOT / "src/view").glob("*.c")), r'^\s*\{"([\w.]+)", S_IF'),
     ("onwardfs.4", sorted((ROOT / "src/stage").glob("control*.c")), r'^\s*\{"([\w.]+)", S_IF'),
     ("onwardfs.4", ["src/stage/proposal_node.c"], r'^\s*\{"([\w.]+)", S_IF'),
-    ("onwardfs.4", ["src/site/fleet.c"], r'\[SITE_\w+\] = "([\w-]+)"'),
+    ("onwardfs.4", ["src/site/site_status.c"], r'\[SITE_\w+\] = "([\w-]+)"'),
 ]
 
 
