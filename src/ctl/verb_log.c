@@ -9,16 +9,48 @@
 #include "ctl/rev.h"
 #include "ctl/verb.h"
 
-/* The records read, each a JSON object that we own. */
+/* The records read; those of one chain newest first. */
 struct records {
-    VEC(json_t *);
+    VEC(struct entry {
+        json_t *record; /* ours */
+        size_t number;  /* in the order in which they were read */
+    });
 };
 
 static void records_done(struct records *r)
 {
-    vec_foreach (j, r)
-        json_decref(*j);
+    vec_foreach (e, r)
+        json_decref(e->record);
     free(r->v);
+}
+
+/* Beginnings and intermediate steps are told only while they are the newest that there is. */
+static bool is_step(const json_t *record)
+{
+    const char *kind = json_str(record, "kind", "");
+
+    return !strcmp(kind, "attempt") || !strcmp(kind, "applied");
+}
+
+/* Reads the records in a file, a line each. */
+static int read_lines(const struct mountpoint *m, const char *path, struct records *out,
+                      struct diag *reterr)
+{
+    _cleanup_(buf_done) struct buf text = {0};
+    int r = mountpoint_read(m, path, &text, reterr);
+    size_t first = out->n;
+
+    for (const char *line = buf_str(&text); r == 0 && *line;) {
+        size_t len = strcspn(line, "\n");
+        json_t *record = NULL;
+        r = json_read(line, len, &record, reterr);
+        if (r == 0 && (out->n == first || !is_step(record)))
+            *VEC_ADD(out) = (struct entry){record, out->n};
+        else
+            json_decref(record);
+        line += len + (line[len] == '\n');
+    }
+    return r;
 }
 
 /* Reads the records of the newest `limit` generations of a site, of all for 0. */
@@ -28,27 +60,23 @@ static int read_site(const struct mountpoint *m, const char *site, unsigned limi
     _cleanup_(names_done) struct names generations = {0};
     _cleanup_free_ char *dir = xasprintf("sites/%s/history", site);
     int r = mountpoint_list(m, dir, &generations, reterr);
-
-    if (r < 0)
-        return r;
     size_t oldest = limit && generations.n > limit ? generations.n - limit : 0;
-    for (size_t i = generations.n; i-- > oldest;) {
-        _cleanup_free_ char *path = xasprintf("%s/%s/record.json", dir, generations.v[i]);
-        json_t *record = NULL;
-        r = mountpoint_read_json(m, path, &record, reterr);
-        if (r < 0)
-            return r;
-        *VEC_ADD(out) = record;
+
+    for (size_t i = generations.n; r == 0 && i-- > oldest;) {
+        _cleanup_free_ char *path = xasprintf("%s/%s/records", dir, generations.v[i]);
+        r = read_lines(m, path, out, reterr);
     }
-    return 0;
+    return r;
 }
 
 static int read_all(const struct mountpoint *m, unsigned limit, struct records *out,
                     struct diag *reterr)
 {
     _cleanup_(names_done) struct names sites = {0};
-    int r = mountpoint_list(m, "sites", &sites, reterr);
+    int r = read_lines(m, ".onward/orders", out, reterr);
 
+    if (r == 0)
+        r = mountpoint_list(m, "sites", &sites, reterr);
     for (size_t i = 0; i < sites.n && r == 0; i++) {
         r = read_site(m, sites.v[i], limit, out, reterr);
         /* A site may leave the fleet between the listing and the reading. */
@@ -60,10 +88,11 @@ static int read_all(const struct mountpoint *m, unsigned limit, struct records *
     return r;
 }
 
-/* Newest first; within one instant by site, then the higher generation. */
+/* Newest first; within one instant by site, then the higher generation, then as they were read. */
 static int by_time(const void *a, const void *b)
 {
-    const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+    const struct entry *ea = a, *eb = b;
+    const json_t *x = ea->record, *y = eb->record;
     int c = strcmp(json_str(y, "at", ""), json_str(x, "at", ""));
 
     if (!c)
@@ -72,7 +101,7 @@ static int by_time(const void *a, const void *b)
         json_int_t gx = json_int(x, "generation", 0), gy = json_int(y, "generation", 0);
         c = (gx < gy) - (gx > gy);
     }
-    return c;
+    return c ? c : (ea->number > eb->number) - (ea->number < eb->number);
 }
 
 /* "123456789abc -> 0123456789ab", without the arrow when there was nothing before. */
@@ -92,13 +121,14 @@ static void add_row(const json_t *record, struct columns *t)
     char took[CLOCK_TEXT] = "-";
     json_int_t ms = json_int(record, "duration_ms", -1);
     _cleanup_free_ char *moved = movement(record);
-    _cleanup_free_ char *generation =
-        xasprintf("%" JSON_INTEGER_FORMAT, json_int(record, "generation", 0));
+    json_int_t n = json_int(record, "generation", 0);
+    _cleanup_free_ char *generation = n ? xasprintf("%" JSON_INTEGER_FORMAT, n) : NULL;
+    const char *site = json_str(record, "site", "");
 
     if (ms >= 0)
         clock_format_duration(ms * NS_PER_MS, took);
     columns_add(t, json_str(record, "at", NULL));
-    columns_add(t, json_str(record, "site", NULL));
+    columns_add(t, *site ? site : NULL); /* of the fleet */
     columns_add(t, generation);
     columns_add(t, json_str(record, "kind", NULL));
     columns_add(t, moved);
@@ -115,8 +145,8 @@ static void print_text(const struct call *call, const struct records *all)
 
     for (size_t i = 0; i < ARRAY_SIZE(heading); i++)
         columns_add(&t, heading[i]);
-    vec_foreach (record, all)
-        add_row(*record, &t);
+    vec_foreach (e, all)
+        add_row(e->record, &t);
     columns_print(&t, &call->paint, 3, true, call->out);
 }
 
@@ -125,8 +155,8 @@ static void print_json(const struct call *call, const struct records *all)
     _cleanup_(json_decrefp) json_t *array = json_array();
     _cleanup_(buf_done) struct buf text = {0};
 
-    vec_foreach (record, all)
-        json_array_append(array, *record);
+    vec_foreach (e, all)
+        json_array_append(array, e->record);
     json_write(array, 1, &text);
     fprintf(call->out, "%s\n", buf_str(&text));
 }
@@ -149,7 +179,7 @@ int verb_log(const struct call *call, struct diag *reterr)
     if (all.n)
         qsort(all.v, all.n, sizeof(*all.v), by_time);
     for (; call->limit && all.n > call->limit; all.n--)
-        json_decref(all.v[all.n - 1]);
+        json_decref(all.v[all.n - 1].record);
     if (call->json)
         print_json(call, &all);
     else if (all.n)

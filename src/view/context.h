@@ -89,6 +89,8 @@ char *view_target(const char *up, const struct oid *revision, const char *source
 
 /* Adds what the ledger keeps as that blob; nothing for a zero id. */
 int view_add_blob(struct view *v, const struct oid *oid, struct buf *out);
+/* Adds the record as it is stored, with a newline. */
+int view_add_record(struct view *v, const struct record *r, struct buf *out);
 
 /* A directory whose names are computed as a list: revisions that are not fixed by a menu. */
 struct names {

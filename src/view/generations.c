@@ -125,6 +125,15 @@ int view_add_blob(struct view *v, const struct oid *oid, struct buf *out)
     return r == -ENOENT ? -EIO : r;
 }
 
+int view_add_record(struct view *v, const struct record *r, struct buf *out)
+{
+    int err = view_add_blob(v, &r->oid, out);
+
+    if (err == 0 && out->len && out->data[out->len - 1] != '\n')
+        buf_addc(out, '\n');
+    return err;
+}
+
 static int open_blob(struct generation_ctx *c, const struct oid *oid, int64_t at, uint64_t ino,
                      struct node **ret)
 {
@@ -144,6 +153,33 @@ static int open_record(void *ctx, struct node *dir, uint64_t ino, struct node **
     return r < 0 ? r : open_blob(ctx, &f.record, f.at, ino, ret);
 }
 
+struct collect {
+    struct view *view;
+    struct buf text;
+    int64_t at; /* of the newest */
+};
+
+static int collect_record(const struct record *r, void *arg)
+{
+    struct collect *c = arg;
+
+    if (!c->at)
+        c->at = r->at;
+    return view_add_record(c->view, r, &c->text);
+}
+
+static int open_records(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    const struct generation_ctx *g = ctx;
+    struct collect c = {.view = g->view};
+    int r = ledger_generation(g->view->config.ledger, g->site, g->generation, collect_record, &c);
+
+    if (r == 0)
+        *ret = text_node_new(g->view->config.table, ino, &c.text, c.at);
+    buf_done(&c.text);
+    return r;
+}
+
 static int open_log(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
 {
     struct find f;
@@ -156,6 +192,7 @@ static const struct menu_item generation_items[] = {
     {"revision", S_IFLNK, false, NULL, open_to},
     {"from", S_IFLNK, false, has_from, open_from},
     {"record.json", S_IFREG, false, NULL, open_record},
+    {"records", S_IFREG, false, NULL, open_records},
     {"log", S_IFREG, false, NULL, open_log},
 };
 

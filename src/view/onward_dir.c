@@ -13,7 +13,8 @@
 
 /* Text of the findings of .onward/ledger; there it ends. */
 #define LEDGER_FINDINGS_MOST (16u << 20)
-#define LINE_SHOWN           200 /* bytes of a command in the log and in its outcome */
+#define ORDERS_SHOWN         1000 /* records of the fleet */
+#define LINE_SHOWN           200  /* bytes of a command in the log and in its outcome */
 
 /* .onward/: the daemon's own files. Found by name, not listed in the root, so that walks over the
  * mount do not enter it. */
@@ -174,6 +175,32 @@ static int open_ledger(void *ctx, struct node *dir, uint64_t ino, struct node **
     return open_text(v, ino, &text, ret);
 }
 
+struct orders {
+    struct view *view;
+    struct buf text;
+    int left;
+};
+
+static int add_order(const struct record *r, void *arg)
+{
+    struct orders *o = arg;
+    int err = view_add_record(o->view, r, &o->text);
+
+    return err < 0 ? err : --o->left == 0;
+}
+
+/* .onward/orders: the newest records of the whole fleet: paused, resumed, accepted. */
+static int open_orders(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
+{
+    struct orders o = {.view = ctx, .left = ORDERS_SHOWN};
+    int r = ledger_history(o.view->config.ledger, RECORD_FLEET, add_order, &o, NULL);
+
+    if (r >= 0)
+        return open_text(o.view, ino, &o.text, ret);
+    buf_done(&o.text);
+    return r;
+}
+
 static bool has_ledger(void *ctx)
 {
     return ((struct view *)ctx)->config.ledger;
@@ -193,6 +220,7 @@ static const struct menu_item onward_items[] = {
     {"version", S_IFREG, false, NULL, open_version},
     {"ctl", S_IFREG, false, NULL, open_ctl},
     {"outcome", S_IFREG, false, NULL, open_outcome},
+    {"orders", S_IFREG, false, has_ledger, open_orders},
     {"ledger", S_IFREG, true, has_ledger, open_ledger},
     {"trees", S_IFDIR, true, NULL, open_trees},
 };

@@ -25,7 +25,7 @@ static const char readme[] =
     "  proposals/<n>/           changes that wait for approvals: diff, message, author;\n"
     "                           echo yes > proposals/<n>/approve\n"
     "  .onward/                 the daemon's own files (not listed): status.json metrics events\n"
-    "                           config.yaml version ctl outcome\n"
+    "                           config.yaml version ctl outcome orders\n"
     "\n"
     "Compare what a site runs with what it should run:\n"
     "  diff -r sites/<site>/deployed/ sites/<site>/desired/\n"

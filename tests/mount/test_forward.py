@@ -65,6 +65,12 @@ def test_hold_and_pause_from_the_command_line(dir):
         assert "stocktaking" in json.loads(m.read(".onward/status.json"))["paused"]
         onward(m, "resume")
         until("hub goes on", lambda: in_sync(m, "hub", third))
+        kinds = [(r["site"], r["kind"], r["message"]) for r in json.loads(onward(m, "log", "--json"))
+                 if r["kind"] in ("held", "released", "paused", "resumed")]
+        why = "new shelves: no changes"
+        assert kinds[:3] == [("", "resumed", None), ("", "paused", "stocktaking"), ("s1", "released", "shelves are up")]
+        assert sorted(kinds[3:]) == [("s1", "held", why), ("s2", "held", why)], kinds
+        assert re.search(r"s2 +1 +held .* new shelves: no changes\n.* s2 +1 +deployed ", onward(m, "log", "s2"))
         for words, why in ((["hold", "s1"], "--reason"), (["pause", "s1"], "does not take"),
                            (["hold", "s1", "--reason", "a\nb"], "one line")):
             assert why in onward(m, *words, status=2), words

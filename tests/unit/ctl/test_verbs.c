@@ -32,13 +32,20 @@ static const char layout[] =
     "echo '{\"site\":\"s1\",\"state\":\"pending\",\"include\":[\"base\"]}' >sites/s1/status.json\n"
     "echo '{\"site\":\"s2\",\"state\":\"unknown\"}' >sites/s2/status.json\n"
     "printf 'site: s1\\nstate: pending\\n' >sites/s1/status\n"
+    "echo "
+    "'{\"site\":\"\",\"generation\":0,\"kind\":\"paused\",\"by\":\"bob\",\"message\":"
+    "\"stocktaking\","
+    "\"at\":\"2026-11-22T20:00:00.000Z\"}' >.onward/orders\n"
     "echo '{\"site\":\"s1\",\"generation\":1,\"kind\":\"deployed\",\"to\":\"" A "\",\"from\":null,"
     "\"at\":\"2026-11-22T04:40:00.000Z\",\"duration_ms\":1500,\"by\":\"ann\"}' >"
-    "sites/s1/history/1/record.json\n"
+    "sites/s1/history/1/records\n"
+    "sed 's/deployed/held/; s/ann/eve/' sites/s1/history/1/records >held\n"
+    "sed 's/deployed/attempt/' sites/s1/history/1/records >attempt\n"
+    "cat held attempt >>sites/s1/history/1/records\n"
     "echo '{\"site\":\"s1\",\"generation\":2,\"kind\":\"failed\",\"to\":\"" B "\",\"from\":\"" A
     "\","
     "\"at\":\"2026-11-23T04:40:00.000Z\",\"message\":\"no route\",\"by\":\"ann\"}' >"
-    "sites/s1/history/2/record.json\n"
+    "sites/s1/history/2/records\n"
     "mkdir revisions/" A "/base revisions/" B "/base\n"
     "echo one >revisions/" A "/stores/s1/pos.yaml; echo two >revisions/" B "/stores/s1/pos.yaml\n"
     "echo 1 >revisions/" A "/base/dns; echo 2 >revisions/" B "/base/dns\n"
@@ -145,6 +152,13 @@ static void test_log_is_newest_first(void **state)
     assert_has(f->out, "aaaaaaaaaaaa -> bbbbbbbbbbbb");
     assert_has(f->out, "1s500ms");
     assert_has(f->out, "no route\n");
+    const char *paused = strstr(f->out, "-     -           paused"),
+               *held = strstr(f->out, " held ");
+    assert_true(paused && held && second < paused && paused < first && first < held);
+    assert_has(f->out, "bob  stocktaking\n");
+    assert_null(strstr(f->out, "attempt"));
+    assert_int_equal(run(f, "log s1"), 0);
+    assert_null(strstr(f->out, "paused"));
     assert_int_equal(run(f, "log s2"), 0);
     assert_string_equal(f->out, "nothing was deployed yet\n");
     assert_int_equal(run(f, "log s9"), -ENOENT);
