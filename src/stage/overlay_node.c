@@ -266,10 +266,12 @@ static int follow(struct overlay_node *n)
         n->at.base = n->ws->base_tree;
     } else {
         r = follow(parent);
-        if (r == 0 && (parent->stale || parent->gone))
-            n->stale = n->news_name = true;
-        else if (r == 0)
+        if (r == 0 && (parent->stale || parent->gone)) {
+            n->stale = true;
+            n->news_name = true;
+        } else if (r == 0) {
             r = look_again(n);
+        }
     }
     if (r == 0)
         n->era = n->ws->era;
