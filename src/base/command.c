@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -103,6 +104,8 @@ static int start(struct run *run, struct diag *reterr)
 
     if (in < 0)
         return diag_fail(reterr, in, "cannot keep the request: %s", strerror(-in));
+    if (!c->privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return diag_fail(reterr, -errno, "cannot give up privileges: %m");
     if (pipe2(pipe_fds, O_CLOEXEC) < 0)
         return diag_fail(reterr, -errno, "cannot make a pipe: %m");
     _cleanup_close_ int theirs = pipe_fds[1];

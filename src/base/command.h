@@ -5,7 +5,10 @@
  * input as a file that can be read in any way or not at all, and no descriptor of ours. Its
  * standard output and standard error are kept together, in the order in which they came, the last
  * `keep` bytes of them. When the command itself has ended, what is left of its process group is
- * killed. */
+ * killed.
+ *
+ * Without `privileges` the calling thread gives up gaining any (PR_SET_NO_NEW_PRIVS), for good:
+ * what it starts inherits that. So whoever needs them calls from threads of its own. */
 #ifndef ONWARD_BASE_COMMAND_H
 #define ONWARD_BASE_COMMAND_H
 
@@ -28,6 +31,7 @@ struct command {
     int64_t timeout;    /* ns until TERM goes to the process group */
     int64_t kill_after; /* ns from TERM to KILL */
     int stop_fd;        /* readable: as if the timeout had come; -1: none */
+    bool privileges;    /* it may gain some by starting a program that is setuid (sudo, ping) */
 };
 
 struct command_end {

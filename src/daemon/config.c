@@ -155,7 +155,7 @@ static const struct decode_key retry_keys[] = {
     {"longest", DECODE_DURATION, AT(retry.longest), .least = NS_PER_MS},
 };
 
-enum { KEY_DIRECTORY, KEY_EXEC, KEY_HTTP, KEY_KEEP };
+enum { KEY_DIRECTORY, KEY_EXEC, KEY_HTTP, KEY_KEEP, KEY_PRIVILEGES };
 
 static const struct decode_key backend_keys[] = {
     [KEY_DIRECTORY] = {"directory", DECODE_STRING, AT(directory), .wrong = wrong_directory},
@@ -163,6 +163,7 @@ static const struct decode_key backend_keys[] = {
     [KEY_HTTP] = {"http", DECODE_MAPPING, 0, .what = "an http backend", .keys = http_keys,
                   .nkeys = ARRAY_SIZE(http_keys)},
     [KEY_KEEP] = {"keep", DECODE_INT, AT(keep), .least = 1, .most = 100000},
+    [KEY_PRIVILEGES] = {"privileges", DECODE_BOOL, AT(privileges)},
     {"concurrency", DECODE_INT, AT(concurrency), .least = 1, .most = 1000},
     {"observe_every", DECODE_DURATION, AT(observe_every)},
     {"retry", DECODE_MAPPING, 0, .what = "a retry", .keys = retry_keys,
@@ -185,7 +186,7 @@ static void check_kind(struct decode *d, const struct yaml_node *v, struct backe
 {
     static const enum backend_kind kinds[] = {
         [KEY_DIRECTORY] = BACKEND_DIRECTORY, [KEY_EXEC] = BACKEND_EXEC, [KEY_HTTP] = BACKEND_HTTP};
-    const struct yaml_node *keep = yaml_get(v, "keep");
+    const struct yaml_node *keep = yaml_get(v, "keep"), *privileges = yaml_get(v, "privileges");
     int given = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -199,6 +200,8 @@ static void check_kind(struct decode *d, const struct yaml_node *v, struct backe
         decode_finding(d, v, "a backend needs \"directory\", \"exec\" or \"http\"");
     if (given && b->kind != BACKEND_DIRECTORY && keep)
         decode_finding(d, keep, "keep: only for \"directory\" backends");
+    if (given && b->kind != BACKEND_EXEC && privileges)
+        decode_finding(d, privileges, "privileges: only for \"exec\" backends");
 }
 
 static void read_backends(struct decode *d, const struct yaml_node *v, void *field)
@@ -456,6 +459,7 @@ static void add_kind(struct buf *out, const struct backend_config *b)
     }
     if (b->kind == BACKEND_EXEC) {
         add_list(out, "exec", b->command.v, b->command.n);
+        buf_addf(out, "    privileges: %s\n", b->privileges ? "true" : "false");
         return;
     }
     buf_adds(out, "    http:\n");

@@ -2,6 +2,7 @@
 #ifndef ONWARD_DEPLOY_BACKEND_CONFIG_H
 #define ONWARD_DEPLOY_BACKEND_CONFIG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/alloc.h"
@@ -19,6 +20,7 @@ struct backend_config {
     char *name;
     enum backend_kind kind;
     VEC(char *) command; /* exec: the first is a path (absolute, or found in PATH) */
+    bool privileges;     /* exec: it may start programs that gain some (sudo) */
     char *directory;     /* directory: absolute, "{site}" "{team}" are replaced */
     int keep;            /* directory: versions kept, at least 1 */
     char *url;           /* http: "{site}" "{team}" are replaced */

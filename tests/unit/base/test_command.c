@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -119,6 +121,30 @@ static void test_signals_are_as_a_program_expects(void **state)
     assert_runs("kill -TERM $$; echo alive", 128 + SIGTERM, "");
     signal(SIGPIPE, SIG_DFL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void *run_with_privileges(void *arg)
+{
+    struct command c = shell(SCRIPT("grep NoNewPrivs /proc/self/status"));
+    struct command_end *end = arg;
+
+    c.privileges = true;
+    *end = run(&c);
+    return NULL;
+}
+
+/* Unless its caller says so, and then from a thread that has not given them up. */
+static void test_no_privileges_can_be_gained(void **state)
+{
+    struct command_end end;
+    pthread_t thread;
+    bool had = prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0;
+
+    pthread_create(&thread, NULL, run_with_privileges, &end);
+    pthread_join(thread, NULL);
+    assert_string_equal(buf_str(&end.output), had ? "NoNewPrivs:\t0\n" : "NoNewPrivs:\t1\n");
+    buf_done(&end.output);
+    assert_runs("grep NoNewPrivs /proc/self/status", 0, "NoNewPrivs:\t1\n");
 }
 
 static void test_the_request_can_be_read(void **state)
@@ -323,6 +349,7 @@ static void a_program_is_looked_up_where_an_operator_expects_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_no_privileges_can_be_gained), /* first: the others give them up */
         cmocka_unit_test(test_status_and_both_streams_come_back),
         cmocka_unit_test(test_death_by_a_signal_is_told),
         cmocka_unit_test(test_the_environment_is_only_what_was_given),

@@ -53,6 +53,7 @@ static void load_text(const char *text, struct config *c)
     "  files: {directory: \"/srv/{team}/{site}\", keep: 5}\n"                                      \
     "  \"null\":\n"                                                                                \
     "    exec: [/bin/sh, -c, \"echo \\\"hé\\\"\\t: {}\"]\n"                                       \
+    "    privileges: true\n"                                                                       \
     "    timeout: 90s\n"                                                                           \
     "    concurrency: 8\n"                                                                         \
     "    retry: {limit: 2, first: 500ms, factor: 1.5, longest: 2h}\n"                              \
@@ -81,6 +82,7 @@ static void assert_is_full(const struct config *c)
     assert_int_equal(files->observe_every, 0);
     assert_string_equal(null->name, "null");
     assert_int_equal(null->kind, BACKEND_EXEC);
+    assert_true(null->privileges);
     assert_int_equal(null->command.n, 3);
     assert_string_equal(null->command.v[2], "echo \"hé\"\t: {}");
     assert_int_equal(null->timeout, 90 * NS_PER_SEC);
