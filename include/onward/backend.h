@@ -9,7 +9,8 @@
  * and started as `COMMAND… VERB`. Its working directory is the site's source directory, read-only,
  * at the revision that it is to bring the site to. It finds the request as one JSON object on
  * standard input, and every field of it as a variable ONWARD_<FIELD> in an environment that holds
- * nothing else of the daemon's but PATH, HOME and LANG. What it prints (both streams, the last
+ * nothing else of the daemon's but PATH, HOME and LANG. It can gain no privileges (sudo) unless the
+ * configuration says `privileges: true`. What it prints (both streams, the last
  * ONWARD_LOG_MOST bytes) is kept as the log of the generation, the last line as the message of a
  * failure. It runs in a process group of its own, which gets SIGTERM at the deadline and SIGKILL
  * ten seconds later.
@@ -25,7 +26,9 @@
 #ifndef ONWARD_BACKEND_H
 #define ONWARD_BACKEND_H
 
-/* Verbs: the last argument, and the field "verb". This version of onwardfs calls `apply` only. */
+/* Verbs: the last argument, and the field "verb". `health` is asked for after each apply, again and
+ * again while the answer is ONWARD_EXIT_LATER and the timeout is not over; `observe` at the
+ * interval that the host's configuration gives. This version of onwardfs does not call `plan`. */
 #define ONWARD_VERB_APPLY   "apply"   /* bring the site to the revision */
 #define ONWARD_VERB_HEALTH  "health"  /* does the site work at that revision? */
 #define ONWARD_VERB_OBSERVE "observe" /* does the site still have what was deployed? */

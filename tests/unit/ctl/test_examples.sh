@@ -45,7 +45,7 @@ apply() { # GENERATION VERB
 current=$dir/to/s1/current
 status_is() { local want=$1 && shift && "$@" && [ "$want" = 0 ] || [ $? = "$want" ]; }
 
-ok "a verb that it does not know exits 64" status_is 64 apply 1 health
+ok "a verb that it does not know exits 64" status_is 64 apply 1 plan
 ok "apply" apply 1 apply
 ok "it copies the source and what is shared" \
     bash -c "cmp '$dir/rev1/site/sub/b' '$current/sub/b' && cmp '$dir/rev1/base/shared' '$current/base/shared'"
@@ -54,5 +54,9 @@ ok "replaces the older" bash -c "[ \$(cat '$current/a') = 2 ] && [ ! -e '$curren
 inode=$(stat -Lc %i "$current")
 ok "a repeated call" apply 2 apply
 ok "changes nothing" test "$inode" = "$(stat -Lc %i "$current")"
+ok "observes" apply 2 observe
+echo x >>"$current/a"
+ok "and sees what was changed" status_is 2 apply 2 observe
+ok "is healthy" apply 2 health
 ok "keeps no older versions" bash -c "[ \$(ls -d '$dir/to/s1'/[0-9]* | wc -l) = 1 ]"
 echo "1..$n"
