@@ -104,7 +104,7 @@ def fill(repo, records, sites, group=100):
 def load(*args):
     """What ledger_load prints, as numbers; of a key that comes again, the first."""
     out = {}
-    for line in run(LOAD, *map(str, args)).splitlines():
+    for line in run(LOAD, *map(str, args), timeout=3600).splitlines():
         key, value = line.split()
         out.setdefault(key, float(value))
     return out
