@@ -34,7 +34,7 @@ static void test_a_site_is_deployed_recorded_and_shown(void **state)
     assert_true(s->since > 0 && s->since <= clock_real());
     fleet_unref(f);
     stop(w, 0);
-    assert_string_equal(w->events.data, "head attempt deployed ");
+    assert_string_equal(w->events.data, "head wave-opened attempt deployed rollout-done ");
 }
 
 static void test_the_directory_backend_brings_the_inputs_there(void **state)
