@@ -31,6 +31,7 @@ void roster_done(struct roster *r)
 {
     map_done(&r->by_name, site_free);
     free(r->v);
+    declaration_unref(r->declaration);
     free(r->rollouts.v);
     free(r->touched.v);
     *r = (struct roster){0};
@@ -132,32 +133,47 @@ static void resolve_dependencies(struct roster *r, struct roster_site *s)
 
 /* ---- rollouts -------------------------------------------------------------------------------- */
 
-static int by_desired(const void *a, const void *b)
+static int by_id(const void *a, const void *b)
 {
-    const struct roster_site *const *x = a, *const *y = b;
+    return memcmp(a, b, sizeof(struct oid));
+}
 
-    return memcmp(&(*x)->desired, &(*y)->desired, sizeof((*x)->desired));
+/* The revisions that are desired, in their order. */
+static void list_rollouts(struct roster *r)
+{
+    size_t n = 0;
+
+    r->rollouts.n = 0;
+    for (size_t i = 0; i < r->ndeclared; i++) {
+        const struct oid *desired = &r->v[i]->desired;
+        bool again = r->rollouts.n && oid_equal(desired, &r->rollouts.v[r->rollouts.n - 1]);
+        if (!again && !oid_is_zero(desired))
+            *VEC_ADD(&r->rollouts) = *desired;
+    }
+    if (r->rollouts.n)
+        qsort(r->rollouts.v, r->rollouts.n, sizeof(*r->rollouts.v), by_id);
+    for (size_t i = 0; i < r->rollouts.n; i++)
+        if (!i || !oid_equal(&r->rollouts.v[i], &r->rollouts.v[n - 1]))
+            r->rollouts.v[n++] = r->rollouts.v[i];
+    r->rollouts.n = n;
 }
 
 /* Numbers the revisions that are desired. */
 static void number_rollouts(struct roster *r)
 {
-    struct roster_site **sorted = xcalloc(r->ndeclared, sizeof(*sorted));
+    const struct oid *at = NULL, *all;
 
-    r->rollouts.n = 0;
-    if (r->ndeclared)
-        memcpy(sorted, r->v, r->ndeclared * sizeof(*sorted));
-    qsort(sorted, r->ndeclared, sizeof(*sorted), by_desired);
+    list_rollouts(r);
+    all = r->rollouts.v;
     for (size_t i = 0; i < r->ndeclared; i++) {
-        struct roster_site *s = sorted[i];
+        struct roster_site *s = r->v[i];
         s->rollout = WAVES_NONE;
         if (oid_is_zero(&s->desired))
             continue;
-        if (!r->rollouts.n || !oid_equal(&s->desired, &r->rollouts.v[r->rollouts.n - 1]))
-            *VEC_ADD(&r->rollouts) = s->desired;
-        s->rollout = r->rollouts.n - 1;
+        if (!at || !oid_equal(at, &s->desired))
+            at = bsearch(&s->desired, all, r->rollouts.n, sizeof(*all), by_id);
+        s->rollout = at - all;
     }
-    free(sorted);
 }
 
 static bool has_label(const struct site *site, const struct label *wanted)
@@ -225,11 +241,19 @@ static void list_others(struct roster *r)
     }
 }
 
-void roster_follow(struct roster *r, const struct targets *targets,
-                   const struct roster_backends *backends, struct ledger *ledger)
+/* Takes in what the same declaration asks for now: no site came or went, or depends on others. */
+static void follow_revisions(struct roster *r, const struct targets *targets,
+                             const struct roster_backends *backends)
 {
-    bool first = !r->by_name.live;
+    r->n = r->ndeclared;
+    for (size_t i = 0; i < r->ndeclared; i++)
+        set_target(r->v[i], &targets->v[i], backends);
+    number_rollouts(r);
+}
 
+static void follow_declaration(struct roster *r, const struct targets *targets,
+                               const struct roster_backends *backends, struct ledger *ledger)
+{
     map_foreach (it, &r->by_name) {
         ((struct roster_site *)it->value)->target = NULL;
     }
@@ -240,10 +264,23 @@ void roster_follow(struct roster *r, const struct targets *targets,
         list_site(r, s);
     }
     r->ndeclared = r->n;
+    declaration_unref(r->declaration);
+    r->declaration = targets->declaration ? declaration_ref(targets->declaration) : NULL;
     for (size_t i = 0; i < r->ndeclared; i++)
         resolve_dependencies(r, r->v[i]);
     number_rollouts(r);
     fit_into_waves(r, targets->declaration);
+}
+
+void roster_follow(struct roster *r, const struct targets *targets,
+                   const struct roster_backends *backends, struct ledger *ledger)
+{
+    bool first = !r->by_name.live;
+
+    if (r->declaration && r->declaration == targets->declaration)
+        follow_revisions(r, targets, backends);
+    else
+        follow_declaration(r, targets, backends, ledger);
     if (first)
         ledger_sites(ledger, know, &(struct others){r, ledger});
     map_foreach (it, &r->by_name) {

@@ -45,7 +45,8 @@ struct roster {
     VEC(struct roster_site *); /* those to decide on: the declared ones in the order of the targets,
                                 * then what others need an end for their last attempt */
     size_t ndeclared;          /* how many of these are declared */
-    VEC(struct oid) rollouts;  /* the revisions that are desired, by number */
+    struct declaration *declaration;   /* …by this one, the targets' */
+    VEC(struct oid) rollouts;          /* the revisions that are desired, by number */
     VEC(struct roster_site *) touched; /* in the transaction */
 };
 

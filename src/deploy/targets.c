@@ -162,13 +162,18 @@ static void choose_head(const struct targets_source *s, const struct targets *ol
 
 /* ---- what each site should run --------------------------------------------------------------- */
 
-/* What was found before for a site of that name; NULL if it was not declared or had no target. */
-static const struct target *old_target(const struct targets *old, const char *name)
+/* What was found before for the site of `t` at `i`; NULL if it was not declared or had no target. */
+static const struct target *old_target(const struct targets *old, const struct targets *t, size_t i)
 {
-    const struct site *site = old->declaration ? declaration_site(old->declaration, name) : NULL;
-    const struct target *t = site ? &old->v[site - old->declaration->sites.v] : NULL;
+    const struct target *before = NULL;
 
-    return t && !t->site->pin && !oid_is_zero(&t->desired) ? t : NULL;
+    if (old->declaration == t->declaration) {
+        before = &old->v[i];
+    } else if (old->declaration) {
+        const struct site *site = declaration_site(old->declaration, t->v[i].site->name);
+        before = site ? &old->v[site - old->declaration->sites.v] : NULL;
+    }
+    return before && !before->site->pin && !oid_is_zero(&before->desired) ? before : NULL;
 }
 
 /* The sites of `t` for which `wanted` holds and that are not pinned, as site_desired() takes them.
@@ -254,7 +259,7 @@ static int find_desired(const struct targets_source *s, const struct targets *ol
     query_init(&since, t->n);
     query_init(&ever, t->n);
     for (size_t i = 0; i < t->n; i++) {
-        const struct target *before = old_target(old, t->v[i].site->name);
+        const struct target *before = old_target(old, t, i);
         if (!t->v[i].site->pin)
             query_add(&since, t, i, before ? &before->desired : NULL);
     }
@@ -273,7 +278,7 @@ static int find_inputs(const struct targets_source *s, const struct targets *old
 
     for (size_t i = 0; r == 0 && i < t->n; i++) {
         struct target *e = &t->v[i];
-        const struct target *before = old_target(old, e->site->name);
+        const struct target *before = old_target(old, t, i);
         if (before && oid_equal(&before->desired, &e->desired))
             e->inputs = before->inputs;
         else if (!e->site->pin)

@@ -214,11 +214,38 @@ static void test_what_another_process_runs_is_running(void **state)
     scene_done(&s);
 }
 
+static void test_a_commit_of_files_moves_only_the_revisions(void **state)
+{
+    struct declaration declaration = {.refs = 1};
+    struct oid three = oid_number(3);
+    struct target next[2];
+    struct scene s;
+
+    scene_init(&s, *state);
+    s.targets.declaration = &declaration;
+    follow(&s);
+    assert_int_equal(s.roster.rollouts.n, 1);
+    memcpy(next, s.targets.v, sizeof(next));
+    memset(s.targets.v, 0xff, sizeof(next)); /* the old targets are gone */
+    next[0].desired = three;
+    roster_follow(&s.roster,
+                  &(struct targets){.declaration = &declaration, .v = next, .n = ARRAY_SIZE(next)},
+                  &s.backends, s.ledger);
+    assert_memory_equal(&roster_find(&s.roster, "store-1")->desired, &three, sizeof(three));
+    assert_ptr_equal(roster_find(&s.roster, "store-2")->target, &next[1]);
+    assert_int_equal(s.roster.rollouts.n, 2);
+    assert_int_equal(roster_find(&s.roster, "store-1")->rollout, 1); /* in the order of their ids */
+    assert_int_equal(roster_find(&s.roster, "store-2")->rollout, 0);
+    scene_done(&s);
+    assert_int_equal(declaration.refs, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_it_knows_what_the_ledger_says),
         TEST(test_a_target_is_new_from_when_it_changes),
+        TEST(test_a_commit_of_files_moves_only_the_revisions),
         TEST(test_problems_are_said_in_words),
         TEST(test_dependencies_are_found_by_name),
         TEST(test_undeclared_sites_get_their_ends),
