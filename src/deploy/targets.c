@@ -162,7 +162,8 @@ static void choose_head(const struct targets_source *s, const struct targets *ol
 
 /* ---- what each site should run --------------------------------------------------------------- */
 
-/* What was found before for the site of `t` at `i`; NULL if it was not declared or had no target. */
+/* What was found before for the site of `t` at `i`; NULL if it was not declared, or had no target.
+ */
 static const struct target *old_target(const struct targets *old, const struct targets *t, size_t i)
 {
     const struct target *before = NULL;

@@ -76,6 +76,7 @@ class Fleet:
 
     def __enter__(self):
         self.up = seconds(self.mount)
+        self.up_cpu = self.cpu()
         return self
 
     def mount(self):
@@ -92,8 +93,9 @@ class Fleet:
         return cpu_time(self.m.process.pid)
 
     def memory(self):
+        """Bytes: peak resident (with mapped packs), and anonymous now."""
         status = read(f"/proc/{self.m.process.pid}/status")
-        return int(re.search(r"^VmHWM:\s+(\d+)", status, re.M)[1]) * 1024
+        return [int(re.search(rf"^{what}:\s+(\d+)", status, re.M)[1]) * 1024 for what in ("VmHWM", "RssAnon")]
 
     def converge(self):
         """Waits until all are in sync; sites a second, and the daemon's CPU seconds."""
@@ -119,7 +121,7 @@ class Table:
         self.rows = []
 
     def add(self, *cells):
-        self.rows.append([*cells])
+        self.rows.append(cells)
         print(aligned(self.rows[-1], WIDTHS), flush=True)
 
     def time(self, name, ours, base, limit, cpu=None, memory=None):
@@ -132,7 +134,7 @@ class Table:
 
 
 def costs(cpu, memory):
-    return ["" if cpu is None else f"{cpu:.1f}", "" if memory is None else f"{memory / MB:.0f}"]
+    return ["" if cpu is None else f"{cpu:.2f}", "/".join(f"{m / MB:.0f}" for m in memory or [])]
 
 
 # ---- baselines
@@ -184,7 +186,7 @@ def bench_backend(table, dir, repo, args, name, backend, base, limit):
     run("git", "clone", "-q", "--bare", repo, dir + "/r.git")
     with Fleet(dir, dir + "/r.git", args.sites, backend, args.concurrency) as f:
         ls = [shell("git ls-tree -r HEAD", dir + "/r.git")[0] for i in range(3)]
-        table.time(f"{name}: mount, until fleet is there", [f.up], ls, "< 1000", memory=f.memory())
+        table.time(f"{name}: mount, until fleet is there", [f.up], ls, "< 1000", f.up_cpu, f.memory())
         rate, cpu = f.converge()
         table.rate(f"{name}: first deployment of all", rate, base, limit, cpu, f.memory())
         diff = [shell("git diff-tree -r HEAD HEAD^", dir + "/r.git")[0] for i in range(3)]
@@ -210,7 +212,7 @@ def bench_one(table, dir, repo, args):
     write(dir + "/backend", f'#!/bin/bash\necho $EPOCHREALTIME $ONWARD_SITE >> {stamps}\n', 0o755)
     with Fleet(dir, repo, args.sites, f"exec: [{dir}/backend]", args.concurrency) as f:
         ls = [shell("git ls-tree -r HEAD", repo)[0] for i in range(3)]
-        table.time("mount with a ledger of all sites", [f.up], ls, "< 1000", memory=f.memory())
+        table.time("mount with a ledger of all sites", [f.up], ls, "< 1000", f.up_cpu, f.memory())
         until("all are in sync", lambda: f.count("in-sync") == args.sites, 120)
         starts, cpu = [], f.cpu()
         for i in range(args.repeat):
