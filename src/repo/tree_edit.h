@@ -14,7 +14,7 @@ struct tree_edit {
     struct oid oid;
 };
 
-/* Paths are unique, and none is a directory of another. */
+/* Paths are unique. What is put into a directory that is put, too, comes after it. */
 struct tree_edits {
     VEC(struct tree_edit);
 };

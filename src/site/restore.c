@@ -155,19 +155,6 @@ static int take_sites(struct restoring *r)
 /* ---- the tree -----------------------------------------------------------------------------------
  */
 
-/* Whether a directory that `path` lies in is among the paths. */
-static bool is_covered(const struct restoring *r, const char *path)
-{
-    _cleanup_free_ char *dir = xstrdup(path);
-
-    for (char *slash; (slash = strrchr(dir, '/'));) {
-        *slash = 0;
-        if (map_get(&r->paths, dir))
-            return true;
-    }
-    return false;
-}
-
 static int add_edit(struct restoring *r, const char *path, struct tree_edits *edits)
 {
     enum entry_kind kind;
@@ -189,7 +176,7 @@ static int make_tree(struct restoring *r)
         return 0;
     }
     map_foreach (it, &r->paths) {
-        int err = is_covered(r, it->key) ? 0 : add_edit(r, it->key, &edits);
+        int err = add_edit(r, it->key, &edits);
         if (err < 0)
             return err;
     }

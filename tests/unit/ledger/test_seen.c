@@ -179,6 +179,11 @@ static void test_another_path_is_no_way_around(void **state)
     assert_mark(&s, &l.b, &l.c);
     assert_int_equal(seen_move(&s, &l.b, NULL), -ESTALE);
     seen_done(&s);
+    begin(f, &s, "twin", &l.c);
+    assert_int_equal(seen_move(&s, &l.c, NULL), 0);
+    seen_done(&s);
+    test_run(f->dir, "cut -d' ' -f1,2 state/seen | cmp - twin/seen"); /* as good as the other's */
+    test_run(f->path, "git update-ref -d " REF);
     begin(f, &s, "unrelated", &elsewhere);
     assert_int_equal(seen_get(&s, &elsewhere, &mark), -ENOENT);
     seen_done(&s);

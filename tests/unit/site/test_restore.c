@@ -75,6 +75,19 @@ static void test_what_sites_took_comes_back(void **state)
     assert_restored(f, RESTORE(f, &old, "hub", "0001"), &old, "sites/hub common.yaml stores/0001");
 }
 
+static void test_paths_may_lie_in_each_other(void **state)
+{
+    static const char onward[] = "onward: 1\nsites:\n- {name: s, source: stores/0001, include: "
+                                 "[stores-x, stores, apps]}\n";
+    struct fixture *f = *state;
+    struct oid old = revise(f, onward,
+                            "mkdir -p stores-x stores/0001/a; echo 1 >stores-x/f; echo "
+                            "1 >stores/0001/a/b");
+
+    revise(f, NULL, "echo 2 >stores/0002/file; echo 2 >stores/0001/a/b; echo 2 >stores-x/f");
+    assert_restored(f, RESTORE(f, &old, "s"), &old, "stores stores-x apps");
+}
+
 static void test_others_are_never_touched(void **state)
 {
     struct fixture *f = *state;
@@ -134,9 +147,8 @@ static void test_a_site_that_takes_everything(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_what_sites_took_comes_back),
-        TEST(test_others_are_never_touched),
-        TEST(test_the_declaration_must_be_the_same),
+        TEST(test_what_sites_took_comes_back),   TEST(test_paths_may_lie_in_each_other),
+        TEST(test_others_are_never_touched),     TEST(test_the_declaration_must_be_the_same),
         TEST(test_a_site_that_takes_everything),
     };
 
