@@ -44,7 +44,8 @@ struct repo {
     struct scratches *scratches;
     struct source *source;
     struct cache *trees, *blobs;
-    uint64_t blob_most; /* larger ones are read by way of `spill` */
+    uint64_t blob_most; /* larger ones are read by way of `spill`, */
+    uint64_t blob_held; /* or, where that has no place, up to this as smaller ones are */
     struct spill *spill;
 
     pthread_mutex_t said_lock;

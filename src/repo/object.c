@@ -390,10 +390,12 @@ ssize_t blob_read(struct repo *repo, const struct oid *oid, void *buf, size_t si
     int r = blob_get(repo, oid, repo->blob_most, &o);
     if (r == -EFBIG) {
         n = spill_read(repo->spill, oid, buf, size, off);
-        return n == -ENOENT ? repo_object_bad(repo, oid, "missing") : n;
+        if (n != -ENOSPC)
+            return n == -ENOENT ? repo_object_bad(repo, oid, "missing") : n;
+        r = blob_get(repo, oid, repo->blob_held, &o);
     }
     if (r < 0)
-        return r;
+        return r == -EFBIG ? -ENOSPC : r;
     size_t left = off < o->blob.size ? o->blob.size - off : 0;
     n = size < left ? size : left;
     if (n)

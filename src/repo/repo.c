@@ -269,6 +269,7 @@ void repo_cache_limit(struct repo *repo, uint64_t bytes)
     bound(&repo->trees, bytes / 4, true);
     bound(&repo->blobs, bytes / 4, false);
     repo->blob_most = most < BLOB_MOST ? most : BLOB_MOST;
+    repo->blob_held = bytes / 4 / 2;
     source_free(repo->source);
     repo->source = source_new(repo, bytes / 2);
 }

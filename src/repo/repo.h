@@ -41,14 +41,16 @@ const char *repo_common_dir(const struct repo *repo);
 
 /* Bounds the memory of all caches of objects together, in bytes (default REPO_CACHE): a quarter is
  * for trees, a quarter for blobs, and half for the bases of deltas in packs. Blobs larger than a
- * 64th (but at most 8 MiB) are never in memory as a whole to be read by blob_read(), see object.h.
+ * 64th (but at most 8 MiB) are never in memory as a whole to be read by blob_read(), see object.h,
+ * but where nothing can be unpacked to a file: then those up to an eighth are.
  * What may come on top: what readers have in hand at the moment, and one tree that is larger than
  * its quarter (a directory of half a million files), for it would otherwise be parsed anew for each
  * name. Before the first question. */
 #define REPO_CACHE (UINT64_C(64) << 20)
 void repo_cache_limit(struct repo *repo, uint64_t bytes);
 /* The directory in which large blobs are unpacked to files without names (default: TMPDIR, or
- * /var/tmp): up to 4 GiB, or the last one if that is larger. Before the first question. */
+ * /var/tmp, which also stands in when that one fails): up to 4 GiB, or the last one if that is
+ * larger. Before the first question. */
 void repo_spool_in(struct repo *repo, const char *dir);
 
 #endif

@@ -18,9 +18,9 @@ struct spilled {
 
 struct spill {
     struct repo *repo;
-    char *dir;
+    char *dir, *elsewhere;
     struct cache *files;
-    atomic_bool told; /* that there is no room, until there is again */
+    atomic_bool told; /* that `dir` fails, until it does not */
 };
 
 struct spill *spill_new(struct repo *repo)
@@ -30,7 +30,8 @@ struct spill *spill_new(struct repo *repo)
     struct spill *s = NEW(struct spill);
 
     s->repo = repo;
-    s->dir = xstrdup(tmpdir && *tmpdir ? tmpdir : "/var/tmp");
+    s->elsewhere = xstrdup(tmpdir && *tmpdir ? tmpdir : "/var/tmp");
+    s->dir = xstrdup(s->elsewhere);
     s->files = cache_new(&bounds);
     return s;
 }
@@ -40,6 +41,7 @@ void spill_free(struct spill *s)
     if (!s)
         return;
     cache_free(s->files);
+    free(s->elsewhere);
     free(s->dir);
     free(s);
 }
@@ -68,42 +70,52 @@ static bool is_full(int r)
     return r == -ENOSPC || r == -EDQUOT || r == -EFBIG;
 }
 
-/* A failure that is one of the directory and not of the blob: says so, once until it is over. */
-static int dir_bad(struct spill *s, int err)
-{
-    if (!atomic_exchange(&s->told, true))
-        log_error("cannot-unpack", "directory=\"%s\" reason=\"%s\"", s->dir, strerrordesc_np(-err));
-    return is_full(err) ? -ENOSPC : -EIO;
-}
-
-static int unpack_to(struct spill *s, const struct oid *oid, int fd, uint64_t *ret_size)
+/* A positive answer is a failure of the directory and not of the blob. */
+static int unpack_to(struct spill *s, const struct oid *oid, const char *dir, int fd,
+                     uint64_t *ret_size)
 {
     git_object_t type;
-    int r = source_spill(s->repo->source, oid, s->dir, fd, &type, ret_size);
+    int r = source_spill(s->repo->source, oid, dir, fd, &type, ret_size);
 
     if (is_full(r) && ftruncate(fd, 0) == 0) {
         cache_clear(s->files);
-        r = source_spill(s->repo->source, oid, s->dir, fd, &type, ret_size);
+        r = source_spill(s->repo->source, oid, dir, fd, &type, ret_size);
     }
     if (r == -ENOENT || r == -EIO || r == -ENOMEM)
         return r;
     if (r < 0)
-        return dir_bad(s, r);
-    atomic_store(&s->told, false);
+        return -r;
     return type == GIT_OBJECT_BLOB ? 0 : repo_object_bad(s->repo, oid, "not a blob");
 }
 
-static int unpack(struct spill *s, const struct oid *oid, struct spilled **ret)
+/* Likewise. */
+static int unpack_in(struct spill *s, const struct oid *oid, const char *dir, struct spilled **ret)
 {
-    _cleanup_close_ int fd = io_open_nameless(s->dir);
+    _cleanup_close_ int fd = io_open_nameless(dir);
     uint64_t size;
-    int r = fd < 0 ? dir_bad(s, fd) : unpack_to(s, oid, fd, &size);
+    int r = fd < 0 ? -fd : unpack_to(s, oid, dir, fd, &size);
 
-    if (r < 0)
+    if (r)
         return r;
     *ret = NEW(struct spilled);
     **ret = (struct spilled){{*oid, size, spilled_destroy, 1}, TAKE_FD(fd)};
     return 0;
+}
+
+static int unpack(struct spill *s, const struct oid *oid, struct spilled **ret)
+{
+    int bad = unpack_in(s, oid, s->dir, ret), r = bad;
+
+    if (bad <= 0) {
+        atomic_store(&s->told, false);
+        return bad;
+    }
+    if (strcmp(s->dir, s->elsewhere))
+        r = unpack_in(s, oid, s->elsewhere, ret);
+    if (!atomic_exchange(&s->told, true))
+        log_error("cannot-unpack", "directory=\"%s\" reason=\"%s\" instead=\"%s\"", s->dir,
+                  strerrordesc_np(bad), r > 0 ? "memory" : s->elsewhere);
+    return r > 0 ? -ENOSPC : r;
 }
 
 /* Gives back the reader's reference. */

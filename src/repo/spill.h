@@ -5,7 +5,8 @@
  * The files are those of the last blobs read: at most SPILL_NUMBER of them and SPILL_BYTES of disk
  * in all; the last one stays whatever its size, and those being written come on top. When the disk
  * is full, all that nobody reads at the moment are given up and the one that is wanted is tried
- * again. They are gone with the process, however it ends.
+ * again; then in TMPDIR or /var/tmp, which may be on another disk. They are gone with the process,
+ * however it ends.
  *
  * Readers of one blob wait while it is unpacked, others do not. Thread-safe. Inside src/repo only.
  */
@@ -36,8 +37,8 @@ void spill_in(struct spill *s, const char *dir);
 
 /* Up to `size` bytes of the blob from `off` on, if it is unpacked; -ENOENT if it is not. */
 ssize_t spill_peek(struct spill *s, const struct oid *oid, void *buf, size_t size, uint64_t off);
-/* The same, and unpacks it first if need be. -EIO -ENOMEM; -ENOSPC: there is no room for the file;
- * -ENOENT: there is no such blob. */
+/* The same, and unpacks it first if need be. -EIO -ENOMEM; -ENOSPC: there is no place for the file,
+ * which the log says; -ENOENT: there is no such blob. */
 ssize_t spill_read(struct spill *s, const struct oid *oid, void *buf, size_t size, uint64_t off);
 
 #endif

@@ -64,6 +64,20 @@ static char *spool(struct fixture *f)
     return dir;
 }
 
+/* From here on `dir` is what stands in for the directory of repo_spool_in(). */
+static void elsewhere_in(struct fixture *f, const char *dir)
+{
+    const char *tmpdir = getenv("TMPDIR");
+    _cleanup_free_ char *before = tmpdir ? xstrdup(tmpdir) : NULL;
+
+    setenv("TMPDIR", dir, 1);
+    fixture_reopen(f);
+    if (before)
+        setenv("TMPDIR", before, 1);
+    else
+        unsetenv("TMPDIR");
+}
+
 static struct oid store(struct fixture *f, const void *data, size_t size)
 {
     test_write_bytes(f->dir, "blob", data, size);
@@ -190,10 +204,32 @@ static void test_small_blobs_need_no_file(void **state)
     _cleanup_free_ char *data = noise(MB, 0), *none = xasprintf("%s/none", f->dir);
     struct oid oid = store(f, data, 500000), large = store(f, data, 1000000);
 
+    elsewhere_in(f, "/dev/null");
+    repo_spool_in(f->repo, none);
+    repo_cache_limit(f->repo, 4 * MB);
+    assert_content(f, &oid, data, 500000);
+    assert_int_equal(blob_read(f->repo, &large, data, 1, 0), -ENOSPC); /* not "no such blob" */
+}
+
+/* Where the directory fails another one does, and where that fails memory does, within bounds. */
+static void test_a_bad_directory_is_replaced(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_free_ char *data = noise(5 * MB, 0), *none = xasprintf("%s/none", f->dir);
+    _cleanup_free_ char *elsewhere = xasprintf("%s/elsewhere", f->dir);
+    struct oid fits = store(f, data, 3 * MB), larger = store(f, data, 5 * MB);
+
+    test_run(f->dir, "mkdir elsewhere");
+    elsewhere_in(f, elsewhere);
+    repo_spool_in(f->repo, none);
+    assert_content(f, &larger, data, 5 * MB);
+    assert_int_equal(open_files(elsewhere), 1);
+    elsewhere_in(f, "/dev/null");
     repo_spool_in(f->repo, none);
     repo_cache_limit(f->repo, 32 * MB);
-    assert_content(f, &oid, data, 500000);
-    assert_int_equal(blob_read(f->repo, &large, data, 1, 0), -EIO); /* not "no such blob" */
+    assert_content(f, &fits, data, 3 * MB);
+    assert_int_equal(blob_read(f->repo, &larger, data, 1, 0), -ENOSPC);
+    assert_content(f, &fits, data, 3 * MB);
 }
 
 static void test_wrong_content_is_not_given(void **state)
@@ -222,6 +258,7 @@ static void test_wrong_content_is_not_given(void **state)
 static void test_a_full_disk_is_an_error_of_that_read(void **state)
 {
     struct fixture *f = *state;
+    elsewhere_in(f, "/dev/null");
     _cleanup_free_ char *data = noise(6 * MB, 0), *dir = spool(f);
     struct oid a = store(f, data, 3 * MB), b, large, small = store(f, "small", 5);
     char byte;
@@ -233,6 +270,7 @@ static void test_a_full_disk_is_an_error_of_that_read(void **state)
         print_message("no tmpfs can be mounted here: %s\n", strerror(errno));
         skip();
     }
+    repo_cache_limit(f->repo, 4 * MB);
     assert_int_equal(blob_read(f->repo, &a, &byte, 1, 0), 1);
     assert_int_equal(blob_read(f->repo, &b, &byte, 1, 0), 1); /* in place of `a` */
     assert_int_equal(open_files(dir), 1);
@@ -249,9 +287,10 @@ static void test_a_full_disk_is_an_error_of_that_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_large_blobs_take_no_memory),  TEST(test_readers_share_one_file),
-        TEST(test_files_are_bounded_in_number), TEST(test_small_blobs_need_no_file),
-        TEST(test_wrong_content_is_not_given),  TEST(test_a_full_disk_is_an_error_of_that_read),
+        TEST(test_large_blobs_take_no_memory),           TEST(test_readers_share_one_file),
+        TEST(test_files_are_bounded_in_number),          TEST(test_small_blobs_need_no_file),
+        TEST(test_a_bad_directory_is_replaced),          TEST(test_wrong_content_is_not_given),
+        TEST(test_a_full_disk_is_an_error_of_that_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
