@@ -6,9 +6,10 @@
  *     batch_free
  *
  * What is in the repository already is not written again: an object in a pack is read and verified
- * once, a loose one too, which a crash may have left empty or torn; then it is written anew. What
- * this process has stored or verified before is remembered, but whether it is still there (`git gc`
- * removes what no ref leads to) is looked at each time.
+ * once, and the pack, which git may just have written, is synced once; a loose one is read, too,
+ * which a crash may have left empty or torn; then it is written anew. What this process has stored
+ * or verified before is remembered, but whether it is still there (`git gc` removes what no ref
+ * leads to) is looked at each time.
  *
  * A pack has a `.keep` beside it until batch_free(), so that no `git repack` takes it apart before
  * a ref leads there: hold the batch until then. Those that a crash has left are removed by

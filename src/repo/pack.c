@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/io.h"
 
 #define HEADER      12 /* "PACK", version, count */
 #define ENTRY_MOST  32 /* ten bytes of size and an id, or an offset */
@@ -77,6 +78,19 @@ void pack_unref(struct pack *p)
     closep(&p->fd);
     free(p->path);
     free(p);
+}
+
+int pack_sync(struct pack *p)
+{
+    if (atomic_load(&p->durable))
+        return 0;
+    _cleanup_close_ int index = open(p->path, O_RDONLY | O_CLOEXEC);
+    if (index < 0 || fsync(p->fd) < 0 || fsync(index) < 0)
+        return -errno;
+    int r = io_sync_parent(AT_FDCWD, p->path);
+    if (r == 0)
+        atomic_store(&p->durable, true);
+    return r;
 }
 
 void pack_window_done(struct pack_window *w)

@@ -19,7 +19,8 @@ struct pack {
     uint64_t serial; /* of this opening: no two packs of the process have the same */
     char *path;      /* of the index */
     int fd;
-    uint64_t end; /* of the entries: where the checksum begins */
+    atomic_bool durable; /* pack_sync() has succeeded */
+    uint64_t end;        /* of the entries: where the checksum begins */
     struct pack_index index;
 };
 
@@ -29,6 +30,9 @@ int pack_open(const char *index_path, struct pack **ret);
 struct pack *pack_ref(struct pack *p);
 void pack_unref(struct pack *p);
 DEFINE_CLEANUP(struct pack *, pack_unref)
+
+/* Makes it durable, once: another program may have written it a moment ago, without. -errno. */
+int pack_sync(struct pack *p);
 
 /* A piece of a pack in memory. Zero is an empty one. */
 struct pack_window {

@@ -148,6 +148,8 @@ int packs_freshen(struct packs *p, const struct oid *oid)
     int r = pack_list_find(u->list, oid, &place.pack, &place.at);
 
     if (r == 0)
+        r = pack_sync(place.pack);
+    if (r == 0)
         r = touch(place.pack);
     give_back(p, u);
     return r;

@@ -44,8 +44,9 @@ int packs_header(struct packs *p, const struct oid *oid, git_object_t *ret_type,
  * memory for four such objects at most. */
 int packs_read(struct packs *p, const struct oid *oid, uint64_t most, git_object_t *ret_type,
                void **ret, size_t *ret_size);
-/* Sets the time of the pack that has the object, so that `git gc` takes it for one that is in use.
- * Negative: none of the packs that were seen last has it, or that one is gone, or not ours. */
+/* Makes the pack that has the object durable, and sets its time, so that `git gc` takes it for one
+ * that is in use. Negative: none of the packs that were seen last has it, or that one is gone, or
+ * not ours. */
 int packs_freshen(struct packs *p, const struct oid *oid);
 /* Writes the object's content to the file `fd`, from 0, in bounded memory: the pages of deltas'
  * bases are those of files in `dir`. -ENOENT: ask elsewhere; -ENOSPC, -EIO … of the file. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -75,6 +76,48 @@ static void assert_counts(struct fixture *f, const char *loose, const char *pack
     assert_string_equal(is_loose, loose);
     assert_string_equal(is_packed, packed);
     assert_string_equal(garbage, "");
+}
+
+static struct buf synced; /* paths, a line each, while it has memory */
+
+int fsync(int fd)
+{
+    _cleanup_free_ char *link = xasprintf("/proc/self/fd/%d", fd);
+    char path[4096];
+    ssize_t n = readlink(link, path, sizeof(path));
+
+    if (synced.data && n > 0)
+        buf_addf(&synced, "%.*s\n", (int)n, path);
+    return syscall(SYS_fsync, fd);
+}
+
+static int times_synced(const char *end)
+{
+    int n = 0;
+
+    for (const char *at = buf_str(&synced); (at = strstr(at, end)); at++)
+        n++;
+    return n;
+}
+
+static void packs_of_others_are_made_durable_once(void **state)
+{
+    struct fixture *f = *state;
+
+    test_run(f->path,
+             "echo a >a && git add a && git commit -qm a && git -c core.fsync=none repack -adq");
+    fixture_reopen(f);
+    buf_addc(&synced, '\n');
+    for (int i = 0; i < 3; i++) {
+        _cleanup_(batch_freep) struct batch *b = batch_new(f->repo);
+        put(b, "a\n");
+        store(b);
+    }
+    assert_int_equal(times_synced(".pack\n"), 1);
+    assert_int_equal(times_synced(".idx\n"), 1);
+    assert_int_equal(times_synced("/objects/pack\n"), 1);
+    buf_done(&synced);
+    assert_counts(f, "0", "3");
 }
 
 static void a_few_are_loose(void **state)
@@ -286,6 +329,7 @@ int main(void)
         TEST(large_files_are_loose),
         TEST(torn_objects_are_written_anew),
         TEST(what_is_there_is_not_written_again),
+        TEST(packs_of_others_are_made_durable_once),
         TEST(a_failure_leaves_nothing),
         TEST(what_a_crash_left_goes),
         TEST(held_batches_are_packs_however_many),
