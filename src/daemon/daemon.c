@@ -50,6 +50,7 @@ struct daemon {
     char *state_dir; /* NULL: none was needed */
     struct lease *state_lock, *lease;
     char *idle_why; /* why this process deploys nothing; NULL: it does */
+    char *apart; /* what to say of a mount beside us that has other workspaces; NULL: none seen */
     struct ledger *ledger;
     struct history_index *history; /* NULL: there is no state directory to keep it in */
     struct fleet_board *board;
@@ -249,6 +250,7 @@ static void status_text(void *ctx, struct buf *out)
     json_put_str(j, "decided", oid_is_zero(&fleet->head) ? NULL : oid_hex(&fleet->head, hex));
     json_object_set_new(j, "reconciling", json_boolean(!d->idle_why));
     json_put_str(j, "idle_because", d->idle_why);
+    json_put_str(j, "workspaces_apart", d->apart);
     json_put_str(j, "problem", fleet->problem);
     json_put_str(j, "paused", fleet->paused);
     json_object_set_new(j, "rollouts", fleet_rollouts_json(fleet));
@@ -257,6 +259,17 @@ static void status_text(void *ctx, struct buf *out)
     json_object_set_new(j, "history", history_status(d->history));
     json_write(j, 1, out);
     buf_addc(out, '\n');
+}
+
+/* Workspaces are in the state directory: whoever looks for one here may have made it there. */
+static void note_apart(struct daemon *d, const char *who)
+{
+    if (d->options->read_only)
+        return;
+    d->apart = xasprintf("this mount has workspaces of its own, in %s; those of another are not "
+                         "here: %s",
+                         d->state_dir, who);
+    log_info("workspaces-apart", "note=\"%s\"", d->apart);
 }
 
 /* The lease on the repository is the right to deploy, and to clear away what a predecessor that was
@@ -273,6 +286,8 @@ static void take_lease(struct daemon *d)
     } else {
         d->idle_why = xstrdup(diag_text(&why, r));
     }
+    if (r == -EBUSY)
+        note_apart(d, d->idle_why);
     if (d->options->no_reconcile) {
         free(d->idle_why);
         d->idle_why = xstrdup("mounted with -o noreconcile");
@@ -556,6 +571,7 @@ static void close_all(struct daemon *d)
     free(d->state_dir);
     free(d->idle_why);
     free(d->host);
+    free(d->apart);
     free(d->note);
     pthread_rwlock_destroy(&d->steering);
 }

@@ -2,6 +2,7 @@
 """Who may do what in a mount that several users see, and what one of them can do to the others."""
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -186,9 +187,11 @@ def test_a_flood_of_names_is_bounded(dir):
 
 def test_two_mounts_share_no_workspace_by_accident(dir):
     repo = make_repo(dir + "/r.git", BASE)
-    with Mount(dir, repo, options=VIEW) as m:
+    apart = lambda mount: json.loads(mount.read(".onward/status.json"))["workspaces_apart"]
+    with Mount(dir, repo) as m:
         os.mkdir(m / "staging/w")
         write(m / "staging/w/a.txt", "of the first\n")
+        assert apart(m) is None
         os.mkdir(dir + "/second")
         p = run(ONWARDFS, "-f", "-o", "state=" + m.state, repo, dir + "/second", check=False)
         assert p.returncode == 1 and len(p.stderr.strip().splitlines()) == 1, p.stderr
@@ -196,6 +199,8 @@ def test_two_mounts_share_no_workspace_by_accident(dir):
         other = Mount(dir, repo, options=VIEW, state=dir + "/state2", name="mnt2")
         with other:
             assert os.listdir(other / "staging") == []
+            assert dir + "/state2" in apart(other) and f"mounted on {m.path}" in apart(other), apart(other)
+            assert "workspaces-apart" in "".join(other.log)
             os.mkdir(other / "staging/w")
             assert read(other / "staging/w/a.txt") == "one\n"
             write(other / "staging/w/d/b.txt", "of the second\n")
@@ -205,6 +210,7 @@ def test_two_mounts_share_no_workspace_by_accident(dir):
         assert git(repo, "show", "main:d/b.txt") == "of the second\n"
         ro = Mount(dir, repo, options=VIEW + ["-o", "ro"], name="mnt3")
         with ro:
+            assert apart(ro) is None
             for f in (lambda: os.mkdir(ro / "staging/x"), lambda: say(ro / "staging/w/.onward/commit", "x")):
                 try:
                     f()
