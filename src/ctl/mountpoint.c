@@ -120,6 +120,18 @@ void mountpoint_close(struct mountpoint *m)
     m->path = m->inside = NULL;
 }
 
+void mountpoint_leave(struct mountpoint *m)
+{
+    closep(&m->fd);
+    m->fd = -1;
+}
+
+int mountpoint_return(struct mountpoint *m, struct diag *reterr)
+{
+    mountpoint_leave(m);
+    return open_root(m, reterr);
+}
+
 int mountpoint_read(const struct mountpoint *m, const char *path, struct buf *out,
                     struct diag *reterr)
 {

@@ -31,6 +31,9 @@ int mountpoint_choose(const struct mountinfo *table, const char *cwd, const char
 /* Changes to `dir` (-C) unless NULL, chooses a mount and opens it. */
 int mountpoint_open(const char *dir, struct mountpoint *ret, struct diag *reterr);
 void mountpoint_close(struct mountpoint *m);
+/* Holds it no longer, so that it can be unmounted; and holds it again. */
+void mountpoint_leave(struct mountpoint *m);
+int mountpoint_return(struct mountpoint *m, struct diag *reterr);
 
 /* The whole file, onto the end of `out`. */
 int mountpoint_read(const struct mountpoint *m, const char *path, struct buf *out,

@@ -36,7 +36,7 @@ enum verb_option {
 /* One invocation. Everything is borrowed. */
 struct call {
     const struct verb *verb;
-    const struct mountpoint *mount;
+    struct mountpoint *mount;
     FILE *out;
     struct paint paint;
     bool json, watch, force, no_wait, proposals, ledger;

@@ -1,10 +1,11 @@
-/* onward status: the fleet as a table, single sites in full. */
+/* onward status: the fleet as a table, single sites in full; once, or whenever it changes. */
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "ctl/fleet_table.h"
+#include "ctl/fleet_print.h"
+#include "ctl/screen.h"
 #include "ctl/verb.h"
+#include "ctl/watch.h"
 
 /* status.json of one site. */
 static int read_site(const struct call *call, const char *site, json_t **ret, struct diag *reterr)
@@ -54,20 +55,24 @@ static int print_json_of(const struct call *call, FILE *out, struct diag *reterr
     return r;
 }
 
-static int print_fleet(const struct call *call, FILE *out, struct diag *reterr)
+static int read_fleet(const struct call *call, struct fleet_table *ret, struct diag *reterr)
 {
     _cleanup_(buf_done) struct buf text = {0};
-    _cleanup_(fleet_table_done) struct fleet_table fleet = {0};
     int r = mountpoint_read(call->mount, "fleet", &text, reterr);
 
-    if (r < 0)
-        return r;
-    fleet_table_parse(buf_str(&text), &fleet);
-    paint_string(&call->paint, PAINT_RED, buf_str(&fleet.notes), out);
-    columns_print(&fleet.columns, &call->paint, FLEET_STATE, true, out);
-    if (!fleet_table_sites(&fleet))
-        fputs("no sites: the mainline's onward.yaml declares none\n", out);
-    return 0;
+    if (r == 0)
+        fleet_table_parse(buf_str(&text), ret);
+    return r;
+}
+
+static int print_fleet(const struct call *call, FILE *out, struct diag *reterr)
+{
+    _cleanup_(fleet_table_done) struct fleet_table fleet = {0};
+    int r = read_fleet(call, &fleet, reterr);
+
+    if (r == 0)
+        fleet_print(&fleet, &call->paint, out);
+    return r;
 }
 
 /* One "key: value" line, with the state in its colour. */
@@ -120,37 +125,108 @@ static int print_once(const struct call *call, FILE *out, struct diag *reterr)
     return r;
 }
 
-/* Prints what there is now if it differs from `last`, which becomes it. A terminal is redrawn. */
-static int print_change(const struct call *call, char **last, struct diag *reterr)
+/* ---- watching ---- */
+
+/* What was printed last. */
+struct last {
+    char *text;
+    struct fleet_table fleet;
+    bool drawn;
+};
+
+static void last_done(struct last *l)
+{
+    free(l->text);
+    fleet_table_done(&l->fleet);
+}
+
+/* What a terminal shows, from its first line to its last. */
+static int draw(const struct call *call, struct last *last, struct diag *reterr)
+{
+    _cleanup_(fleet_table_done) struct fleet_table fleet = {0};
+    _cleanup_free_ char *text = NULL;
+    struct screen screen = screen_of(call->out);
+    size_t len = 0;
+    FILE *memory = open_memstream(&text, &len);
+    bool whole = !call->n && !call->json;
+    int r = !memory ? -errno : whole ? read_fleet(call, &fleet, reterr) : 0;
+
+    if (r == 0 && whole)
+        fleet_print_short(&fleet, screen.lines - 1, &call->paint, memory);
+    else if (r == 0)
+        r = print_once(call, memory, reterr);
+    if (memory)
+        fclose(memory);
+    if (r < 0)
+        return r;
+    if (!last->drawn)
+        screen_begin(call->out);
+    last->drawn = true;
+    screen_draw(&screen, text, call->out);
+    return 0;
+}
+
+/* Lines of what changed in the fleet, after all of it. */
+static int tell_fleet(const struct call *call, struct last *last, struct diag *reterr)
+{
+    struct fleet_table fleet = {0};
+    int r = read_fleet(call, &fleet, reterr);
+
+    if (r < 0)
+        return r;
+    if (last->drawn)
+        fleet_print_changes(&last->fleet, &fleet, &call->paint, call->out);
+    else
+        fleet_print(&fleet, &call->paint, call->out);
+    last->drawn = true;
+    fleet_table_done(&last->fleet);
+    last->fleet = fleet;
+    return fflush(call->out) ? -errno : 0;
+}
+
+/* Prints what there is now if it differs from what was printed last. */
+static int tell(const struct call *call, struct last *last, struct diag *reterr)
 {
     _cleanup_free_ char *now = NULL;
     size_t len = 0;
-    FILE *memory = open_memstream(&now, &len);
 
+    if (!call->n && !call->json)
+        return tell_fleet(call, last, reterr);
+    FILE *memory = open_memstream(&now, &len);
     if (!memory)
         return -errno;
     int r = print_once(call, memory, reterr);
     fclose(memory);
-    if (r < 0 || (*last && !strcmp(*last, now)))
+    if (r < 0 || (last->text && !strcmp(last->text, now)))
         return r;
-    if (call->paint.harmless)
-        fputs("\033[H\033[2J", call->out);
-    else if (*last && !call->json)
+    if (last->text && !call->json)
         putc('\n', call->out);
     fputs(now, call->out);
-    free(*last);
-    *last = TAKE(now);
+    free(last->text);
+    last->text = TAKE(now);
     return fflush(call->out) ? -errno : 0;
+}
+
+static int follow(const struct call *call, struct diag *reterr)
+{
+    _cleanup_(last_done) struct last last = {0};
+    bool terminal = call->paint.harmless;
+    struct watch watch;
+    int r = watch_begin(call->mount, &watch, reterr);
+
+    if (r < 0)
+        return r;
+    do {
+        r = terminal ? draw(call, &last, reterr) : tell(call, &last, reterr);
+        if (r == 0)
+            r = watch_next(&watch, reterr);
+    } while (r > 0);
+    if (terminal && last.drawn)
+        screen_end(call->out);
+    return r;
 }
 
 int verb_status(const struct call *call, struct diag *reterr)
 {
-    _cleanup_free_ char *last = NULL;
-    int r = print_change(call, &last, reterr);
-
-    while (r == 0 && call->watch) {
-        sleep(1);
-        r = print_change(call, &last, reterr);
-    }
-    return r;
+    return call->watch ? follow(call, reterr) : print_once(call, call->out, reterr);
 }
