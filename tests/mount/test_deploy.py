@@ -204,6 +204,41 @@ def test_timeouts_end_what_hangs(dir):
             assert in_sync(m, s)
 
 
+def test_what_a_command_does_harms_nobody_else(dir):
+    """P10, P14: each site's command misbehaves in its own way, all of them at once."""
+    ends = {"flood": "within 2s", "hang": "within 2s", "die": "SIGKILL", "close": "exit status 3", "away": None,
+            "leave": None}
+    sites = "".join(f"  - {{name: {s}, source: hub, team: platform, backend: shell}}\n" for s in ends)
+    repo = make_repo(dir + "/r.git", {**TREE, "onward.yaml": DECLARATION.replace("max_failures: 9", "max_failures: 99")
+                                      + sites})
+    script = f"""case $ONWARD_SITE in
+        flood) yes ;;
+        hang) sleep 600 ;;
+        die) kill -KILL $$ ;;
+        close) exec <&- >&- 2>&-; exit 3 ;;
+        away) setsid sh -c 'echo $$ >{dir}/away; while sleep 0.01; do echo still here; done' &
+              until [ -s {dir}/away ]; do sleep 0.01; done ;;
+        leave) sleep 600 & echo $! >{dir}/leave ;;
+    esac"""
+    conf = config(dir, script, retry="{limit: 1}", concurrency=9).replace("20s", "2s")
+    with Mount(dir, repo, config=conf, expect="attempt|failed|timeout") as m:
+        for s in ("hub", "s1", "s2"):
+            until(s + " is in sync meanwhile", lambda: in_sync(m, s))
+        for s, message in ends.items():
+            if message is None:
+                until(s + " is done: its command said so", lambda: in_sync(m, s))
+            else:
+                until(s + " has failed", lambda: state(m, s)["state"] == "failed")
+                assert message in state(m, s)["message"], state(m, s)
+        assert os.stat(m / "sites/flood/history/1/log").st_size < 1 << 21
+        until("what was left is gone", lambda: not os.path.exists(f"/proc/{read(dir + '/leave').strip()}"))
+        commit(repo + ".work", {"stores/s1/site.conf": "2\n"})
+        until("s1 goes on", lambda: in_sync(m, "s1", m.link("head")))
+    away = int(until("it is known who got away", lambda: read(dir + "/away").strip()))
+    if os.path.exists(f"/proc/{away}"):
+        os.kill(away, 9)
+
+
 def test_pin_suspend_and_depends_on(dir):
     repo = make_repo(dir + "/r.git", TREE)
     work = repo + ".work"
