@@ -97,6 +97,29 @@ static void what_is_no_proposal_harms_none(void **state)
     proposal_list_done(&list);
 }
 
+static void no_more_than_so_many_are_open(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(proposal_unrefp) struct proposal *first = put(f, "one"), *p = NULL;
+    struct proposal what = {
+        .id = "more", .message = "why\n", .workspace = "w", .owner = "Ann <ann@x>"};
+    _cleanup_(diag_done) struct diag why = {0};
+
+    what.author = ann;
+    what.base = first->base;
+    what.tree = what.base_tree = first->tree;
+    test_run(f->work,
+             "for n in $(seq 2 %d); do echo create refs/onward/proposals/$n "
+             "refs/onward/proposals/1; done | git update-ref --stdin",
+             PROPOSALS_MOST);
+    assert_int_equal(proposals_put(all(f), &what, &p, &why), -EDQUOT);
+    assert_non_null(strstr(why.text, "1000 proposals are open already"));
+    assert_int_equal(proposals_close(all(f), &first, NULL, NULL), 0);
+    assert_int_equal(proposals_resolve(all(f), &first, NULL), 0);
+    assert_int_equal(proposals_put(all(f), &what, &p, NULL), 0);
+    assert_int_equal(p->number, PROPOSALS_MOST + 1);
+}
+
 static void reasons_are_of_one_content(void **state)
 {
     struct fixture *f = *state;
@@ -118,6 +141,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_ref_that_was_moved_is_not_moved_again, setup, teardown),
         cmocka_unit_test_setup_teardown(every_number_is_used_once, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_no_proposal_harms_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_more_than_so_many_are_open, setup, teardown),
         cmocka_unit_test_setup_teardown(reasons_are_of_one_content, setup, teardown),
     };
 
