@@ -46,7 +46,7 @@ static void each_file_is_held_to_the_rules(void **state)
     assert_string_equal(found.v[1].check, "size");
     files[0].oid = (struct oid){{1}};
     assert_int_equal(files_check(&rules, files, 2, &found, &why), -EIO);
-    assert_string_equal(why.text, "cannot read a.json to check it");
+    assert_string_equal(why.text, "cannot read a.json to check it: Input/output error");
     diag_done(&why);
     findings_done(&found);
 }
