@@ -136,7 +136,11 @@ static void note_observation(struct decider *r, struct attempt *a)
 
 static void take_in(struct decider *r, struct attempt *a)
 {
+    bool well = a->result.end == BACKEND_DONE || a->result.end == BACKEND_UNKNOWN;
+
     r->calls--;
+    if (r->ending && a->call == VERB_HEALTH && !well)
+        a->result.end = BACKEND_STOPPED;
     if (a->call == VERB_OBSERVE) {
         note_observation(r, a);
     } else if (plan_next(a->call, a->result.end, backend_knows(a->backend, VERB_HEALTH)) ==
@@ -569,6 +573,7 @@ void decider_stop_calls(struct decider *r)
 
 void decider_ask_last(struct decider *r)
 {
+    r->ending = true;
     map_foreach (it, &r->roster.by_name) {
         struct roster_site *s = it->value;
         if (s->facts.attempt && s->facts.attempt->call == VERB_NONE && !s->facts.attempt->asked)

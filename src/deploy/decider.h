@@ -41,6 +41,7 @@ struct decider {
     struct attempt *unrecorded; /* over, and not in the ledger yet */
     size_t calls;               /* that run, those included that ended and were not taken in */
     bool cancel;                /* polled by long walks */
+    bool ending;                /* the mount may be gone: what fails now says nothing of a site */
     char *ledger_problem;       /* why records could not be written; NULL: they could */
     char *told;                 /* the problem that was last told */
     bool shown;                 /* a fleet was published */

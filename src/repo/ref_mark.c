@@ -1,6 +1,7 @@
 #include "repo/ref_mark.h"
 
 #include <dirent.h>
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -125,8 +126,10 @@ void ref_mark_set(struct repo *repo, const char *ref, const struct oid *to)
     char hex[OID_HEX + 1];
     struct turn *turn = turn_of(ref);
     _cleanup_free_ char *path = mark_path(repo, ref);
-    _cleanup_free_ char *target = xasprintf("%s:%s", oid_hex(to, hex), ref);
+    _cleanup_free_ char *target = NULL;
 
+    assert(ref);
+    target = xasprintf("%s:%s", oid_hex(to, hex), ref);
     pthread_mutex_lock(&turn->lock);
     if (turn->unclean == ref_hash(ref)) {
         turn->unclean = 0;
