@@ -113,6 +113,7 @@ def test_many_new_files_are_one_pack(dir):
         git(repo, "fsck", "--strict")
         assert not [name for name in os.listdir(repo + "/objects/pack") if name.endswith(".keep")]
         before = len(git(repo, "rev-list", "--all", "--objects").splitlines())
+        git(repo, "repack", "-q", "-a", "-d")
         write(ws + "/one", "more\n")
         say(ws + "/.onward/commit", "one")
         loose = int(git(repo, "count-objects").split()[0])
