@@ -117,10 +117,12 @@ def test_failure_05_a_fix_does_not_wait_for_what_it_fixes(dir):
         until("one waits for its health", lambda: status(m, "s01")["step"] == "health")
         until("one waits for the next attempt", lambda: status(m, "s02")["step"] == "retry")
         assert m.read("sites/s02/migrating/deadline") > m.read("sites/s02/migrating/since")
-        f.steer("health", None)
         f.steer("apply", None)
-        arrive(m, f, f.change("fix\n"))
-        assert [record(m, s, 1)["kind"] for s in f.sites] == ["superseded", "superseded"]
+        fix = f.change("fix\n")
+        for s in f.sites:
+            until(s + " waits no longer", lambda: record(m, s, 1)["kind"] == "superseded")
+        f.steer("health", None)
+        arrive(m, f, fix)
 
 
 def test_failure_06_who_is_offline_freezes_no_wave_and_has_not_moved(dir):
