@@ -24,12 +24,10 @@ static void records_done(struct records *r)
     free(r->v);
 }
 
-/* Beginnings and intermediate steps are told only while they are the newest that there is. */
-static bool is_step(const json_t *record)
+/* Beginnings are told only while they are the newest that there is. */
+static bool is_beginning(const json_t *record)
 {
-    const char *kind = json_str(record, "kind", "");
-
-    return !strcmp(kind, "attempt") || !strcmp(kind, "applied");
+    return !strcmp(json_str(record, "kind", ""), "attempt");
 }
 
 /* Reads the records in a file, a line each. */
@@ -44,7 +42,7 @@ static int read_lines(const struct mountpoint *m, const char *path, struct recor
         size_t len = strcspn(line, "\n");
         json_t *record = NULL;
         r = json_read(line, len, &record, reterr);
-        if (r == 0 && (out->n == first || !is_step(record)))
+        if (r == 0 && (out->n == first || !is_beginning(record)))
             *VEC_ADD(out) = (struct entry){record, out->n};
         else
             json_decref(record);

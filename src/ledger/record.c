@@ -18,8 +18,6 @@ static const char *const kinds[RECORD_KINDS] = {
     [RECORD_RELEASED] = "released",       [RECORD_SUPERSEDED] = "superseded",
     [RECORD_INTERRUPTED] = "interrupted", [RECORD_ACCEPTED] = "accepted",
     [RECORD_PAUSED] = "paused",           [RECORD_RESUMED] = "resumed",
-    [RECORD_APPLIED] = "applied",         [RECORD_OBSERVED] = "observed",
-    [RECORD_ROLLBACK] = "rollback",
 };
 
 const char *record_kind_name(enum record_kind k)
@@ -31,7 +29,6 @@ const char *record_kind_name(enum record_kind k)
 void record_done(struct record *r)
 {
     free(r->site);
-    free(r->step);
     free(r->source);
     free(r->backend);
     free(r->outcome);
@@ -50,7 +47,6 @@ void record_copy(const struct record *r, struct record *ret)
 {
     *ret = *r;
     ret->site = copy(r->site);
-    ret->step = copy(r->step);
     ret->source = copy(r->source);
     ret->backend = copy(r->backend);
     ret->outcome = copy(r->outcome);
@@ -60,7 +56,7 @@ void record_copy(const struct record *r, struct record *ret)
 }
 
 /* The strings and ids of a record that only a known format promises. */
-#define TEXTS(X) X(step) X(source) X(backend) X(outcome) X(message)
+#define TEXTS(X) X(source) X(backend) X(outcome) X(message)
 #define OIDS(X)  X(from) X(to) X(inputs) X(log)
 
 static void put_oid(json_t *j, const char *key, const struct oid *oid)
@@ -86,8 +82,6 @@ void record_encode(const struct record *r, struct buf *out)
     json_put_str(j, "site", r->site);
     json_object_set_new(j, "generation", json_integer(r->generation));
     json_put_str(j, "kind", record_kind_name(r->kind));
-    if (r->step)
-        json_put_str(j, "step", r->step);
     put_oid(j, "from", &r->from);
     put_oid(j, "to", &r->to);
     put_oid(j, "inputs", &r->inputs);

@@ -1,10 +1,10 @@
 /* A record: one entry of the ledger. Stored as one line of JSON,
  *
- *     {"onward":1,"site","generation","kind","step","from","to","inputs","source","attempt",
- *      "backend","outcome","exit","message","by","host","at","duration_ms","log","previous"}
+ *     {"onward":1,"site","generation","kind","from","to","inputs","source","attempt","backend",
+ *      "outcome","exit","message","by","host","at","duration_ms","log","previous"}
  *
- * with null for what there is none of (and no "step" at all where there is none), "held":true in
- * each that is made while the site is held, and "retry_after_ms" where the backend has said it.
+ * with null for what there is none of, "held":true in each that is made while the site is held,
+ * and "retry_after_ms" where the backend has said it.
  *
  * Versions. "onward" is the format of this one record. Reading ignores keys that it does not know
  * and refuses a record without one that it needs (onward, site, generation, kind, at), so keys may
@@ -36,11 +36,8 @@ enum record_kind {
     RECORD_SUPERSEDED,  /* given up for a newer revision */
     RECORD_INTERRUPTED, /* the daemon ended while it ran */
     RECORD_ACCEPTED,
-    RECORD_PAUSED,   /* the rollout stands still; of the fleet */
-    RECORD_RESUMED,  /* it goes on; of the fleet */
-    RECORD_APPLIED,  /* apply said done; health and soak come before deployed */
-    RECORD_OBSERVED, /* an observation that says something new, other than drifted; see outcome */
-    RECORD_ROLLBACK, /* an operator's revision `to` restores the inputs of `from`, with why */
+    RECORD_PAUSED,  /* the rollout stands still; of the fleet */
+    RECORD_RESUMED, /* it goes on; of the fleet */
     RECORD_KINDS,
     RECORD_NEWER = RECORD_KINDS /* only read: of a format that this version does not know */
 };
@@ -56,7 +53,6 @@ struct record {
     char *site; /* RECORD_FLEET: the fleet */
     uint64_t generation;
     enum record_kind kind;
-    char *step; /* "apply", "health", "soak", "observe": which one it speaks of; may be NULL */
     struct oid from, to; /* zero: none */
     struct oid inputs;
     char *source;  /* the site's source directory at `to` */

@@ -24,7 +24,6 @@ static void assert_same(const struct record *a, const struct record *b)
     assert_memory_equal(&a->inputs, &b->inputs, sizeof(a->inputs));
     assert_memory_equal(&a->log, &b->log, sizeof(a->log));
     assert_memory_equal(&a->previous, &b->previous, sizeof(a->previous));
-    assert_same_text(a->step, b->step);
     assert_same_text(a->source, b->source);
     assert_same_text(a->backend, b->backend);
     assert_same_text(a->outcome, b->outcome);
@@ -61,7 +60,6 @@ static void test_a_record_comes_back_as_it_was(void **state)
     r.from = oid_number(1);
     r.log = oid_number(2);
     r.previous = oid_number(3);
-    r.step = xstrdup("health");
     r.backend = xstrdup("files");
     r.outcome = xstrdup("retry");
     r.message = xstrdup("it said \"no\"\n\tand died: ünïcödé");

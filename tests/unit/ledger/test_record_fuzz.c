@@ -53,8 +53,6 @@ static void add_line(uint64_t *seed, struct buf *out)
 
     if (next(seed) % 2)
         r.message = xstrdup("it said \"no\"\n\tand died: \xc3\xbc\xff");
-    if (next(seed) % 2)
-        r.step = xstrdup("health");
     r.exit = (int)(next(seed) % 258) - 1;
     r.previous = oid_number(next(seed) % 3);
     record_encode(&r, out);
