@@ -595,8 +595,8 @@ void decider_wind_up(struct decider *r)
 {
     record_ended(r);
     interrupt_waiting(r);
-    if (r->transaction.records.n &&
-        settle(r) < 0) /* found open at the next start, and recorded then */
+    bool over = r->transaction.records.n || r->transaction.over.n;
+    if (over && settle(r) < 0) /* found open at the next start, and recorded then */
         log_error("ledger-failed", "reason=\"%s\"", r->ledger_problem);
 }
 
