@@ -246,10 +246,12 @@ with Mount("{home}", repo, options=VIEW) as m:
 assert git(repo, "log", "-1", "--format=%an") == "nobody\\n"
 print("done", flush=True)
 """
-        # As distributions have it: everybody may open /dev/fuse. Unmounting elsewhere must reach in here.
+        # As distributions have it: everybody may open /dev/fuse. And no mount of others is kept alive in here
+        # (where nothing is shared, as in containers, unmounting elsewhere does not reach this far).
+        alone = "umount -a -l -t fuse.onwardfs"
         device = f"mknod -m 666 {home}/fuse c 10 229 && mount --bind {home}/fuse /dev/fuse"
         become = f'exec setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups "$@"'
-        p = subprocess.Popen(["unshare", "-m", "--propagation", "slave", "sh", "-c", f"{device} && {become}", "-",
+        p = subprocess.Popen(["unshare", "-m", "--propagation", "slave", "sh", "-c", f"{alone}; {device} && {become}", "-",
                               "python3", "-c", script],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=home,
                              env={**os.environ, "HOME": home, "TMPDIR": home, "ONWARDFS": home + "/onwardfs"})
