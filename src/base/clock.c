@@ -53,9 +53,8 @@ int clock_parse(const char *s, int64_t *ret)
     struct tm tm = {0};
     const char *end = strptime(s, "%Y-%m-%dT%H:%M:%SZ", &tm);
 
-    if (!end || *end)
+    if (!end || *end || __builtin_mul_overflow(timegm(&tm), NS_PER_SEC, ret))
         return -EINVAL;
-    *ret = (int64_t)timegm(&tm) * NS_PER_SEC;
     return 0;
 }
 

@@ -33,7 +33,8 @@ int64_t clock_from_seconds(int64_t seconds);
 char *clock_format(int64_t real, char out[CLOCK_TEXT]);
 /* The same to the millisecond: "2026-11-23T04:40:00.000Z". */
 char *clock_format_ms(int64_t real, char out[CLOCK_TEXT]);
-/* Reads what clock_format writes (UTC, whole seconds). -EINVAL. */
+/* Reads what clock_format writes (UTC, whole seconds). -EINVAL, also beyond what 64 bits of
+ * nanoseconds hold (1677 to 2262). */
 int clock_parse(const char *s, int64_t *ret);
 /* A duration for people: "500ms", "10s", "5m", "2h"; at most two units ("1m30s"). */
 char *clock_format_duration(int64_t ns, char out[CLOCK_TEXT]);

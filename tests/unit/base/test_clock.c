@@ -15,6 +15,7 @@ static void an_instant_reads_back(void **state)
     assert_string_equal(clock_format(-1, text), "1969-12-31T23:59:59Z");
     assert_int_equal(clock_parse("2026-01-01", &ns), -EINVAL);
     assert_int_equal(clock_parse("2026-01-01T00:00:00Z ", &ns), -EINVAL);
+    assert_int_equal(clock_parse("2426-11-23T07:28:49Z", &ns), -EINVAL);
 }
 
 static void durations_read_and_are_refused(void **state)
