@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/utf8.h"
 
 int json_read(const char *data, size_t len, json_t **ret, struct diag *reterr)
@@ -56,4 +57,11 @@ void json_put_str(json_t *obj, const char *key, const char *value)
         s += n ? n : 1;
     }
     json_object_set_new(obj, key, json_stringn(buf_str(&clean), clean.len));
+}
+
+void json_put_time(json_t *obj, const char *key, int64_t real)
+{
+    char text[CLOCK_TEXT];
+
+    json_put_str(obj, key, real ? clock_format(real, text) : NULL);
 }

@@ -5,6 +5,7 @@
 #define ONWARD_BASE_JSON_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
@@ -20,5 +21,7 @@ const char *json_str(const json_t *obj, const char *key, const char *fallback);
 json_int_t json_int(const json_t *obj, const char *key, json_int_t fallback);
 /* Sets obj[key] to a string, with bytes that are not UTF-8 replaced by U+FFFD; null for NULL. */
 void json_put_str(json_t *obj, const char *key, const char *value);
+/* Sets obj[key] to a time (real ns) as clock_format() has it; null for 0. */
+void json_put_time(json_t *obj, const char *key, int64_t real);
 
 #endif

@@ -20,6 +20,7 @@
 #include "mount/mount.h"
 #include "onward/version.h"
 #include "repo/litter.h"
+#include "repo/oid_json.h"
 #include "repo/ref_mark.h"
 #include "repo/watch.h"
 #include "stage/author.h"
@@ -247,7 +248,7 @@ static void status_text(void *ctx, struct buf *out)
     json_put_str(j, "state", d->state_dir);
     json_put_str(j, "mainline", ref);
     json_put_str(j, "head", born ? oid_hex(&head, hex) : NULL);
-    json_put_str(j, "decided", oid_is_zero(&fleet->head) ? NULL : oid_hex(&fleet->head, hex));
+    oid_put_json(j, "decided", &fleet->head);
     json_object_set_new(j, "reconciling", json_boolean(!d->idle_why));
     json_put_str(j, "idle_because", d->idle_why);
     json_put_str(j, "workspaces_apart", d->apart);

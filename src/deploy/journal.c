@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "repo/oid_json.h"
 
 static json_t *make_event(const char *name, int64_t at)
 {
@@ -14,13 +15,6 @@ static json_t *make_event(const char *name, int64_t at)
     json_put_str(e, "at", clock_format_ms(at, text));
     json_put_str(e, "event", name);
     return e;
-}
-
-static void put_oid(json_t *e, const char *key, const struct oid *oid)
-{
-    char hex[OID_HEX + 1];
-
-    json_put_str(e, key, oid_is_zero(oid) ? NULL : oid_hex(oid, hex));
 }
 
 static void send(const struct journal *j, json_t *event)
@@ -38,8 +32,8 @@ static void send_record(const struct journal *j, const struct record *r)
     json_put_str(e, "site", *r->site ? r->site : NULL); /* null: all of them */
     json_object_set_new(e, "generation", json_integer(r->generation));
     json_object_set_new(e, "attempt", json_integer(r->attempt));
-    put_oid(e, "from", &r->from);
-    put_oid(e, "to", &r->to);
+    oid_put_json(e, "from", &r->from);
+    oid_put_json(e, "to", &r->to);
     json_put_str(e, "backend", r->backend);
     json_put_str(e, "outcome", r->outcome);
     json_put_str(e, "message", r->message);
@@ -105,7 +99,7 @@ static void tell_rollout(const struct journal *j, const char *what, const struct
     json_t *e = make_event(what, clock_real());
     char hex[OID_HEX + 1];
 
-    put_oid(e, "revision", &r->revision);
+    oid_put_json(e, "revision", &r->revision);
     json_put_str(e, "wave", w ? w->name : NULL);
     if (w) {
         json_object_set_new(e, "sites", json_integer(w->sites));
@@ -161,7 +155,7 @@ void journal_head(const struct journal *j, const struct oid *head)
     json_t *e = make_event("head", clock_real());
     char hex[OID_HEX + 1];
 
-    put_oid(e, "revision", head);
+    oid_put_json(e, "revision", head);
     send(j, e);
     log_info("head", "revision=%s", oid_hex(head, hex));
 }

@@ -8,16 +8,10 @@
 #include "base/http.h"
 #include "onward/backend.h"
 #include "onward/version.h"
+#include "repo/oid_json.h"
 
 /* Most of a last line that goes into a record. */
 #define MESSAGE_MOST 300
-
-static void put_oid(json_t *j, const char *key, const struct oid *oid)
-{
-    char hex[OID_HEX + 1];
-
-    json_put_str(j, key, oid_is_zero(oid) ? NULL : oid_hex(oid, hex));
-}
 
 char *request_tree(const struct backend_request *request, const struct oid *revision)
 {
@@ -51,8 +45,8 @@ json_t *request_json(const struct backend_request *request)
     put_labels(j, request->site);
     json_object_set_new(j, ONWARD_FIELD_GENERATION, json_integer(request->generation));
     json_object_set_new(j, ONWARD_FIELD_ATTEMPT, json_integer(request->attempt));
-    put_oid(j, ONWARD_FIELD_FROM, &request->from);
-    put_oid(j, ONWARD_FIELD_TO, &request->to);
+    oid_put_json(j, ONWARD_FIELD_FROM, &request->from);
+    oid_put_json(j, ONWARD_FIELD_TO, &request->to);
     json_put_str(j, ONWARD_FIELD_SOURCE, request->site->source);
     json_put_str(j, ONWARD_FIELD_TREE, tree);
     json_put_str(j, ONWARD_FIELD_PREVIOUS_TREE, previous);

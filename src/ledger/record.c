@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "repo/oid_json.h"
 
 static const char *const kinds[RECORD_KINDS] = {
     [RECORD_ATTEMPT] = "attempt",         [RECORD_DEPLOYED] = "deployed",
@@ -59,13 +60,6 @@ void record_copy(const struct record *r, struct record *ret)
 #define TEXTS(X) X(source) X(backend) X(outcome) X(message)
 #define OIDS(X)  X(from) X(to) X(inputs) X(log)
 
-static void put_oid(json_t *j, const char *key, const struct oid *oid)
-{
-    char hex[OID_HEX + 1];
-
-    json_put_str(j, key, oid_is_zero(oid) ? NULL : oid_hex(oid, hex));
-}
-
 static void put_at(json_t *j, const char *key, int64_t at)
 {
     char text[CLOCK_TEXT];
@@ -82,9 +76,9 @@ void record_encode(const struct record *r, struct buf *out)
     json_put_str(j, "site", r->site);
     json_object_set_new(j, "generation", json_integer(r->generation));
     json_put_str(j, "kind", record_kind_name(r->kind));
-    put_oid(j, "from", &r->from);
-    put_oid(j, "to", &r->to);
-    put_oid(j, "inputs", &r->inputs);
+    oid_put_json(j, "from", &r->from);
+    oid_put_json(j, "to", &r->to);
+    oid_put_json(j, "inputs", &r->inputs);
     json_put_str(j, "source", r->source);
     json_object_set_new(j, "attempt", json_integer(r->attempt));
     json_put_str(j, "backend", r->backend);
@@ -99,8 +93,8 @@ void record_encode(const struct record *r, struct buf *out)
         json_object_set_new(j, "retry_after_ms", json_integer(r->retry_after_ms));
     if (r->held)
         json_object_set_new(j, "held", json_true());
-    put_oid(j, "log", &r->log);
-    put_oid(j, "previous", &r->previous);
+    oid_put_json(j, "log", &r->log);
+    oid_put_json(j, "previous", &r->previous);
     json_write(j, 0, out);
     buf_addc(out, '\n');
     json_decref(j);

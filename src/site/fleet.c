@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "repo/oid_json.h"
 
 #define ABBREV     12                /* digits of an id in the table */
 #define FIRST_WAIT (30 * NS_PER_SEC) /* for the first snapshot */
@@ -278,20 +279,6 @@ void fleet_render(const struct fleet *f, struct buf *out)
 
 /* ---- as JSON ---- */
 
-static void put_oid(json_t *j, const char *key, const struct oid *oid)
-{
-    char hex[OID_HEX + 1];
-
-    json_put_str(j, key, oid_is_zero(oid) ? NULL : oid_hex(oid, hex));
-}
-
-static void put_time(json_t *j, const char *key, int64_t real)
-{
-    char text[CLOCK_TEXT];
-
-    json_put_str(j, key, real ? clock_format(real, text) : NULL);
-}
-
 static json_t *wave_json(const struct fleet_wave *w)
 {
     json_t *j = json_object();
@@ -303,7 +290,7 @@ static json_t *wave_json(const struct fleet_wave *w)
     json_object_set_new(j, "moving", json_integer(w->moving));
     json_object_set_new(j, "failed", json_integer(w->failed));
     json_object_set_new(j, "passed", json_integer(w->passed));
-    put_time(j, "soaked_at", w->soaked_at);
+    json_put_time(j, "soaked_at", w->soaked_at);
     return j;
 }
 
@@ -322,7 +309,7 @@ json_t *fleet_rollouts_json(const struct fleet *f)
 
     vec_foreach (r, &f->rollouts) {
         json_t *j = json_object(), *waves = json_array();
-        put_oid(j, "revision", &r->revision);
+        oid_put_json(j, "revision", &r->revision);
         json_put_str(j, "open", r->open < r->waves.n ? r->waves.v[r->open].name : NULL);
         vec_foreach (w, &r->waves)
             json_array_append_new(waves, wave_json(w));

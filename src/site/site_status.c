@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "repo/oid_json.h"
 
 const char *site_state_name(enum site_state s)
 {
@@ -147,20 +148,6 @@ bool site_status_equal(const struct site_status *a, const struct site_status *b)
 /* ---- as text ----
  * `status` is made from `status.json`, so that the two cannot disagree. */
 
-static void put_oid(json_t *j, const char *key, const struct oid *oid)
-{
-    char hex[OID_HEX + 1];
-
-    json_put_str(j, key, oid_is_zero(oid) ? NULL : oid_hex(oid, hex));
-}
-
-static void put_time(json_t *j, const char *key, int64_t real)
-{
-    char text[CLOCK_TEXT];
-
-    json_put_str(j, key, real ? clock_format(real, text) : NULL);
-}
-
 static void put_count(json_t *j, const char *key, uint64_t n)
 {
     json_object_set_new(j, key, n ? json_integer(n) : json_null());
@@ -173,15 +160,15 @@ json_t *site_status_json(const struct site_status *s)
     json_put_str(j, "site", s->name);
     json_put_str(j, "team", s->team);
     json_put_str(j, "state", site_state_name(s->state));
-    put_oid(j, "desired", &s->desired);
-    put_oid(j, "deployed", &s->deployed);
-    put_oid(j, "previous", &s->previous);
+    oid_put_json(j, "desired", &s->desired);
+    oid_put_json(j, "deployed", &s->deployed);
+    oid_put_json(j, "previous", &s->previous);
     put_count(j, "generation", s->generation);
     put_count(j, "attempt", s->attempt);
     json_put_str(j, "step", s->step);
-    put_time(j, "since", s->since);
-    put_time(j, "deadline", s->deadline);
-    put_time(j, "drifted", s->drifted_at);
+    json_put_time(j, "since", s->since);
+    json_put_time(j, "deadline", s->deadline);
+    json_put_time(j, "drifted", s->drifted_at);
     json_put_str(j, "message", s->message);
     vec_foreach (b, &s->blocked_by) {
         json_t *why = json_object();
@@ -190,7 +177,7 @@ json_t *site_status_json(const struct site_status *s)
         json_array_append_new(blocked, why);
     }
     json_object_set_new(j, "blocked_by", blocked);
-    put_oid(j, "inputs", &s->desired_inputs);
+    oid_put_json(j, "inputs", &s->desired_inputs);
     json_put_str(j, "backend", s->backend);
     vec_foreach (path, &s->include)
         json_array_append_new(include, json_string(*path));

@@ -7,6 +7,7 @@
 #include "base/metric.h"
 #include "base/utf8.h"
 #include "onward/version.h"
+#include "repo/oid_json.h"
 #include "tree/control.h"
 #include "view/context.h"
 #include "view/trees.h"
@@ -142,11 +143,10 @@ static void add_line(json_t *j, struct buf *out)
 
 static int add_finding(const struct ledger_finding *f, void *out)
 {
-    char hex[OID_HEX + 1];
     json_t *j = json_object();
 
     json_put_str(j, "host", f->host);
-    json_put_str(j, "commit", oid_is_zero(&f->commit) ? NULL : oid_hex(&f->commit, hex));
+    oid_put_json(j, "commit", &f->commit);
     json_put_str(j, "site", f->site);
     put_count(j, "generation", f->generation);
     json_put_str(j, "what", f->what);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 
 static void reading_says_where_it_is_wrong(void **state)
@@ -46,12 +47,24 @@ static void bytes_that_are_no_text_are_replaced(void **state)
     json_decref(j);
 }
 
+static void a_time_that_never_was_is_null(void **state)
+{
+    json_t *j = json_object();
+
+    json_put_time(j, "t", 1700000000 * NS_PER_SEC);
+    assert_string_equal(json_str(j, "t", ""), "2023-11-14T22:13:20Z");
+    json_put_time(j, "t", 0);
+    assert_true(json_is_null(json_object_get(j, "t")));
+    json_decref(j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reading_says_where_it_is_wrong),
         cmocka_unit_test(content_reads_back_in_its_order),
         cmocka_unit_test(bytes_that_are_no_text_are_replaced),
+        cmocka_unit_test(a_time_that_never_was_is_null),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
