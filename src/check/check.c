@@ -76,7 +76,7 @@ struct checks *checks_new(const struct checks_config *config)
     struct checks *c = NEW(struct checks);
 
     c->config = *config;
-    c->config.trees = c->trees = config->trees ? xstrdup(config->trees) : NULL;
+    c->config.trees = c->trees = xstrdup_or_null(config->trees);
     c->results = results_new(RESULTS_MOST);
     c->inputs = inputs_new(config->repo);
     c->stop_fd = eventfd(0, EFD_CLOEXEC); /* -1: commands end with their timeouts */

@@ -16,7 +16,7 @@ static int choose(const char *path, const char *cwd, struct mountpoint *ret)
     const char *inside = cwd ? path_below(cwd, path) : NULL;
 
     ret->path = xstrdup(path);
-    ret->inside = inside ? xstrdup(inside) : NULL;
+    ret->inside = xstrdup_or_null(inside);
     return 0;
 }
 

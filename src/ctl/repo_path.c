@@ -57,7 +57,7 @@ static char *part_of_absolute(const struct mountpoint *m, const char *path)
         return NULL;
     _cleanup_free_ char *whole = xasprintf("/%s", buf_str(&plain));
     const char *inside = path_below(whole, m->path), *part = inside ? part_of(inside) : NULL;
-    return part ? xstrdup(part) : NULL;
+    return xstrdup_or_null(part);
 }
 
 int repo_path(const struct mountpoint *m, const char *path, char **ret, struct diag *reterr)

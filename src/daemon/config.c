@@ -218,7 +218,7 @@ static void read_backends(struct decode *d, const struct yaml_node *v, void *fie
         *b = (struct backend_config)BACKEND_DEFAULTS;
         decode_mapping(d, value, "a backend", backend_keys, ARRAY_SIZE(backend_keys), b, NULL);
         check_kind(d, value, b);
-        b->name = name ? xstrdup(name) : NULL;
+        b->name = xstrdup_or_null(name);
         const char *expected = name ? syntax_name(name) : NULL;
         if (expected)
             decode_expected(d, key, "backends", expected);
@@ -265,7 +265,7 @@ static void read_checks(struct decode *d, const struct yaml_node *v, void *field
         const char *name = decode_string(d, key, "checks");
         *check = (struct check_config)CHECK_DEFAULTS;
         decode_mapping(d, value, "a check", check_keys, ARRAY_SIZE(check_keys), check, NULL);
-        check->name = name ? xstrdup(name) : NULL;
+        check->name = xstrdup_or_null(name);
         const char *expected = name ? syntax_name(name) : NULL;
         if (name && check_is_builtin(name))
             expected = "a name of its own: this check is built in";

@@ -16,11 +16,6 @@
 #define GATHER_FROM 1000
 #define GATHER_SITE 5000 /* ns */
 
-static char *copy(const char *s)
-{
-    return s ? xstrdup(s) : NULL;
-}
-
 /* ---- calling --------------------------------------------------------------------------------- */
 
 static void call(struct decider *r, struct attempt *a, enum backend_verb verb)
@@ -291,7 +286,7 @@ static void tell_problem(struct decider *r)
         return;
     journal_problem(&r->journal, now);
     free(r->told);
-    r->told = copy(now);
+    r->told = xstrdup_or_null(now);
 }
 
 /* When what is new may be shown. */
@@ -457,7 +452,7 @@ static void record_order(struct decider *r, struct roster_site *s, const struct 
     struct record record = transaction_of_newest(s, kind);
 
     record.by = xstrdup(c->who);
-    record.message = copy(c->order->reason);
+    record.message = xstrdup_or_null(c->order->reason);
     transaction_add(&r->transaction, s, &record);
 }
 
@@ -487,7 +482,7 @@ static int order_sites(struct decider *r, const struct command *c)
 static void order_fleet(struct decider *r, const struct command *c, struct record record)
 {
     record.by = xstrdup(c->who);
-    record.message = copy(c->order->reason);
+    record.message = xstrdup_or_null(c->order->reason);
     transaction_add_fleet(&r->transaction, &record);
 }
 

@@ -359,7 +359,7 @@ void roster_touch(struct roster *r, struct roster_site *s)
     site_track_copy(&s->facts.track, &s->saved->track);
     s->saved->attempt = s->facts.attempt;
     s->saved->observation = s->facts.observation;
-    s->saved->retry_by = s->facts.retry_by ? xstrdup(s->facts.retry_by) : NULL;
+    s->saved->retry_by = xstrdup_or_null(s->facts.retry_by);
     *VEC_ADD(&r->touched) = s;
 }
 

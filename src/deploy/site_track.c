@@ -16,27 +16,22 @@ void site_track_done(struct site_track *t)
     *t = (struct site_track){0};
 }
 
-static char *copy(const char *s)
-{
-    return s ? xstrdup(s) : NULL;
-}
-
 void site_track_copy(const struct site_track *t, struct site_track *ret)
 {
     *ret = *t;
-    ret->source = copy(t->source);
-    ret->backend = copy(t->backend);
-    ret->message = copy(t->message);
-    ret->deployed_source = copy(t->deployed_source);
-    ret->previous_source = copy(t->previous_source);
-    ret->hold = copy(t->hold);
+    ret->source = xstrdup_or_null(t->source);
+    ret->backend = xstrdup_or_null(t->backend);
+    ret->message = xstrdup_or_null(t->message);
+    ret->deployed_source = xstrdup_or_null(t->deployed_source);
+    ret->previous_source = xstrdup_or_null(t->previous_source);
+    ret->hold = xstrdup_or_null(t->hold);
 }
 
 static void replace(char **s, const char *by)
 {
     char *old = *s;
 
-    *s = copy(by);
+    *s = xstrdup_or_null(by);
     free(old);
 }
 

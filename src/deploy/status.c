@@ -10,11 +10,6 @@ struct now {
     int64_t real, mono;
 };
 
-static char *copy(const char *s)
-{
-    return s ? xstrdup(s) : NULL;
-}
-
 /* When a site got into the state: what the ledger says, so that a restart shows the same. */
 static int64_t since(enum site_state state, const struct site_track *t, int64_t now)
 {
@@ -193,8 +188,9 @@ struct fleet *status_fleet(const struct status_source *source)
 
     assert(plan->nviews == source->roster->n);
     f->head = source->targets->head;
-    f->problem = copy(source->targets->frozen ? source->targets->frozen : source->problem);
-    f->paused = copy(source->paused);
+    f->problem =
+        xstrdup_or_null(source->targets->frozen ? source->targets->frozen : source->problem);
+    f->paused = xstrdup_or_null(source->paused);
     vec_foreach (r, &plan->waves)
         show_rollout(source, r, &now, VEC_ADD(&f->rollouts));
     for (size_t i = 0; i < source->roster->ndeclared; i++) {

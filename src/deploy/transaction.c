@@ -8,11 +8,6 @@
 
 #define BY_US "onwardfs"
 
-static char *copy(const char *s)
-{
-    return s ? xstrdup(s) : NULL;
-}
-
 /* ---- records --------------------------------------------------------------------------------- */
 
 static struct record *add(struct transaction *b, const char *site, struct record *record)
@@ -52,8 +47,8 @@ struct record transaction_of_newest(const struct roster_site *s, enum record_kin
                            .from = t->from,
                            .to = t->to,
                            .inputs = t->inputs,
-                           .source = copy(t->source),
-                           .backend = copy(t->backend),
+                           .source = xstrdup_or_null(t->source),
+                           .backend = xstrdup_or_null(t->backend),
                            .exit = -1};
 }
 
@@ -64,7 +59,7 @@ void transaction_start(struct transaction *b, struct roster_site *s, struct atte
     struct record begin;
 
     record_copy(&a->record, &begin);
-    begin.by = copy(s->facts.retry_by);
+    begin.by = xstrdup_or_null(s->facts.retry_by);
     transaction_add(b, s, &begin);
     free(TAKE(s->facts.retry_by));
     s->facts.attempt = a;
@@ -75,7 +70,7 @@ static void add_result(const struct attempt *a, struct record *ret)
 {
     ret->exit = a->result.exit;
     ret->retry_after_ms = a->result.retry_after / NS_PER_MS;
-    ret->message = copy(a->result.message);
+    ret->message = xstrdup_or_null(a->result.message);
     ret->duration_ms = a->duration / NS_PER_MS;
     ret->log = a->log;
 }
@@ -90,7 +85,7 @@ void transaction_end(struct transaction *b, struct roster_site *s,
     record_copy(&a->record, &end);
     end.kind = outcome->kind;
     free(end.outcome);
-    end.outcome = copy(outcome->outcome);
+    end.outcome = xstrdup_or_null(outcome->outcome);
     if (outcome->kind != RECORD_SUPERSEDED)
         add_result(a, &end);
     transaction_add(b, s, &end);

@@ -39,21 +39,16 @@ void record_done(struct record *r)
     *r = (struct record){0};
 }
 
-static char *copy(const char *s)
-{
-    return s ? xstrdup(s) : NULL;
-}
-
 void record_copy(const struct record *r, struct record *ret)
 {
     *ret = *r;
-    ret->site = copy(r->site);
-    ret->source = copy(r->source);
-    ret->backend = copy(r->backend);
-    ret->outcome = copy(r->outcome);
-    ret->message = copy(r->message);
-    ret->by = copy(r->by);
-    ret->host = copy(r->host);
+    ret->site = xstrdup_or_null(r->site);
+    ret->source = xstrdup_or_null(r->source);
+    ret->backend = xstrdup_or_null(r->backend);
+    ret->outcome = xstrdup_or_null(r->outcome);
+    ret->message = xstrdup_or_null(r->message);
+    ret->by = xstrdup_or_null(r->by);
+    ret->host = xstrdup_or_null(r->host);
 }
 
 /* The strings and ids of a record that only a known format promises. */

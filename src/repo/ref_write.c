@@ -169,7 +169,7 @@ static char *follow(struct handle *h, const char *name)
         const char *target = NULL;
         if (git_reference_lookup(&ref, h->git, at) == 0)
             target = git_reference_symbolic_target(ref);
-        char *next = target ? xstrdup(target) : NULL;
+        char *next = xstrdup_or_null(target);
         git_reference_free(ref);
         if (!next)
             break;

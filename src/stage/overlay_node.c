@@ -47,7 +47,7 @@ static void init(struct node *node, const void *arg)
     struct overlay_node *n = overlay_node(node);
 
     n->ws = workspace_ref(args->ws);
-    n->name = args->name ? xstrdup(args->name) : NULL;
+    n->name = xstrdup_or_null(args->name);
     n->at = *args->at;
     n->era = args->ws->era;
     n->node.parent = args->parent ? &args->parent->node : NULL;

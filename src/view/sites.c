@@ -126,7 +126,7 @@ static void fleet_dir_init(struct node *node, const void *arg)
     struct fleet_dir *d = (struct fleet_dir *)node;
 
     d->view = args->view;
-    d->team = args->team ? xstrdup(args->team) : NULL;
+    d->team = xstrdup_or_null(args->team);
 }
 
 static struct node *fleet_dir_node(struct view *v, const struct node_ops *ops, const char *team,
