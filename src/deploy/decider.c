@@ -92,7 +92,7 @@ static void call_due(struct decider *r, const struct plan *plan)
 {
     vec_foreach (action, plan) {
         struct roster_site *s = r->roster.v[action->site];
-        struct attempt *a = s->facts.attempt ? s->facts.attempt : s->facts.observation;
+        struct attempt *a = roster_attempt(s);
         if (action->kind == PLAN_HEALTH)
             call(r, a, VERB_HEALTH);
         else if (action->kind == PLAN_OBSERVE)
@@ -244,7 +244,7 @@ static struct plan_backend *plan_backends(const struct decider *r)
                                        .observe_every = r->config->backends[i].observe_every};
     map_foreach (it, &r->roster.by_name) {
         const struct roster_site *s = it->value;
-        const struct attempt *a = s->facts.attempt ? s->facts.attempt : s->facts.observation;
+        const struct attempt *a = roster_attempt(s);
         if (a && a->call != VERB_NONE)
             out[a->backend_index].running++;
     }
@@ -560,7 +560,7 @@ void decider_stop_calls(struct decider *r)
 {
     map_foreach (it, &r->roster.by_name) {
         struct roster_site *s = it->value;
-        struct attempt *a = s->facts.attempt ? s->facts.attempt : s->facts.observation;
+        struct attempt *a = roster_attempt(s);
         if (a && a->call != VERB_NONE)
             attempt_stop(a);
     }

@@ -298,10 +298,15 @@ struct roster_site *roster_find(const struct roster *r, const char *name)
     return s && s->target ? s : NULL;
 }
 
+struct attempt *roster_attempt(const struct roster_site *s)
+{
+    return s->facts.attempt ? s->facts.attempt : s->facts.observation;
+}
+
 /* What this process, or another one, does for it. */
 static void plan_calls(const struct roster_site *s, bool others, struct plan_site *out)
 {
-    const struct attempt *a = s->facts.attempt ? s->facts.attempt : s->facts.observation;
+    const struct attempt *a = roster_attempt(s);
 
     if (a) {
         out->attempt = a == s->facts.attempt;

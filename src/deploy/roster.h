@@ -63,6 +63,8 @@ void roster_follow(struct roster *r, const struct targets *targets,
                    const struct roster_backends *backends, struct ledger *ledger);
 /* Reads every site's track again: for a host that only shows what another one does. */
 void roster_reload(struct roster *r, struct ledger *ledger);
+/* What is under way for the site, an attempt or an observation; NULL: nothing. */
+struct attempt *roster_attempt(const struct roster_site *s);
 /* By name, if it is declared, or NULL. */
 struct roster_site *roster_find(const struct roster *r, const char *name);
 /* The sites as plan_make() takes them, as many as the roster has; free() it. Valid until anything
