@@ -267,7 +267,7 @@ static void make_plan(const struct decider *r, struct plan *ret)
                                .nbackends = c->nbackends,
                                .frozen_kind = r->targets.frozen_kind,
                                .frozen = r->targets.frozen,
-                               .paused = r->paused,
+                               .paused = r->paused.text,
                                .readonly = !c->enabled,
                                .now = clock_mono()};
 
@@ -305,7 +305,7 @@ static int64_t publish(struct decider *r, const struct plan *plan)
                                    .targets = &r->targets,
                                    .plan = plan,
                                    .problem = r->ledger_problem,
-                                   .paused = r->paused};
+                                   .paused = r->paused.text};
 
     tell_problem(r);
     if (!r->dirty)
@@ -363,31 +363,27 @@ static void see(struct decider *r, const struct oid *head)
         log_warn("mark-not-moved", "reason=\"%s\"", diag_text(&why, err));
 }
 
-static int find_pause(const struct record *record, void *arg)
+static int find_pause(const struct record *record, void *paused)
 {
-    char **paused = arg, when[CLOCK_TEXT];
-
     if (record->kind != RECORD_PAUSED && record->kind != RECORD_RESUMED)
         return 0;
     if (record->kind == RECORD_PAUSED)
-        *paused = xasprintf("by %s since %s%s%s", record->by ? record->by : "somebody",
-                            clock_format(record->at, when), record->message ? ": " : "",
-                            record->message ? record->message : "");
+        veto_set(paused, record);
     return 1;
 }
 
 /* Whether rollouts are paused, by the ledger. */
 static void follow_pause(struct decider *r)
 {
-    char *paused = NULL;
     _cleanup_(diag_done) struct diag why = {0};
-    int err = ledger_history(r->config->ledger, RECORD_FLEET, find_pause, &paused, &why);
 
-    if (err < 0) /* nothing that a person has paused goes on by accident */
-        paused = xasprintf("the ledger does not say whether rollouts are paused: %s",
-                           diag_text(&why, err));
-    free(r->paused);
-    r->paused = paused;
+    veto_done(&r->paused);
+    int err = ledger_history(r->config->ledger, RECORD_FLEET, find_pause, &r->paused, &why);
+    if (err < 0) { /* nothing that a person has paused goes on by accident */
+        veto_done(&r->paused);
+        r->paused.text = xasprintf("the ledger does not say whether rollouts are paused: %s",
+                                   diag_text(&why, err));
+    }
     r->dirty = true;
 }
 
@@ -435,15 +431,10 @@ static void retry(struct decider *r, struct roster_site *s, const struct command
     r->dirty = true;
 }
 
-/* Whether a hold or a pause (NULL: there is none) is this person's, for this reason. */
-static bool stands(const char *text, const struct command *c)
+/* Whether what is asked for is so already. */
+static bool stands(const struct veto *v, const struct command *c)
 {
-    _cleanup_free_ char *by = xasprintf("by %s since ", c->who);
-    _cleanup_free_ char *why = xasprintf(": %s", c->order->reason ? c->order->reason : "");
-    size_t len = text ? strlen(text) : 0;
-
-    return text && c->order->reason && !strncmp(text, by, strlen(by)) &&
-           len > strlen(by) + strlen(why) && !strcmp(text + len - strlen(why), why);
+    return veto_is(v, c->who, c->order->reason);
 }
 
 static void record_order(struct decider *r, struct roster_site *s, const struct command *c,
@@ -464,7 +455,7 @@ static void order_site(struct decider *r, struct roster_site *s, const struct co
         retry(r, s, c);
     else if (c->order->kind == ORDER_RELEASE && t->held)
         record_order(r, s, c, RECORD_RELEASED);
-    else if (c->order->kind == ORDER_HOLD && !(t->held && stands(t->hold, c)))
+    else if (c->order->kind == ORDER_HOLD && !stands(&t->hold, c))
         record_order(r, s, c, RECORD_HELD);
 }
 
@@ -490,7 +481,7 @@ static void order_pause(struct decider *r, const struct command *c)
 {
     bool pause = c->order->kind == ORDER_PAUSE;
 
-    if (pause ? !stands(r->paused, c) : r->paused != NULL)
+    if (pause ? !stands(&r->paused, c) : r->paused.text != NULL)
         order_fleet(r, c, (struct record){.kind = pause ? RECORD_PAUSED : RECORD_RESUMED});
 }
 
@@ -617,7 +608,7 @@ void decider_free(struct decider *r)
     transaction_free(&r->transaction);
     roster_done(&r->roster);
     targets_done(&r->targets);
-    free(r->paused);
+    veto_done(&r->paused);
     free(r->ledger_problem);
     free(r->told);
     free(r);

@@ -37,7 +37,7 @@ struct decider {
     struct targets targets;
     struct roster roster;
     struct transaction transaction;
-    char *paused;               /* who paused rollouts, and why; NULL: nobody */
+    struct veto paused;         /* its text may be why nobody can tell */
     struct attempt *unrecorded; /* over, and not in the ledger yet */
     size_t calls;               /* that run, those included that ended and were not taken in */
     bool cancel;                /* polled by long walks */

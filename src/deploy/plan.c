@@ -309,7 +309,7 @@ static void find_hard_blocks(struct planner *p, size_t i)
     if (s->suspend)
         block(p, i, "suspend", "onward.yaml says suspend");
     if (s->track->held)
-        block(p, i, "hold", s->track->hold);
+        block(p, i, "hold", s->track->hold.text);
 }
 
 /* What keeps a site from its target, though it may be healed. */

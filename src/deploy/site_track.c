@@ -12,7 +12,7 @@ void site_track_done(struct site_track *t)
     free(t->message);
     free(t->deployed_source);
     free(t->previous_source);
-    free(t->hold);
+    veto_done(&t->hold);
     *t = (struct site_track){0};
 }
 
@@ -24,7 +24,7 @@ void site_track_copy(const struct site_track *t, struct site_track *ret)
     ret->message = xstrdup_or_null(t->message);
     ret->deployed_source = xstrdup_or_null(t->deployed_source);
     ret->previous_source = xstrdup_or_null(t->previous_source);
-    ret->hold = xstrdup_or_null(t->hold);
+    veto_copy(&t->hold, &ret->hold);
 }
 
 static void replace(char **s, const char *by)
@@ -106,18 +106,14 @@ static void apply_drift(struct site_track *t, const struct record *r)
 
 static void apply_hold(struct site_track *t, const struct record *r)
 {
-    char when[CLOCK_TEXT];
-
     if (r->kind == RECORD_HELD || r->kind == RECORD_RELEASED)
         t->hold_at = r->at;
     else if (t->held == r->held)
         return;
     t->held = r->held;
-    free(TAKE(t->hold));
+    veto_done(&t->hold);
     if (t->held)
-        t->hold =
-            xasprintf("by %s since %s%s%s", r->by ? r->by : "somebody", clock_format(r->at, when),
-                      r->message ? ": " : "", r->message ? r->message : "");
+        veto_set(&t->hold, r);
 }
 
 /* The newest attempt goes on, or ends. */

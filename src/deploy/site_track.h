@@ -26,6 +26,7 @@
 #include <stdbool.h>
 
 #include "base/alloc.h"
+#include "deploy/veto.h"
 #include "ledger/ledger.h"
 
 /* The `outcome` of an attempt's record that heals. */
@@ -70,7 +71,7 @@ struct site_track {
     struct oid drift_log; /* what differs; zero: nobody said */
     bool held;
     int64_t hold_at; /* real ns: when it was held or released */
-    char *hold;      /* who, when and why: one line */
+    struct veto hold;
 };
 
 void site_track_done(struct site_track *t);

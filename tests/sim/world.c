@@ -391,8 +391,8 @@ static void crash(struct world *w)
                         oid_equal(&track.deployed, &before.deployed) &&
                         oid_equal(&track.previous, &before.previous) &&
                         track.begun_at == before.begun_at && track.at == before.at &&
-                        track.held == before.held && !track.hold == !before.hold &&
-                        (!track.hold || !strcmp(track.hold, before.hold)) &&
+                        track.held == before.held && !track.hold.text == !before.hold.text &&
+                        (!track.held || !strcmp(track.hold.text, before.hold.text)) &&
                         track.drifted == before.drifted && track.healing == before.healing &&
                         track.unreachable == before.unreachable && track.ended == ended,
                     "a track read from the ledger is the one that was there before", s->name);

@@ -130,6 +130,7 @@ static void test_only_a_person_lifts_a_hold(void **state)
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one);
     assert_int_equal(give_order(w, "Ann", "hold a", NULL), -EINVAL);
     assert_int_equal(give_order(w, "Ann", "hold x --reason y", NULL), -ENOENT);
+    assert_int_equal(give_order(w, "Ann", "hold a --reason aisle 3: new shelves", NULL), 0);
     assert_int_equal(give_order(w, "Ann", "hold a --reason new shelves  ", NULL), 0);
     assert_int_equal(give_order(w, "Ann", "hold a --reason new shelves", NULL), 0);
     commit(w, "stores/a/app", "two\n");
@@ -150,7 +151,7 @@ static void test_only_a_person_lifts_a_hold(void **state)
     assert_int_equal(give_order(w, "Bob", "release a", NULL), 0);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &three);
     assert_records(w, "a",
-                   "2.1:deployed=done 2.1:attempt 1.1:released 1.1:held 1.1:held "
+                   "2.1:deployed=done 2.1:attempt 1.1:released 1.1:held 1.1:held 1.1:held "
                    "1.1:deployed=done 1.1:attempt ");
 }
 
@@ -161,6 +162,7 @@ static void test_a_pause_is_for_all_and_survives(void **state)
 
     start_enabled(w);
     WAIT_FOR(w, "a", SITE_IN_SYNC, &one);
+    assert_int_equal(give_order(w, "Ann", "pause --reason half the day: stocktaking", NULL), 0);
     assert_int_equal(give_order(w, "Ann", "pause --reason stocktaking", NULL), 0);
     assert_int_equal(give_order(w, "Ann", "pause --reason stocktaking", NULL), 0);
     commit(w, "stores/a/app", "two\n");
@@ -174,7 +176,7 @@ static void test_a_pause_is_for_all_and_survives(void **state)
     assert_int_equal(give_order(w, "Ann", "resume", NULL), 0);
     assert_int_equal(give_order(w, "Ann", "resume", NULL), 0);
     WAIT_FOR(w, "a", SITE_IN_SYNC);
-    assert_records(w, "", "0.0:resumed 0.0:paused ");
+    assert_records(w, "", "0.0:resumed 0.0:paused 0.0:paused ");
 }
 
 /* ---- rollouts -------------------------------------------------------------------------------- */
