@@ -544,11 +544,6 @@ int ledger_see(struct ledger *l, const struct oid *rev, struct diag *reterr)
     return seen_move(&l->seen, rev, reterr);
 }
 
-int ledger_accept(struct ledger *l, const struct oid *rev, struct diag *reterr)
-{
-    return seen_accept(&l->seen, rev, reterr);
-}
-
 int ledger_keep(struct ledger *l, const struct oid *rev, struct diag *reterr)
 {
     char hex[OID_HEX + 1];
@@ -559,4 +554,24 @@ int ledger_keep(struct ledger *l, const struct oid *rev, struct diag *reterr)
     if (r != -ENOENT)
         return r;
     return ref_update(l->repo, ref, &(struct oid){0}, rev, "onwardfs: kept", reterr);
+}
+
+/* Sites run, and their histories name, revisions of the line that is left. */
+static int keep_what_is_left(struct ledger *l, const struct oid *rev, struct diag *reterr)
+{
+    struct oid mark;
+    int r = ledger_seen(l, rev, &mark);
+
+    if (r == 0)
+        r = history_is_ancestor(l->repo, &mark, rev);
+    if (r == 0)
+        return ledger_keep(l, &mark, reterr);
+    return r == 1 || r == -ENOENT ? 0 : diag_fail(reterr, r, "cannot keep what is left");
+}
+
+int ledger_accept(struct ledger *l, const struct oid *rev, struct diag *reterr)
+{
+    int r = keep_what_is_left(l, rev, reterr);
+
+    return r < 0 ? r : seen_accept(&l->seen, rev, reterr);
 }

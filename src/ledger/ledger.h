@@ -123,7 +123,8 @@ int ledger_seen_holds(struct repo *repo, const struct oid *seen, const struct oi
 /* Moves the mark to `rev`. -ESTALE, and nothing changed: `rev` is not a descendant of it. */
 int ledger_see(struct ledger *l, const struct oid *rev, struct diag *reterr);
 /* Moves the mark to `rev` whatever it was at: an operator has accepted a mainline that was
- * rewritten. */
+ * rewritten. What it was at, and so all that a site of the old one runs or ran, is kept as
+ * ledger_keep() does. */
 int ledger_accept(struct ledger *l, const struct oid *rev, struct diag *reterr);
 /* Keeps `rev`, which need not be on the mainline (a pin), in the repository: refs/onward/kept/<id>.
  */

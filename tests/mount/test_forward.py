@@ -233,6 +233,7 @@ def test_failure_14_an_older_history_is_refused_with_local_state_wiped(dir):
         settled(m)
         assert m.link("sites/s1/deployed") == ids[0] and marks(m) == (ids[1], [ids[1]])
         assert [r["generation"] for r in records(m, "s1")] == [1, 2]
+        assert ids[2] in git(repo, "rev-list", "--all").split()  # what s1 ran before is still to be seen
         assert '"it was my fault"' in git(repo, "show", f"refs/onward/ledger/{os.uname().nodename}:fleet.json")
         after = push_forced(m, ids[1], {"hub/hub.conf": "on\n"})
         until("it moves on", lambda: in_sync(m, "hub", after))
