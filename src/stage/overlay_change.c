@@ -2,11 +2,11 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/io.h"
+#include "repo/entry_name.h"
 #include "stage/autocommit.h"
 #include "stage/control.h"
 #include "stage/overlay_node.h"
@@ -129,12 +129,12 @@ int overlay_node_bring_up(struct overlay_node *n, bool empty)
 
 /* Names */
 
-/* May this name be made in that directory? */
-static int check_new_name(const struct overlay_node *dir, const char *name)
+/* May this name be made in that directory, for a `type` of thing? */
+static int check_new_name(const struct overlay_node *dir, const char *name, mode_t type)
 {
     if (strlen(name) > OVERLAY_NAME_MOST)
         return -ENAMETOOLONG;
-    if (!strcasecmp(name, ".git"))
+    if (entry_name_is_gits(name) || (S_ISLNK(type) && entry_name_is_modules(name)))
         return -EINVAL;
     return !dir->name && !strcmp(name, CONTROL_NAME) ? -EEXIST : 0;
 }
@@ -244,7 +244,7 @@ static int make(struct node *node, const struct caller *who, const char *name,
     int r = overlay_node_enter(dir, who);
     if (r < 0)
         return r;
-    r = dir->gone ? -ENOENT : check_new_name(dir, name);
+    r = dir->gone ? -ENOENT : check_new_name(dir, name, new->type);
     if (r == 0 && S_ISDIR(new->type) && depth_of(dir) > OVERLAY_DEPTH_MOST)
         r = -ENAMETOOLONG;
     if (r == 0) {
@@ -471,6 +471,8 @@ static int check_move(struct move *m)
     bool exchange = m->flags & RENAME_EXCHANGE;
 
     int r = find(m->from, m->name, &m->e);
+    if (r == 0)
+        r = check_new_name(m->to, m->to_name, m->e.type);
     if (r < 0)
         return r;
     r = find(m->to, m->to_name, &m->t);
@@ -488,8 +490,10 @@ static int check_move(struct move *m)
         return -EPERM;
     if (is_within(m->to, m->from, m->name))
         return -EINVAL;
+    if (exchange && is_within(m->from, m->to, m->to_name))
+        return -EINVAL;
     if (exchange)
-        return is_within(m->from, m->to, m->to_name) ? -EINVAL : 0;
+        return check_new_name(m->from, m->name, m->t.type);
     if (S_ISDIR(m->e.type) && depth_of(m->to) > OVERLAY_DEPTH_MOST)
         return -ENAMETOOLONG;
     if (!m->there)
@@ -598,8 +602,6 @@ int overlay_move(struct node *node, const struct caller *who, const char *name,
     r = overlay_node_sync(m.to);
     if (r == 0)
         r = m.from->gone || m.to->gone ? -ENOENT : check_old_name(m.from, name);
-    if (r == 0)
-        r = check_new_name(m.to, to_name);
     if (r == 0)
         r = check_move(&m);
     if (r == 0)

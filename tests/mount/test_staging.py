@@ -71,9 +71,13 @@ def test_refusals_at_the_call(dir):
         fails(errno.EPERM, os.link, ws + "/a.txt", ws + "/hard")
         fails(errno.EPERM, os.mkfifo, ws + "/fifo")
         fails(errno.EPERM, os.mknod, ws + "/dev", stat.S_IFCHR | 0o600, os.makedev(1, 3))
-        for name in (".git", ".GIT", "d/.Git"):
+        for name in (".git", "d/.Git", "d/git~1", ".git. ", ".g\u200cit"):
             fails(errno.EINVAL, os.mkdir, ws + "/" + name)
             fails(errno.EINVAL, os.rename, ws + "/a.txt", ws + "/" + name)
+        os.symlink("a.txt", ws + "/link")
+        fails(errno.EINVAL, os.symlink, "a.txt", ws + "/.gitmodules")
+        fails(errno.EINVAL, os.rename, ws + "/link", ws + "/.gitmodules")
+        os.unlink(ws + "/link")
         fails(errno.EPERM, os.chown, ws + "/a.txt", 12345, 12345)
         fails(errno.ENOTSUP, os.setxattr, ws + "/a.txt", "user.x", b"y")
         fails(errno.ENAMETOOLONG, os.mkdir, ws + "/" + "x" * 256)
