@@ -50,13 +50,11 @@ static bool is_text(const struct blob *blob)
 static int lines_split(struct lines *l)
 {
     const char *at = l->blob->data, *end = at + l->blob->size;
-    size_t n = 1;
+    size_t n = blob_lines(l->blob);
 
-    for (const char *p = at; p < end; p++)
-        n += *p == '\n';
-    if (l->blob->size > l->most || n - 1 > l->most / LINE_LEAST)
+    if (l->blob->size > l->most || n > l->most / LINE_LEAST || n > BLOB_LINES_MOST)
         return -EFBIG;
-    l->v = xcalloc(n, sizeof(*l->v));
+    l->v = xcalloc(n + 1, sizeof(*l->v));
     while (at < end) {
         const char *newline = memchr(at, '\n', end - at);
         size_t len = newline ? newline - at : end - at;
@@ -128,6 +126,10 @@ static int compare(struct lines *l, const struct oid *older)
 
     if (r == 0)
         r = size > l->most ? -EFBIG : blob_load(l->blame->repo, older, &blob);
+    if (r == 0 && blob_lines(blob) > BLOB_LINES_MOST) {
+        blob_unref(blob);
+        r = -EFBIG;
+    }
     if (r < 0)
         return r == -ENOENT ? -EIO : r;
     const struct blob *newer = l->version ? l->version : l->blob;

@@ -71,6 +71,11 @@ static int load_text(struct repo *repo, const struct oid *oid, struct blob **ret
     return blob_load(repo, oid, ret);
 }
 
+static bool has_many_lines(const struct blob *blob)
+{
+    return blob && blob_lines(blob) > BLOB_LINES_MOST;
+}
+
 static int merge_contents(struct repo *repo, const struct three *e, const struct merge_sides *marks,
                           struct oid *ret, struct diag *reterr)
 {
@@ -81,6 +86,8 @@ static int merge_contents(struct repo *repo, const struct three *e, const struct
         r = load_text(repo, &e->ours->oid, &t.ours);
     if (r == 0)
         r = load_text(repo, &e->theirs->oid, &t.theirs);
+    if (r == 0)
+        r = has_many_lines(t.base) || has_many_lines(t.ours) || has_many_lines(t.theirs);
     return r ? r : merge_lines(repo, &t, marks, ret, reterr);
 }
 

@@ -437,6 +437,16 @@ int blob_target(struct repo *repo, const struct oid *oid, char **ret)
     return 0;
 }
 
+size_t blob_lines(const struct blob *blob)
+{
+    const char *at = blob->data, *end = at + blob->size;
+    size_t n = 0;
+
+    for (; (at = memchr(at, '\n', end - at)); at++)
+        n++;
+    return n;
+}
+
 void blob_unref(struct blob *blob)
 {
     if (blob)

@@ -70,6 +70,10 @@ int blob_target(struct repo *repo, const struct oid *oid, char **ret);
  * blobs that must be in memory anyway (declarations, links, patches); files are read with
  * blob_read(). -ENOMEM, -EIO. */
 int blob_load(struct repo *repo, const struct oid *oid, struct blob **ret);
+/* How many lines have ended in it. What compares lines spends many times their bytes on them, and
+ * takes no blob with more than BLOB_LINES_MOST. */
+size_t blob_lines(const struct blob *blob);
+#define BLOB_LINES_MOST (1u << 20)
 void blob_unref(struct blob *blob);
 DEFINE_CLEANUP(struct blob *, blob_unref)
 

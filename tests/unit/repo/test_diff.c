@@ -156,12 +156,85 @@ static void test_the_patch_has_full_ids_and_a_limit(void **state)
     assert_int_equal(diff_changes(f->repo, &old, &new, add_change, &part), -EIO);
 }
 
+/* A tree of 10^levels files, in levels + 1 objects. */
+static struct oid make_bomb(struct fixture *f, int levels)
+{
+    return oid_from(f->path,
+                    "t=$(echo x | git hash-object -w --stdin); k='100644 blob'; for l in $(seq %d);"
+                    "do t=$(for i in 0 1 2 3 4 5 6 7 8 9; do printf '%%s %%s\\t%%s\\n' \"$k\" $t "
+                    "$i; done | git mktree); k='040000 tree'; done; echo $t",
+                    levels);
+}
+
+/* A tree with `big` as big/ and a file f. */
+static struct oid with_file_f(struct fixture *f, const struct oid *big, const char *text)
+{
+    char hex[OID_HEX + 1];
+
+    return oid_from(f->path,
+                    "printf '040000 tree %s\\tbig\\n100644 blob %%s\\tf\\n' "
+                    "$(echo %s | git hash-object -w --stdin) | git mktree",
+                    oid_hex(big, hex), text);
+}
+
+static int count(const struct change *c, void *arg)
+{
+    ++*(size_t *)arg;
+    return 0;
+}
+
+static void test_trees_that_claim_billions_of_files_are_refused(void **state)
+{
+    static const char *const paths[] = {"big"};
+    struct fixture *f = *state;
+    _cleanup_(buf_done) struct buf patch = {0};
+    struct oid bomb = make_bomb(f, 10), small, before, after;
+    size_t n = 0;
+
+    assert_int_equal(diff_changes(f->repo, &zero, &bomb, count, &n), -EFBIG);
+    assert_in_range(n, DIFF_CHANGES_MOST / 2, DIFF_CHANGES_MOST);
+    assert_int_equal(diff_patch(f->repo, &bomb, &zero, NULL, 0, 64 << 20, &patch), -EFBIG);
+
+    /* What is the same on both sides costs nothing, how large it may claim to be. */
+    test_run(f->path, "rm -rf *; git read-tree --empty; echo x >f; git add f");
+    small = oid_from(f->path, "git write-tree");
+    before = with_file_f(f, &bomb, "x");
+    after = with_file_f(f, &bomb, "y");
+    assert_int_equal(diff_patch(f->repo, &before, &after, NULL, 0, 1 << 20, &patch), 0);
+    assert_non_null(strstr(patch.data, "-x\n+y\n"));
+    assert_int_equal(diff_patch(f->repo, &small, &after, paths, 1, 64 << 20, &patch), -EFBIG);
+}
+
+static void test_files_that_libgit2_would_spend_gigabytes_on_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(buf_done) struct buf patch = {0};
+    struct oid lines, large;
+
+    test_run(f->path, "rm -rf *; git read-tree --empty; yes '' | head -c %u >lines; git add lines",
+             BLOB_LINES_MOST + 1);
+    lines = oid_from(f->path, "git write-tree");
+    test_run(f->path, "git read-tree --empty; truncate -s %u large; git add large",
+             DIFF_FILE_MOST + 1);
+    large = oid_from(f->path, "git write-tree");
+    assert_int_equal(diff_patch(f->repo, &zero, &lines, NULL, 0, 64 << 20, &patch), -EFBIG);
+    assert_int_equal(diff_patch(f->repo, &large, &zero, NULL, 0, 64 << 20, &patch), -EFBIG);
+    assert_int_equal(
+        diff_patch(f->repo, &zero, &large, (const char *const[]){"large"}, 1, 64 << 20, &patch),
+        -EFBIG);
+    assert_int_equal(
+        diff_patch(f->repo, &zero, &large, (const char *const[]){"lines"}, 1, 64 << 20, &patch), 0);
+    assert_int_equal(patch.len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_changes_are_those_of_git),
         TEST(test_git_takes_the_patch),
         TEST(test_the_patch_has_full_ids_and_a_limit),
+        TEST(test_trees_that_claim_billions_of_files_are_refused),
+        TEST(test_files_that_libgit2_would_spend_gigabytes_on_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
