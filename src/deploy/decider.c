@@ -459,6 +459,14 @@ static void order_site(struct decider *r, struct roster_site *s, const struct co
         record_order(r, s, c, RECORD_HELD);
 }
 
+/* Writes the records that the order has made, if any. */
+static int settle_order(struct decider *r, const struct command *c)
+{
+    int err = r->transaction.records.n ? settle(r) : 0;
+
+    return err < 0 ? diag_fail(c->reterr, err, "%s", r->ledger_problem) : 0;
+}
+
 /* All sites are there, or nothing is done. */
 static int order_sites(struct decider *r, const struct command *c)
 {
@@ -467,24 +475,30 @@ static int order_sites(struct decider *r, const struct command *c)
             return diag_fail(c->reterr, -ENOENT, "there is no site %s", *name);
     vec_foreach (name, &c->order->sites)
         order_site(r, roster_find(&r->roster, *name), c);
-    return 0;
+    return settle_order(r, c);
 }
 
-static void order_fleet(struct decider *r, const struct command *c, struct record record)
+static int order_fleet(struct decider *r, const struct command *c, struct record record)
 {
     record.by = xstrdup(c->who);
     record.message = xstrdup_or_null(c->order->reason);
     transaction_add_fleet(&r->transaction, &record);
+    return settle_order(r, c);
 }
 
-static void order_pause(struct decider *r, const struct command *c)
+static int order_pause(struct decider *r, const struct command *c)
 {
     bool pause = c->order->kind == ORDER_PAUSE;
 
-    if (pause ? !stands(&r->paused, c) : r->paused.text != NULL)
-        order_fleet(r, c, (struct record){.kind = pause ? RECORD_PAUSED : RECORD_RESUMED});
+    if (pause ? stands(&r->paused, c) : !r->paused.text)
+        return 0;
+    int err = order_fleet(r, c, (struct record){.kind = pause ? RECORD_PAUSED : RECORD_RESUMED});
+    if (err == 0)
+        follow_pause(r);
+    return err;
 }
 
+/* The mainline as it is now is the one that sites follow from now on. */
 static int order_accept(struct decider *r, const struct command *c)
 {
     const char *kind = r->targets.frozen_kind;
@@ -497,30 +511,21 @@ static int order_accept(struct decider *r, const struct command *c)
     if (err < 0)
         return diag_fail(c->reterr, err, "the mainline has no revision");
     ledger_seen(r->config->ledger, &record.to, &record.from);
-    order_fleet(r, c, record);
-    return 0;
-}
-
-/* The new mainline is the one that sites follow from now on. */
-static int accept_mainline(struct decider *r, const struct command *c)
-{
-    struct oid head = {0};
-    int err = mainline_head(r->config->mainline, &head);
-
+    err = order_fleet(r, c, record);
     if (err == 0)
-        err = ledger_accept(r->config->ledger, &head, c->reterr);
+        err = ledger_accept(r->config->ledger, &record.to, c->reterr);
     return err < 0 ? err : decider_follow_refs(r);
 }
 
-static int prepare_order(struct decider *r, const struct command *c)
+int decider_obey(struct decider *r, const struct command *c)
 {
+    r->urgent = true; /* who gave it looks now */
     switch (c->order->kind) {
     case ORDER_ACCEPT:
         return order_accept(r, c);
     case ORDER_PAUSE:
     case ORDER_RESUME:
-        order_pause(r, c);
-        return 0;
+        return order_pause(r, c);
     case ORDER_RETRY:
     case ORDER_HOLD:
     case ORDER_RELEASE:
@@ -528,21 +533,6 @@ static int prepare_order(struct decider *r, const struct command *c)
     default:
         return -ENOTSUP;
     }
-}
-
-int decider_obey(struct decider *r, const struct command *c)
-{
-    int err = prepare_order(r, c);
-
-    r->urgent = true; /* who gave it looks now */
-    if (err < 0 || !r->transaction.records.n)
-        return err;
-    err = settle(r);
-    if (err < 0)
-        return diag_fail(c->reterr, err, "%s", r->ledger_problem);
-    if (c->order->kind == ORDER_PAUSE || c->order->kind == ORDER_RESUME)
-        follow_pause(r);
-    return c->order->kind == ORDER_ACCEPT ? accept_mainline(r, c) : 0;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
