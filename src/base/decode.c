@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/size.h"
+#include "base/str.h"
 
 /* Any VEC(char *) and any VEC of two strings, whatever struct they stand in. */
 struct strings {
@@ -104,11 +105,6 @@ const char *decode_did_you_mean(const char *word, const char *const *names, size
     return closest;
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static void unknown_key(struct decode *d, const struct yaml_node *key, const char *what,
                         const struct decode_key *keys, size_t nkeys)
 {
@@ -119,7 +115,7 @@ static void unknown_key(struct decode *d, const struct yaml_node *key, const cha
     for (size_t i = 0; i < nkeys; i++)
         if (keys[i].type != DECODE_LATER)
             names[n++] = keys[i].name;
-    qsort(names, n, sizeof(*names), by_text);
+    qsort(names, n, sizeof(*names), str_order);
     for (size_t i = 0; i < n; i++)
         buf_addf(&list, "%s%s", i ? ", " : "", names[i]);
     yaml_describe(key, &found);

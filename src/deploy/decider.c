@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "deploy/status.h"
 
 #define KILL_AFTER   (10 * NS_PER_SEC) /* from TERM to KILL */
@@ -282,7 +283,7 @@ static void tell_problem(struct decider *r)
 {
     const char *now = r->targets.frozen ? r->targets.frozen : r->ledger_problem;
 
-    if (!now == !r->told && (!now || !strcmp(now, r->told)))
+    if (str_equal(now, r->told))
         return;
     journal_problem(&r->journal, now);
     free(r->told);

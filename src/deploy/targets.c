@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/str.h"
 #include "ledger/ledger.h"
 #include "repo/history.h"
 #include "repo/revision.h"
@@ -301,12 +302,6 @@ static int resolve_pin(const struct targets_source *s, const char *pin, struct o
     return oid_parse(pin, ret) < 0 ? -ENOENT : 0;
 }
 
-/* Whether two reasons, each of which may be NULL, are the same. */
-static bool same_text(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
 /* A pinned site's target is what the pin names now: tags move. Returns whether it changed. */
 static bool follow_pin(const struct targets_source *s, struct target *t)
 {
@@ -326,7 +321,7 @@ static bool follow_pin(const struct targets_source *s, struct target *t)
     else if (r < 0)
         t->problem = xasprintf("pin: cannot read %s: %s", t->site->pin, strerror(-r));
     bool changed = !oid_equal(&old.desired, &t->desired) || !oid_equal(&old.inputs, &t->inputs) ||
-                   !same_text(old.problem, t->problem);
+                   !str_equal(old.problem, t->problem);
     free(old.problem);
     return changed;
 }
@@ -373,7 +368,7 @@ int targets_update(struct targets *t, const struct targets_source *source)
             target_done(e);
         free(new.v);
     }
-    bool changed = !same || !same_text(t->frozen, new.frozen);
+    bool changed = !same || !str_equal(t->frozen, new.frozen);
     if (r < 0 || same)
         keep_old(&new, t);
     vec_foreach (e, &new)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/str.h"
 #include "repo/object.h"
 #include "repo/revision.h"
 
@@ -302,11 +303,6 @@ static void on_root(struct audit *a, const char *name, const struct tree_entry *
 /* ---- commits ----------------------------------------------------------------------------------
  */
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* Whether the lines of `text` are those of the journal, in any order. */
 static bool has_lines(const struct audit *a, const char *text)
 {
@@ -318,8 +314,8 @@ static bool has_lines(const struct audit *a, const char *text)
         lines[n++] = line;
     if (n != a->journal.n || (line && *line))
         return false;
-    qsort(lines, n, sizeof(*lines), by_text);
-    qsort(a->journal.v, n, sizeof(*lines), by_text);
+    qsort(lines, n, sizeof(*lines), str_order);
+    qsort(a->journal.v, n, sizeof(*lines), str_order);
     for (size_t i = 0; i < n; i++)
         if (strcmp(lines[i], a->journal.v[i]) != 0)
             return false;

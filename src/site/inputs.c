@@ -5,12 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "repo/object.h"
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
 
 /* Fields are separated by NUL, which no name or path contains, so that two texts are equal only if
  * all fields are. */
@@ -62,7 +58,7 @@ static int describe(struct repo *repo, const struct oid *tree, const struct site
         add_field(out, "is", label->value);
     }
     r = add_path(repo, tree, "source", site->source, out);
-    qsort(include, site->include.n, sizeof(*include), by_text);
+    qsort(include, site->include.n, sizeof(*include), str_order);
     for (size_t i = 0; !r && i < site->include.n; i++)
         r = add_path(repo, tree, "include", include[i], out);
     return r;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "base/str.h"
 #include "repo/revision.h"
 #include "repo/tree_edit.h"
 #include "site/inputs.h"
@@ -102,8 +103,7 @@ static void add_differences(const struct site *a, const struct site *b, struct b
         {"source", !strcmp(a->source, b->source)},
         {"include", same_include(a, b)},
         {"team", !strcmp(a->team, b->team)},
-        {"backend",
-         a->backend && b->backend ? !strcmp(a->backend, b->backend) : a->backend == b->backend},
+        {"backend", str_equal(a->backend, b->backend)},
         {"labels", same_labels(a, b)},
     };
 
@@ -271,11 +271,6 @@ static int add_others(struct restoring *r, const struct declaration *d, struct m
     return 0;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static void list_names(const struct map *names, struct buf *out)
 {
     _cleanup_free_ const char **sorted = xcalloc(names->n, sizeof(*sorted));
@@ -283,7 +278,7 @@ static void list_names(const struct map *names, struct buf *out)
 
     map_foreach (it, names)
         sorted[n++] = it->key;
-    qsort(sorted, n, sizeof(*sorted), by_name);
+    qsort(sorted, n, sizeof(*sorted), str_order);
     for (size_t i = 0; i < n && i < NAMED_MOST; i++)
         buf_addf(out, "%s%s", i ? ", " : "", sorted[i]);
     if (n > NAMED_MOST)

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/str.h"
 #include "repo/oid_json.h"
 
 const char *site_state_name(enum site_state s)
@@ -99,11 +100,6 @@ void site_status_unref(struct site_status *s)
 
 /* ---- comparing ---- */
 
-static bool same_text(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
 static bool same_lists(const struct site_status *a, const struct site_status *b)
 {
     if (a->include.n != b->include.n || a->blocked_by.n != b->blocked_by.n)
@@ -113,7 +109,7 @@ static bool same_lists(const struct site_status *a, const struct site_status *b)
             return false;
     for (size_t i = 0; i < a->blocked_by.n; i++)
         if (strcmp(a->blocked_by.v[i].kind, b->blocked_by.v[i].kind) != 0 ||
-            !same_text(a->blocked_by.v[i].detail, b->blocked_by.v[i].detail))
+            !str_equal(a->blocked_by.v[i].detail, b->blocked_by.v[i].detail))
             return false;
     return true;
 }
@@ -130,11 +126,11 @@ static bool same_revisions(const struct site_status *a, const struct site_status
 
 static bool same_texts(const struct site_status *a, const struct site_status *b)
 {
-    return same_text(a->name, b->name) && same_text(a->team, b->team) &&
-           same_text(a->backend, b->backend) && same_text(a->source, b->source) &&
-           same_text(a->deployed_source, b->deployed_source) &&
-           same_text(a->previous_source, b->previous_source) && same_text(a->message, b->message) &&
-           same_text(a->step, b->step);
+    return str_equal(a->name, b->name) && str_equal(a->team, b->team) &&
+           str_equal(a->backend, b->backend) && str_equal(a->source, b->source) &&
+           str_equal(a->deployed_source, b->deployed_source) &&
+           str_equal(a->previous_source, b->previous_source) && str_equal(a->message, b->message) &&
+           str_equal(a->step, b->step);
 }
 
 bool site_status_equal(const struct site_status *a, const struct site_status *b)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/str.h"
 #include "repo/diff.h"
 #include "stage/author.h"
 #include "stage/landing.h"
@@ -384,15 +385,10 @@ static int same_change(struct proposals *s, const struct proposal *a, const stru
     return r < 0 ? r : x.len == y.len && !memcmp(buf_str(&x), buf_str(&y), x.len);
 }
 
-static bool same_text(const char *a, const char *b)
-{
-    return a && b ? !strcmp(a, b) : a == b;
-}
-
 static bool same_words(const struct proposal *a, const struct proposal *b)
 {
     return !strcmp(a->message, b->message) && !strcmp(a->author.name, b->author.name) &&
-           !strcmp(a->author.email, b->author.email) && same_text(a->owner, b->owner);
+           !strcmp(a->author.email, b->author.email) && str_equal(a->owner, b->owner);
 }
 
 static int write_content(struct proposals *s, const struct proposal *what, uint64_t number,
@@ -500,7 +496,7 @@ static int is_other_content(struct proposals *s, const struct proposal *p,
                             const struct proposal *what)
 {
     if (what->id || p->id)
-        return same_text(what->id, p->id);
+        return str_equal(what->id, p->id);
     return same_words(p, what) ? same_change(s, p, what) : 0;
 }
 
@@ -532,7 +528,7 @@ bool proposals_has(struct proposals *s, const struct proposal *what)
 
     proposals_list(s, &list);
     vec_foreach (p, &list)
-        if (!has && same_text((*p)->id, what->id))
+        if (!has && str_equal((*p)->id, what->id))
             has = same_change(s, *p, what) == 1;
     proposal_list_done(&list);
     return has;
