@@ -22,6 +22,16 @@ int64_t clock_mono(void)
     return clock_ns(t);
 }
 
+void clock_cond_init(pthread_cond_t *cond)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(cond, &attr);
+    pthread_condattr_destroy(&attr);
+}
+
 int64_t clock_from_seconds(int64_t seconds)
 {
     int64_t most = INT64_MAX / NS_PER_SEC;

@@ -3,6 +3,7 @@
 #ifndef ONWARD_BASE_CLOCK_H
 #define ONWARD_BASE_CLOCK_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -11,6 +12,9 @@
 
 int64_t clock_real(void);
 int64_t clock_mono(void);
+
+/* A condition whose timed waits end at a mono time, as clock_timespec() has it. */
+void clock_cond_init(pthread_cond_t *cond);
 
 static inline struct timespec clock_timespec(int64_t ns)
 {

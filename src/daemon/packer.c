@@ -86,14 +86,10 @@ static void packer_free(struct packer *p)
 int packer_start(struct repo *repo, struct packer **ret, struct diag *reterr)
 {
     struct packer *p = NEW(struct packer);
-    pthread_condattr_t attr;
 
     p->repo = repo;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->news, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&p->news);
     p->woken = true; /* there may be much from before */
     p->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int r = p->stop_fd < 0 ? -errno : -pthread_create(&p->thread, NULL, run, p);

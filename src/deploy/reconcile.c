@@ -164,14 +164,9 @@ static void reconcile_free(struct reconcile *r)
 
 static void init_mailbox(struct reconcile *r)
 {
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&r->lock, NULL);
-    pthread_cond_init(&r->news, &attr);
+    clock_cond_init(&r->news);
     pthread_cond_init(&r->answers, NULL);
-    pthread_condattr_destroy(&attr);
     r->refs_changed = true; /* the first pass takes in everything */
 }
 

@@ -200,7 +200,6 @@ int history_index_open(struct repo *repo, const char *dir, struct history_index 
                        struct diag *reterr)
 {
     int r = io_make_dirs(AT_FDCWD, dir, 0700);
-    pthread_condattr_t attr;
 
     if (r < 0)
         return diag_fail(reterr, r, "cannot make %s: %s", dir, strerror(-r));
@@ -209,10 +208,7 @@ int history_index_open(struct repo *repo, const char *dir, struct history_index 
     ix->dir = xstrdup(dir);
     ix->asked = 1;
     pthread_mutex_init(&ix->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&ix->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&ix->changed);
     r = -pthread_create(&ix->thread, NULL, run, ix);
     if (r < 0) {
         atomic_store(&ix->ending, true);

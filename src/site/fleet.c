@@ -334,13 +334,9 @@ struct fleet_board {
 struct fleet_board *fleet_board_new(void)
 {
     struct fleet_board *b = NEW(struct fleet_board);
-    pthread_condattr_t attr;
 
     pthread_mutex_init(&b->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&b->published, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&b->published);
     return b;
 }
 

@@ -85,13 +85,9 @@ static void *wait_for_due(void *arg)
 int autocommit_new(struct autocommit **ret)
 {
     struct autocommit *a = NEW(struct autocommit);
-    pthread_condattr_t attr;
 
     pthread_mutex_init(&a->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&a->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    clock_cond_init(&a->changed);
     a->pool = pool_new("autocommit", THREADS);
     int r = -pthread_create(&a->thread, NULL, wait_for_due, a);
     if (r < 0) {
