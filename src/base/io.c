@@ -126,6 +126,32 @@ int io_make_dirs(int dirfd, const char *path, mode_t mode)
     }
 }
 
+int io_open_dir(int dirfd, const char *path, DIR **ret)
+{
+    _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir)
+        return -errno;
+    TAKE_FD(fd);
+    *ret = dir;
+    return 0;
+}
+
+int io_next_entry(DIR *dir, struct dirent **ret)
+{
+    struct dirent *e;
+
+    do {
+        errno = 0;
+        e = readdir(dir);
+    } while (e && (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")));
+    if (!e)
+        return -errno;
+    *ret = e;
+    return 1;
+}
+
 int io_remove_tree(int dirfd, const char *path)
 {
     if (unlinkat(dirfd, path, 0) == 0 || errno == ENOENT)
@@ -141,13 +167,13 @@ int io_remove_tree(int dirfd, const char *path)
     _cleanup_(closedirp) DIR *dir = fdopendir(list);
     if (!dir)
         return -errno;
-    for (struct dirent *e; (e = readdir(dir));) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-            continue;
-        int r = io_remove_tree(fd, e->d_name);
-        if (r < 0)
-            return r;
-    }
+    struct dirent *e;
+    int r;
+    while ((r = io_next_entry(dir, &e)) > 0)
+        if ((r = io_remove_tree(fd, e->d_name)) < 0)
+            break;
+    if (r < 0)
+        return r;
     return unlinkat(dirfd, path, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }
 

@@ -3,6 +3,7 @@
 #ifndef ONWARD_BASE_IO_H
 #define ONWARD_BASE_IO_H
 
+#include <dirent.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -24,6 +25,10 @@ int io_replace_file(int dirfd, const char *path, const void *data, size_t len, m
 int io_open_nameless(const char *dir);
 /* fsync of the directory that holds `path`. */
 int io_sync_parent(int dirfd, const char *path);
+/* Opens a directory for readdir(); "." is `dirfd` itself, read from its start. */
+int io_open_dir(int dirfd, const char *path, DIR **ret);
+/* The next entry, never "." or "..", valid until the one after it. Returns 1, or 0 at the end. */
+int io_next_entry(DIR *dir, struct dirent **ret);
 /* mkdir -p. */
 int io_make_dirs(int dirfd, const char *path, mode_t mode);
 /* rm -rf of `path`, never following a symlink. 0 if it is not there. */

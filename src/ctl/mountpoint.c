@@ -207,16 +207,14 @@ static int by_version(const void *a, const void *b)
 int mountpoint_list(const struct mountpoint *m, const char *path, struct names *ret,
                     struct diag *reterr)
 {
-    int fd = openat(m->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closedirp) DIR *dir = NULL;
+    struct dirent *e;
+    int r = io_open_dir(m->fd, path, &dir);
 
-    if (fd < 0)
-        return explain(m, path, -errno, reterr);
-    _cleanup_(closedirp) DIR *dir = fdopendir(fd);
-    for (struct dirent *e; (errno = 0, e = readdir(dir));)
-        if (strcmp(e->d_name, ".") && strcmp(e->d_name, ".."))
-            *VEC_ADD(ret) = xstrdup(e->d_name);
-    if (errno)
-        return explain(m, path, -errno, reterr);
+    while (r >= 0 && (r = io_next_entry(dir, &e)) > 0)
+        *VEC_ADD(ret) = xstrdup(e->d_name);
+    if (r < 0)
+        return explain(m, path, r, reterr);
     if (ret->n)
         qsort(ret->v, ret->n, sizeof(*ret->v), by_version);
     return 0;

@@ -253,18 +253,19 @@ static void versions_done(struct versions *v)
 /* Lists the names that `wanted` accepts. */
 static int list(int dirfd, bool (*wanted)(const char *name), struct versions *ret)
 {
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    _cleanup_(closedirp) DIR *dir = NULL;
+    struct dirent *e;
     struct stat st;
+    int r = io_open_dir(dirfd, ".", &dir);
 
-    if (!dir)
-        return -errno;
-    for (const struct dirent *e; (e = readdir(dir));) {
+    if (r < 0)
+        return r;
+    while ((r = io_next_entry(dir, &e)) > 0) {
         if (!wanted(e->d_name) || fstatat(dirfd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
             continue;
         *VEC_ADD(ret) = (struct version){.name = xstrdup(e->d_name), .time = clock_ns(st.st_mtim)};
     }
-    return 0;
+    return r;
 }
 
 /* Removes what a crash left half made or half removed. */

@@ -404,22 +404,24 @@ static bool is_taken(struct publication *p, const struct tree *tree, const char 
 static int find_extra(struct publication *p, const struct tree *tree, enum publication_reach reach,
                       int dirfd)
 {
-    int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
-    _cleanup_(closedirp) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    _cleanup_(closedirp) DIR *dir = NULL;
+    struct dirent *e;
+    int r = io_open_dir(dirfd, ".", &dir);
 
-    if (!dir)
-        return fail(p, -errno, "list");
-    for (const struct dirent *e; r == 0 && (e = readdir(dir));) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
-            is_taken(p, tree, e->d_name, reach))
+    if (r < 0)
+        return fail(p, r, "list");
+    while ((r = io_next_entry(dir, &e)) > 0) {
+        if (is_taken(p, tree, e->d_name, reach))
             continue;
         size_t before = enter(p, e->d_name);
         r = p->halt(p->halt_arg)
                 ? diag_fail(p->reterr, -ECANCELED, "stopped at %s", buf_str(&p->path))
                 : differ(p, "extra");
         leave(p, before);
+        if (r != 0)
+            return r;
     }
-    return r;
+    return r < 0 ? fail(p, r, "list") : 0;
 }
 
 static int compare_tree(struct publication *p, const struct oid *oid, enum publication_reach reach,

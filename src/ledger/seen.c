@@ -168,13 +168,12 @@ static void look_at(struct search *q, int base, const char *name)
 
 static void search_files(struct search *q, int base)
 {
-    _cleanup_close_ int fd = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_(closedirp) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    _cleanup_(closedirp) DIR *d = NULL;
+    struct dirent *e;
 
-    if (!d)
+    if (io_open_dir(base, ".", &d) < 0)
         return;
-    fd = -1;
-    for (struct dirent *e; (e = readdir(d));)
+    while (io_next_entry(d, &e) > 0)
         look_at(q, base, e->d_name);
 }
 

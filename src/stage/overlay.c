@@ -188,34 +188,27 @@ static int type_of(int dirfd, const struct dirent *e, mode_t *ret)
 
 static int read_names(struct overlay *o, DIR *d, struct overlay_names *out)
 {
-    for (;;) {
-        errno = 0;
-        struct dirent *e = readdir(d);
-        if (!e)
-            return -errno;
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-            continue;
+    struct dirent *e;
+    int r;
+
+    while ((r = io_next_entry(d, &e)) > 0) {
         mode_t type = 0;
-        int r = type_of(dirfd(d), e, &type);
+        r = type_of(dirfd(d), e, &type);
         if (r < 0)
             return r;
         *VEC_ADD(out) = (struct overlay_name){xstrdup(e->d_name), type, upper_ino(o, e->d_ino)};
     }
+    return r;
 }
 
 int overlay_upper_names(struct overlay *o, int fd, struct overlay_names *ret)
 {
     _cleanup_(overlay_names_done) struct overlay_names names = {0};
-    int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closedirp) DIR *d = NULL;
+    int r = io_open_dir(fd, ".", &d);
 
-    if (own < 0)
-        return -errno;
-    _cleanup_(closedirp) DIR *d = fdopendir(own);
-    if (!d) {
-        close(own);
-        return -ENOMEM;
-    }
-    int r = read_names(o, d, &names);
+    if (r == 0)
+        r = read_names(o, d, &names);
     if (r < 0)
         return r;
     if (names.n)

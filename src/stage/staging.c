@@ -291,24 +291,17 @@ static bool is_kept(const char *ref, void *arg)
 
 static int scan(struct staging *s)
 {
-    int own = openat(s->env.dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closedirp) DIR *d = NULL;
+    struct dirent *e;
+    int r = io_open_dir(s->env.dir, ".", &d);
 
-    if (own < 0)
-        return -errno;
-    _cleanup_(closedirp) DIR *d = fdopendir(own);
-    if (!d) {
-        close(own);
-        return -ENOMEM;
-    }
-    for (struct dirent *e; (e = readdir(d));) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-            continue;
+    while (r >= 0 && (r = io_next_entry(d, &e)) > 0) {
         if (e->d_name[0] == '.') /* W4 */
             io_remove_tree(s->env.dir, e->d_name);
         else if (workspace_check_name(e->d_name) == 0)
             open_one(s, e->d_name);
     }
-    return 0;
+    return r;
 }
 
 static int open_dir(struct staging *s, struct diag *reterr)

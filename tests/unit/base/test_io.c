@@ -58,6 +58,27 @@ static void directories_are_made_and_trees_removed(void **state)
     free(path);
 }
 
+/* Nor is the place where one listing stands that of another. */
+static void a_listing_has_no_dots_and_ends(void **state)
+{
+    _cleanup_free_ char *path = test_output(*state, "pwd");
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_(closedirp) DIR *none = NULL;
+
+    test_run(path, "echo x >.hidden");
+    for (int i = 0; i < 2; i++) {
+        _cleanup_(closedirp) DIR *dir = NULL;
+        struct dirent *e = NULL;
+        assert_int_equal(io_open_dir(fd, ".", &dir), 0);
+        assert_int_equal(io_next_entry(dir, &e), 1);
+        assert_string_equal(e->d_name, ".hidden");
+        errno = EIO;
+        assert_int_equal(io_next_entry(dir, &e), 0);
+    }
+    assert_int_equal(io_open_dir(fd, ".hidden", &none), -ENOTDIR);
+    assert_int_equal(io_open_dir(fd, "none", &none), -ENOENT);
+}
+
 static void writes_take_all_bytes(void **state)
 {
     char *big = calloc(1, 1 << 20), *path = test_output(*state, "pwd");
@@ -81,6 +102,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_file_is_replaced_as_a_whole, set_up, tear_down),
         cmocka_unit_test_setup_teardown(directories_are_made_and_trees_removed, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_listing_has_no_dots_and_ends, set_up, tear_down),
         cmocka_unit_test_setup_teardown(writes_take_all_bytes, set_up, tear_down),
     };
 
