@@ -48,6 +48,14 @@ void buf_addc(struct buf *b, char c)
     buf_add(b, &c, 1);
 }
 
+void buf_pad(struct buf *b, char c, size_t n)
+{
+    grow(b, n);
+    memset(b->data + b->len, c, n);
+    b->len += n;
+    b->data[b->len] = 0;
+}
+
 void buf_addf(struct buf *b, const char *fmt, ...)
 {
     va_list ap;

@@ -39,13 +39,30 @@ int64_t clock_from_seconds(int64_t seconds)
     return (seconds < 1 ? 1 : seconds > most ? most : seconds) * NS_PER_SEC;
 }
 
+/* `n` digits, and what stands behind them. */
+static char *put(char *out, int value, int n, char behind)
+{
+    for (int i = n; i-- > 0; value /= 10)
+        out[i] = '0' + value % 10;
+    out[n] = behind;
+    return out + n + 1;
+}
+
+/* As strftime() would, for a tenth of the price: the table of a fleet has a time in each row. The
+ * year has four digits, for nanoseconds in 64 bits reach from 1677 to 2262. */
 char *clock_format(int64_t real, char out[CLOCK_TEXT])
 {
     struct tm tm;
     time_t t = clock_timespec(real).tv_sec;
+    char *at = out;
 
-    if (!gmtime_r(&t, &tm) || !strftime(out, CLOCK_TEXT, "%Y-%m-%dT%H:%M:%SZ", &tm))
-        snprintf(out, CLOCK_TEXT, "@%" PRId64, (int64_t)t);
+    gmtime_r(&t, &tm);
+    at = put(at, tm.tm_year + 1900, 4, '-');
+    at = put(at, tm.tm_mon + 1, 2, '-');
+    at = put(at, tm.tm_mday, 2, 'T');
+    at = put(at, tm.tm_hour, 2, ':');
+    at = put(at, tm.tm_min, 2, ':');
+    *put(at, tm.tm_sec, 2, 'Z') = 0;
     return out;
 }
 

@@ -15,6 +15,10 @@ static void grows_and_stays_terminated(void **state)
     assert_int_equal(strlen(b.data), b.len);
     assert_string_equal(b.data + b.len - 8, "998,999,");
     buf_clear(&b);
+    buf_pad(&b, '.', 0);
+    buf_pad(&b, '.', 3);
+    assert_string_equal(buf_str(&b), "...");
+    buf_clear(&b);
     buf_add(&b, "a\0b", 3);
     assert_int_equal(b.len, 3);
     assert_memory_equal(b.data, "a\0b", 4);

@@ -13,6 +13,9 @@ static void an_instant_reads_back(void **state)
     assert_int_equal(clock_parse(TEST_DATE, &ns), 0);
     assert_int_equal(ns, TEST_TIME * NS_PER_SEC);
     assert_string_equal(clock_format(-1, text), "1969-12-31T23:59:59Z");
+    assert_string_equal(clock_format(clock_from_seconds(4107542399), text), "2100-02-28T23:59:59Z");
+    assert_string_equal(clock_format(INT64_MAX, text), "2262-04-11T23:47:16Z");
+    assert_string_equal(clock_format(INT64_MIN, text), "1677-09-21T00:12:43Z");
     assert_int_equal(clock_parse("2026-01-01", &ns), -EINVAL);
     assert_int_equal(clock_parse("2026-01-01T00:00:00Z ", &ns), -EINVAL);
     assert_int_equal(clock_parse("2426-11-23T07:28:49Z", &ns), -EINVAL);
