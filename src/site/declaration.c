@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/param.h>
 
-#include "repo/diff.h"
 #include "repo/object.h"
 #include "site/draft.h"
 #include "site/rollout.h"
@@ -105,6 +105,30 @@ static void take_checks(struct declaration *ret, struct content *c, const struct
         *VEC_ADD(&ret->checks) = xstrdup(*name);
     ret->checks_line = checks->line;
     ret->checks_col = checks->col;
+}
+
+static size_t names_in(const char *path)
+{
+    size_t n = 1;
+
+    for (; *path; path++)
+        n += *path == '/';
+    return n;
+}
+
+/* How deep the declaration looks into the tree. */
+static size_t depth_of(const struct declaration *d)
+{
+    size_t depth = 0;
+
+    vec_foreach (pattern, &d->discover)
+        depth = MAX(depth, names_in(*pattern));
+    vec_foreach (site, &d->sites) {
+        depth = MAX(depth, names_in(site->source));
+        vec_foreach (path, &site->include)
+            depth = MAX(depth, names_in(*path));
+    }
+    return depth;
 }
 
 static int read_sites(struct repo *repo, const struct oid *tree, struct decode *d,
@@ -221,32 +245,58 @@ static void recent_put(const struct oid *tree, struct declaration *d)
     declaration_unref(gone);
 }
 
-struct comparison {
-    struct repo *repo;
-    const struct oid *old;
-};
-
-/* Whether a change may make a directory, or an include, appear or vanish. A file that appears
- * beside others does neither: what a declaration that is right names was there before. */
-static int may_matter(const struct change *c, void *arg)
+/* Whether an entry that there was not makes a difference. A file that appears beside others does
+ * not: what a declaration that is right names was there before. */
+static bool newcomer_matters(const struct tree_entry *e)
 {
-    const struct comparison *x = arg;
-    const char *slash = strrchr(c->path, '/');
-    enum entry_kind kind;
-    struct oid oid;
+    return e->kind == ENTRY_DIR || e->kind == ENTRY_MODULE;
+}
 
-    if (c->status == 'M')
-        return 0;
-    if (c->status != 'A' || c->new_kind == ENTRY_MODULE)
+static bool same_kind(enum entry_kind a, enum entry_kind b)
+{
+    return a == b || (a <= ENTRY_EXEC && b <= ENTRY_EXEC);
+}
+
+static int structure_differs(struct repo *repo, const struct oid *a, const struct oid *b,
+                             size_t depth);
+
+/* Entries of one name, of which one may be NULL. */
+static int entry_differs(struct repo *repo, const struct tree_entry *a, const struct tree_entry *b,
+                         size_t depth)
+{
+    if (!a || !b)
+        return a || newcomer_matters(b);
+    if (!same_kind(a->kind, b->kind))
         return 1;
-    _cleanup_free_ char *parent = xstrndup(c->path, slash ? slash - c->path : 0);
-    return tree_walk_path(x->repo, x->old, parent, &kind, &oid) || kind != ENTRY_DIR;
+    return a->kind == ENTRY_DIR ? structure_differs(repo, &a->oid, &b->oid, depth) : 0;
+}
+
+/* 1 if a directory or an include may have come or gone between two trees, among the names that are
+ * up to `depth` deep: costs no more than what differs there, however much differs below. */
+static int structure_differs(struct repo *repo, const struct oid *a, const struct oid *b,
+                             size_t depth)
+{
+    _cleanup_(tree_unrefp) struct tree *ta = NULL, *tb = NULL;
+    int r = 0;
+
+    if (!depth || oid_equal(a, b))
+        return 0;
+    if (tree_load(repo, a, &ta) < 0 || tree_load(repo, b, &tb) < 0)
+        return 1;
+    for (size_t i = 0, j = 0; !r && (i < ta->n || j < tb->n);) {
+        const struct tree_entry *ea = i < ta->n ? &ta->entries[i] : NULL;
+        const struct tree_entry *eb = j < tb->n ? &tb->entries[j] : NULL;
+        int order = !ea ? 1 : !eb ? -1 : strcmp(ea->name, eb->name);
+        i += order <= 0;
+        j += order >= 0;
+        r = entry_differs(repo, order <= 0 ? ea : NULL, order >= 0 ? eb : NULL, depth - 1);
+    }
+    return r;
 }
 
 /* 1 if the declaration of `r` is also that of `tree`, 0 if it may be another. */
 static int recent_holds(struct repo *repo, const struct recent *r, const struct oid *tree)
 {
-    struct comparison x = {.repo = repo, .old = &r->tree};
     enum entry_kind kind;
     struct oid blob;
 
@@ -255,7 +305,7 @@ static int recent_holds(struct repo *repo, const struct recent *r, const struct 
     if (tree_walk_path(repo, tree, DECLARATION_FILE, &kind, &blob) ||
         !oid_equal(&blob, &r->declaration->blob))
         return 0;
-    return diff_changes(repo, &r->tree, tree, may_matter, &x) == 0;
+    return !structure_differs(repo, &r->tree, tree, r->declaration->depth);
 }
 
 static struct declaration *recent_get(struct repo *repo, const struct oid *tree)
@@ -291,6 +341,7 @@ int declaration_load(struct repo *repo, const struct oid *tree, struct declarati
         findings_sort(findings, first);
         if (findings_count(findings) != before)
             return -EINVAL;
+        d->depth = depth_of(d);
         recent_put(tree, d);
     }
     *ret = TAKE(d);

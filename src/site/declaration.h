@@ -57,6 +57,7 @@ struct declaration {
     int approvals;
     VEC(char *) checks;          /* yaml and json when the file does not say */
     int checks_line, checks_col; /* where the file names them; 0: it does not */
+    size_t depth;                /* names in the longest path or pattern of a site */
 };
 
 /* Reads the declaration of the revision with root tree `tree`: parses, expands `discover`, applies

@@ -198,6 +198,7 @@ static void what_declares_the_same_is_read_once(void **state)
                       "- {name: hub, include: [common.yaml]}\n' > onward.yaml");
     assert_ptr_equal(load_after(f, "echo more >> clusters/eu/file"), a);
     assert_ptr_equal(load_after(f, "echo new > clusters/eu/new; chmod +x common.yaml"), a);
+    assert_ptr_equal(load_after(f, "git rm -q clusters/eu/new"), a); /* deeper than it looks */
     assert_ptr_equal(load_after(f, "echo new > clusters/plain"), a);
     /* The branch before and the branch after are both remembered. */
     b = load_after(f, "mkdir clusters/ap && echo x > clusters/ap/file");
@@ -209,10 +210,16 @@ static void what_declares_the_same_is_read_once(void **state)
     b = load_after(f,
                    "git rm -q clusters/plain && mkdir clusters/plain && echo x > clusters/plain/f");
     assert_non_null(declaration_site(b, "plain"));
-    b = load_after(f, "echo '- {name: alone, source: apps}' >> onward.yaml");
+    b = load_after(f, "mkdir -p apps/a/b && echo x > apps/a/b/c && echo '- {name: alone, source: "
+                      "apps, include: [apps/a/b/c]}' >> onward.yaml");
     assert_non_null(declaration_site(b, "alone"));
-    test_run(f->path, "git rm -q common.yaml && git commit -qm gone");
+    assert_ptr_equal(load_after(f, "echo y > apps/a/b/c && echo y > apps/a/b/d"), b);
+    test_run(f->path, "git rm -q apps/a/b/c && git commit -qm gone");
     struct oid tree = fixture_rev(f, "HEAD^{tree}");
+    assert_only_finding(f, &tree, "include: \"apps/a/b/c\" does not exist in this revision");
+    test_run(f->path, "git revert --no-edit HEAD");
+    test_run(f->path, "git rm -q common.yaml && git commit -qm gone");
+    tree = fixture_rev(f, "HEAD^{tree}");
     assert_only_finding(f, &tree, "include: \"common.yaml\" does not exist in this revision");
 }
 
