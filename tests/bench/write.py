@@ -1,15 +1,20 @@
 #!/usr/bin/env python3
 """Measures a workspace on a large tree, beside the same work in a directory of the same disk, in turn.
 
-usage: write.py [--files N] [--repeat N] [--mb N] [--smoke]     (default: 150000 files, 3 times, 1024 MB)
+usage: write.py [--files N] [--small N] [--repeat N] [--mb N] [--no-loop] [--smoke]
+                (default: 150000 files in the tree, 10000 small ones, 5 times, 1024 MiB)
 
   speed     how fast the workspace is, against the directory: 0.5 is half as fast; medians, and the ratio of
             runs that followed each other
   requests  of the kernel to the daemon, in the last run
---smoke: small, to see that it works.
+The disk is an ext4 image, fresh and loop-mounted, that holds the directory, the repository and the state
+directory; for who may not mount (or --no-loop), the place of temporary files. Each run has a directory of its own,
+which stays: an ext4 without a journal is slow to make files where some were deleted a minute ago. What was written
+before is on the disk when a run begins. --smoke: small, to see that it works.
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
@@ -21,6 +26,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from measure import MB, Daemon, Series, measure, median, ratio, shell
 from onwardtest import ENV, Mount, run, write
 from report import aligned
+from targets import Image, may_mount
 
 HEAD = ["", "disk", "workspace", "speed", "target", "requests", "CPU, s"]
 WIDTHS = [44, 10, 10, 7, 8, 30, 8]
@@ -65,11 +71,12 @@ def disk_space(path):
 
 
 class Bench:
-    def __init__(self, args, dir, m):
-        self.args, self.m = args, m
-        self.disk, self.top = dir + "/disk", m / "staging/bench"
-        self.source, self.archive = dir + "/source", dir + "/source.tar"
+    def __init__(self, args, disk, m):
+        self.args, self.m, self.runs = args, m, 0
+        self.disk, self.top = disk + "/plain", m / "staging/bench"
+        self.source, self.archive = disk + "/source", disk + "/source.tar"
         self.daemon = Daemon(m.process.pid, m.path)
+        os.mkdir(self.disk)
 
     def row(self, *cells):
         print(aligned([str(c) for c in cells], WIDTHS), flush=True)
@@ -93,14 +100,22 @@ class Bench:
         self.row(f"commit 1 file of {self.args.files:,}, ms", f"{median(syncs) * 1000:.1f}",
                  f"{median(commits) * 1000:.1f}", "", "< 50")
 
+    def once(self, where, work, before, daemon):
+        """work(a new directory in `where`), measured, after before() of it."""
+        self.runs += 1
+        place = f"{where}/run{self.runs}"
+        os.mkdir(place)
+        if before:
+            before(place)
+        run("sync", "-f", self.disk)
+        return measure(lambda: work(place), daemon)
+
     def compare(self, name, work, target="", before=None):
-        """work(directory) in both places, in turn."""
+        """The same in both places, in turn."""
         ours, plain = Series(), Series()
         for i in range(self.args.repeat):
             for series, where in ((plain, self.disk), (ours, self.top))[::1 if i % 2 else -1]:
-                if before:
-                    before(where)
-                series.warm.append(measure(lambda: work(where), self.daemon if series is ours else None))
+                series.warm.append(self.once(where, work, before, self.daemon if series is ours else None))
         sent = ours.warm[-1].requests.most_common()
         self.row(name, f"{plain.time('warm'):.3f}", f"{ours.time('warm'):.3f}",
                  f"{ratio(plain.seconds('warm'), ours.seconds('warm')):.2f}", target,
@@ -108,28 +123,30 @@ class Bench:
                  f"{ours.cpu('warm'):.2f}")
 
     def files(self):
-        n, create_to = self.args.small, self.source
-        create(create_to, n)
-        shell(f"tar cf {self.archive} source", os.path.dirname(create_to))
-
-        def clean(where):
-            for name in "new", "copy", "source":
-                shutil.rmtree(f"{where}/{name}", ignore_errors=True)
+        n, source = self.args.small, self.source
+        create(source, n)
+        shell(f"tar cf {self.archive} source", os.path.dirname(source))
 
         def copied(where):
-            clean(where)
-            shutil.copytree(create_to, where + "/copy")
+            shutil.copytree(source, where + "/copy")
 
-        self.compare(f"create {n:,} files of 1 KiB", lambda d: timed(create, d + "/new", n), ">= 0.3", clean)
-        self.compare("  cp -a of them", lambda d: shell(f"cp -a {create_to} copy", d), "", clean)
-        self.compare("  tar x", lambda d: shell(f"tar xf {self.archive}", d), "", clean)
+        self.compare(f"create {n:,} files of 1 KiB", lambda d: timed(create, d + "/new", n), ">= 0.3")
+        self.compare("  cp -a of them", lambda d: shell(f"cp -a {source} copy", d))
+        self.compare("  tar x", lambda d: shell(f"tar xf {self.archive}", d))
         self.compare("  find, all new", lambda d: shell("find copy -type f -size +1000", d), "", copied)
         self.compare("  rm -r", lambda d: shell("rm -r copy", d), "", copied)
 
     def large(self):
-        name = f"write {self.args.mb} MiB, fsync"
-        self.compare(name, lambda d: shell(f"dd if=/dev/zero of=big bs=1M count={self.args.mb} conv=fsync", d),
-                     ">= 0.7", lambda d: shell("rm -f big", d))
+        for name, how in ("", ""), (", fsync", "conv=fsync"):
+            self.compare(f"write {self.args.mb} MiB{name}", lambda d: self.write_large(d, how), ">= 0.7")
+
+    def write_large(self, where, how):
+        """The disk need not hold what all runs write."""
+        found = shell(f"dd if=/dev/zero of=big bs=1M count={self.args.mb} {how}", where)
+        if os.path.getsize(where + "/big") != self.args.mb * MB:
+            raise SystemExit("dd failed")
+        os.unlink(where + "/big")
+        return found
 
     def all(self):
         self.row(*HEAD)
@@ -139,23 +156,37 @@ class Bench:
         self.large()
 
 
+@contextlib.contextmanager
+def disk(dir, args):
+    """A directory on the disk that is written to, and what it is."""
+    if args.no_loop or not may_mount():
+        yield dir, "the directory of temporary files"
+        return
+    image = Image("disk", dir, 6 * args.mb * MB, args.files + 20 * args.small * args.repeat)
+    image.mount_with("rw")
+    try:
+        yield image.root, "a loop-mounted ext4 image"
+    finally:
+        image.abandon()
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--files", type=int, default=150000)
     p.add_argument("--small", type=int, default=10000, help="how many small files are created")
     p.add_argument("--mb", type=int, default=1024)
-    p.add_argument("--repeat", type=int, default=3)
+    p.add_argument("--repeat", type=int, default=5)
+    p.add_argument("--no-loop", action="store_true", help="use the directory of temporary files, not an image")
     p.add_argument("--smoke", action="store_true")
     args = p.parse_args()
     if args.smoke:
         args.files, args.small, args.mb, args.repeat = 500, 200, 4, 1
-    with tempfile.TemporaryDirectory(prefix="onward-bench-") as dir:
-        repo = large_repository(dir + "/r.git", args.files)
-        os.mkdir(dir + "/disk")
-        with Mount(dir, repo, config=LIMITS, options=["-o", "noreconcile"]) as m:
+    with tempfile.TemporaryDirectory(prefix="onward-bench-") as dir, disk(dir, args) as (root, kind):
+        repo = large_repository(root + "/r.git", args.files)
+        with Mount(dir, repo, config=LIMITS, options=["-o", "noreconcile"], state=root + "/state") as m:
             print(f"{args.files:,} files; {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; seconds unless "
-                  f"said, medians of {args.repeat}\n")
-            Bench(args, dir, m).all()
+                  f"said, medians of {args.repeat}; the disk is {kind}\n")
+            Bench(args, root, m).all()
 
 
 if __name__ == "__main__":
