@@ -43,7 +43,8 @@ int entry_fill(struct front *f, struct node *node, struct fuse_entry_param *e)
     return 0;
 }
 
-void entry_reply(fuse_req_t req, struct node *node, uint64_t epoch)
+void entry_reply(fuse_req_t req, struct node *node, uint64_t epoch,
+                 const struct fuse_file_info *opened)
 {
     struct front *f = fuse_req_userdata(req);
     struct fuse_entry_param e;
@@ -55,7 +56,7 @@ void entry_reply(fuse_req_t req, struct node *node, uint64_t epoch)
     }
     if (!notifier_enter(f->notifier, epoch))
         e.attr_timeout = e.entry_timeout = 0;
-    r = fuse_reply_entry(req, &e);
+    r = opened ? fuse_reply_create(req, &e, opened) : fuse_reply_entry(req, &e);
     notifier_leave(f->notifier);
     if (r < 0)
         node_table_forget(f->table, e.ino, 1);

@@ -11,8 +11,10 @@ int entry_stat(const struct front *f, struct node *node, struct stat *st);
 /* Fills `e` and counts one lookup by the kernel, to be taken back with node_table_forget() if the
  * kernel does not get the reply. */
 int entry_fill(struct front *f, struct node *node, struct fuse_entry_param *e);
-/* Answers a request with the entry of `node`, found after `epoch` (notifier.h). */
-void entry_reply(fuse_req_t req, struct node *node, uint64_t epoch);
+/* Answers a request with the entry of `node`, found after `epoch` (notifier.h); `opened`: and how
+ * it was opened, or NULL. */
+void entry_reply(fuse_req_t req, struct node *node, uint64_t epoch,
+                 const struct fuse_file_info *opened);
 /* Answers with its attributes. `keep`: the kernel may keep them, if it may at all. */
 void entry_reply_attr(fuse_req_t req, struct node *node, bool keep);
 

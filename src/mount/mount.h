@@ -2,11 +2,12 @@
  * knows FUSE. It replies to each request exactly once, and never notifies the kernel from inside a
  * request (notifier.h).
  *
- * How the kernel is used. OPEN, OPENDIR, FLUSH and CREATE are answered ENOSYS, once each: from then
- * on the kernel opens files by itself, keeps listings and pages, and a walk over what it knows
- * costs no message. So nothing may hang on an open file; what a reader sees hangs on its node
- * (tree/node.h, "Caching"); what it keeps and should not any more it is told (notifier.h). Files
- * that are read one after the other it gets before it asks (prefetch.h). Symlinks are cached. Off:
+ * How the kernel is used. OPEN, OPENDIR and FLUSH are answered ENOSYS, once each: from then on the
+ * kernel opens files by itself, keeps listings and pages, and a walk over what it knows costs no
+ * message. So nothing may hang on an open file; what a reader sees hangs on its node (tree/node.h,
+ * "Caching"); what it keeps and should not any more it is told (notifier.h). A file that is made to
+ * be written only is opened with direct I/O, which takes fewer messages. Files that are read one
+ * after the other the kernel gets before it asks (prefetch.h). Symlinks are cached. Off:
  * write-back cache (errors of control files must reach the writer), O_TRUNC inside open (it would
  * be lost). Pages that somebody has written to in a mapping of a file that cannot change are
  * dropped when the kernel writes them back. Of files that can change, it is made to write them back

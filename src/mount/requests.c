@@ -1,6 +1,7 @@
 #include "mount/requests.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -126,7 +127,7 @@ static void lookup_run(struct slow *s)
         fuse_reply_err(s->req, -r);
         return;
     }
-    entry_reply(s->req, child, epoch);
+    entry_reply(s->req, child, epoch, NULL);
     node_unref(child);
 }
 
@@ -232,7 +233,7 @@ static void reply_made(fuse_req_t req, int r, struct node *made, uint64_t epoch)
         fuse_reply_err(req, -r);
         return;
     }
-    entry_reply(req, made, epoch);
+    entry_reply(req, made, epoch, NULL);
     node_unref(made);
 }
 
@@ -250,6 +251,31 @@ static void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t
     if (dir->ops->create)
         r = S_ISREG(mode) ? dir->ops->create(dir, &who, name, mode & 07777, &made) : -EPERM;
     reply_made(req, r, made, epoch);
+}
+
+/* The kernel opens what it has had made, once. What is only written through that needs no page: so
+ * the kernel keeps none, and does not ask before each write whether the file gives its program
+ * privileges (`security.capability`). */
+static void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+                      struct fuse_file_info *opened)
+{
+    COUNT("create");
+    _cleanup_(node_unrefp) struct node *dir = node_of(req, parent);
+    struct caller who = caller(req);
+    struct node *made = NULL;
+    uint64_t epoch = notifier_epoch(front(req)->notifier);
+
+    if (!dir)
+        return;
+    int r = dir->ops->create ? dir->ops->create(dir, &who, name, mode & 07777, &made) : -EROFS;
+    if (r < 0) {
+        fuse_reply_err(req, -r);
+        return;
+    }
+    opened->direct_io = (opened->flags & O_ACCMODE) == O_WRONLY;
+    opened->keep_cache = true;
+    entry_reply(req, made, epoch, opened);
+    node_unref(made);
 }
 
 static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
@@ -565,6 +591,7 @@ const struct fuse_lowlevel_ops requests = {
     .setattr = on_setattr,
     .readlink = on_readlink,
     .mknod = on_mknod,
+    .create = on_create,
     .mkdir = on_mkdir,
     .symlink = on_symlink,
     .unlink = on_unlink,

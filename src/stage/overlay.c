@@ -302,10 +302,16 @@ int overlay_is_empty(struct overlay *o, const struct overlay_dir *dir)
 
 /* Changing */
 
+/* Those of the upper's own inode: we must be able to read and write. */
+static mode_t real_mode(mode_t type, mode_t shown)
+{
+    return shown | (S_ISDIR(type) ? 0700 : 0600);
+}
+
 int overlay_set_mode(int fd, mode_t type, mode_t mode)
 {
     mode_t shown = mode & SHOWN_BITS;
-    mode_t real = shown | (S_ISDIR(type) ? 0700 : 0600);
+    mode_t real = real_mode(type, shown);
 
     if (real != shown) {
         char text[8];
@@ -439,27 +445,59 @@ static int create_temporary(struct overlay *o, const char *temporary)
     return fd < 0 ? -errno : fd;
 }
 
-int overlay_make_file(struct overlay *o, const struct overlay_dir *dir, const char *name,
-                      mode_t mode, struct overlay_entry *ret, int *ret_fd)
+/* A new file whose mode needs no attribute, where nothing is, not even a whiteout (-EEXIST): then
+ * one operation makes it. What the umask took away comes after; whoever dies before has told nobody
+ * of the file. */
+static int make_in_place(struct overlay *o, const struct overlay_dir *dir, const char *name,
+                         struct overlay_entry *e)
+{
+    struct stat st;
+    _cleanup_close_ int fd =
+        openat(dir->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, e->mode);
+
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) < 0 || ((st.st_mode & 07777) != e->mode && fchmod(fd, e->mode) < 0)) {
+        int err = -errno;
+        unlinkat(dir->fd, name, 0);
+        return err;
+    }
+    e->upper = true;
+    e->ino = upper_ino(o, st.st_ino);
+    return TAKE_FD(fd);
+}
+
+static int make_in_work(struct overlay *o, const struct overlay_dir *dir, const char *name,
+                        struct overlay_entry *e)
 {
     char temporary[TEMPORARY_MAX];
-    struct overlay_entry e = {.type = S_IFREG, .mode = mode & SHOWN_BITS};
     _cleanup_close_ int fd = create_temporary(o, new_temporary(o, temporary));
 
     if (fd < 0)
         return fd;
-    int r = tag(fd, &e, 0);
+    int r = tag(fd, e, 0);
     if (r == 0)
-        r = upper_entry_of(o, fd, &e);
+        r = upper_entry_of(o, fd, e);
     if (r < 0) {
         unlinkat(o->work, temporary, 0);
         return r;
     }
-    r = place(o, temporary, e.type, dir, name);
-    if (r < 0)
-        return r;
+    r = place(o, temporary, e->type, dir, name);
+    return r < 0 ? r : TAKE_FD(fd);
+}
+
+int overlay_make_file(struct overlay *o, const struct overlay_dir *dir, const char *name,
+                      mode_t mode, struct overlay_entry *ret, int *ret_fd)
+{
+    struct overlay_entry e = {.type = S_IFREG, .mode = mode & SHOWN_BITS};
+    int fd = real_mode(e.type, e.mode) == e.mode ? make_in_place(o, dir, name, &e) : -EEXIST;
+
+    if (fd == -EEXIST)
+        fd = make_in_work(o, dir, name, &e);
+    if (fd < 0)
+        return fd;
     *ret = e;
-    *ret_fd = TAKE_FD(fd);
+    *ret_fd = fd;
     return 0;
 }
 

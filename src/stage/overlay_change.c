@@ -218,13 +218,12 @@ static int make_entry(struct change *c, const char *name, const struct new_entry
     return 0;
 }
 
-/* A whiteout that is there has its room already. */
+/* `there`: the room that a whiteout has already. */
 static int make_within_room(struct change *c, const char *name, const struct new_entry *new,
-                            struct overlay_node **ret)
+                            int64_t there, struct overlay_node **ret)
 {
     struct workspace *ws = c->dir->ws;
-    int64_t there = overlay_room_at(&ws->overlay, c->sides.fd, name);
-    int r = there < 0 ? there : room_take(ws, false, ROOM_LEAST - there);
+    int r = room_take(ws, false, ROOM_LEAST - there);
 
     if (r == 0) {
         r = make_entry(c, name, new, ret);
@@ -234,11 +233,33 @@ static int make_within_room(struct change *c, const char *name, const struct new
     return r;
 }
 
+/* -EEXIST if `dir` shows something under `name`; else the room that a whiteout there has. The upper
+ * is asked once: what it has not, only the base may have. */
+static int64_t check_free(struct overlay_node *dir, const char *name)
+{
+    struct overlay *o = &dir->ws->overlay;
+    struct overlay_entry e;
+    struct overlay_dir d;
+    int r = overlay_node_dir(dir, &d);
+
+    if (r < 0)
+        return r;
+    int64_t there = d.fd < 0 ? 0 : overlay_room_at(o, d.fd, name);
+    if (there >= 0) {
+        struct overlay_dir rest = {.fd = there ? d.fd : -1, .base = d.base, .ino = d.ino};
+        r = overlay_find(o, &rest, name, &e);
+    }
+    overlay_node_close_dir(dir, &d);
+    if (there < 0)
+        return there;
+    return r == 0 ? -EEXIST : r == -ENOENT ? there : r;
+}
+
 static int make(struct node *node, const struct caller *who, const char *name,
                 const struct new_entry *new, struct node **ret)
 {
     struct overlay_node *dir = overlay_node(node), *made = NULL;
-    struct overlay_entry e;
+    int64_t there = 0;
     struct change c;
 
     int r = overlay_node_enter(dir, who);
@@ -248,13 +269,13 @@ static int make(struct node *node, const struct caller *who, const char *name,
     if (r == 0 && S_ISDIR(new->type) && depth_of(dir) > OVERLAY_DEPTH_MOST)
         r = -ENAMETOOLONG;
     if (r == 0) {
-        r = find(dir, name, &e);
-        r = r == 0 ? -EEXIST : r == -ENOENT ? 0 : r;
+        there = check_free(dir, name);
+        r = there < 0 ? there : 0;
     }
     if (r == 0)
         r = change_begin(&c, dir);
     if (r == 0) {
-        r = make_within_room(&c, name, new, &made);
+        r = make_within_room(&c, name, new, there, &made);
         change_end(&c, r == 0);
     }
     overlay_node_leave(dir->ws);

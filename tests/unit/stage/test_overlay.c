@@ -168,6 +168,27 @@ static void modes_that_we_need_stay_ours(void **state)
     assert_int_equal(find(b, "closed").mode, 0);
 }
 
+static void made_in_one_step_or_in_work(void **state)
+{
+    struct bench *b = *state;
+    struct overlay_entry e;
+    mode_t mask = umask(077);
+    int fd;
+
+    for (int i = 0; i < 2;
+         i++) { /* then over a whiteout, which a plain creation would not replace */
+        assert_int_equal(overlay_make_file(&b->o, &b->dir, "new", 0664, &e, &fd), 0);
+        assert_int_equal(write(fd, "x", 1), 1);
+        close(fd);
+        assert_int_equal(find(b, "new").mode, 0664);
+        assert_int_equal(find(b, "new").ino, e.ino);
+        test_run(b->f->dir,
+                 "test -s upper/new && rm upper/new && mkfifo upper/new && test -z \"$(ls work)\"");
+    }
+    assert_true(absent(b, "new"));
+    umask(mask);
+}
+
 static void removed_and_made_again(void **state)
 {
     struct bench *b = *state;
@@ -232,6 +253,7 @@ int main(void)
         T(whiteouts_of_both_kinds),
         T(copying_up_changes_nothing_that_shows),
         T(modes_that_we_need_stay_ours),
+        T(made_in_one_step_or_in_work),
         T(removed_and_made_again),
         T(moved_away_leaves_a_whiteout),
         T(probe),
