@@ -28,13 +28,17 @@ static void keep_log(struct attempt *a)
                  (unsigned long long)a->request.generation, diag_text(&why, r));
 }
 
+enum plan_next attempt_next(const struct attempt *a)
+{
+    return plan_next(a->call, a->result.end, backend_knows(a->backend, VERB_HEALTH));
+}
+
 /* What was said is kept when the attempt is over, or an observation found something. */
 static void follow_up(struct attempt *a)
 {
-    bool over =
-        plan_next(a->call, a->result.end, backend_knows(a->backend, VERB_HEALTH)) == NEXT_RECORD;
+    bool found = a->result.end == BACKEND_DRIFTED;
 
-    if (a->call == VERB_OBSERVE ? a->result.end == BACKEND_DRIFTED : over) {
+    if (a->call == VERB_OBSERVE ? found : attempt_next(a) == NEXT_RECORD) {
         keep_log(a);
     } else if (a->call == VERB_APPLY) {
         a->applied = a->result.log;

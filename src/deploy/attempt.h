@@ -37,6 +37,8 @@ struct attempt {
 int attempt_init(struct attempt *a);
 /* Asks the backend, in `pool`; `a->ended(a, a->arg)` is called from there when it has answered. */
 void attempt_call(struct attempt *a, enum backend_verb verb, struct pool *pool);
+/* What follows on the call that has ended, by its result. Not of an observation. */
+enum plan_next attempt_next(const struct attempt *a);
 /* Stops the call that runs: it ends soon, as BACKEND_STOPPED. */
 void attempt_stop(struct attempt *a);
 /* It was not healthy in time: makes that its result. Of one that has no call. */

@@ -139,8 +139,7 @@ static void take_in(struct decider *r, struct attempt *a)
         a->result.end = BACKEND_STOPPED;
     if (a->call == VERB_OBSERVE) {
         note_observation(r, a);
-    } else if (plan_next(a->call, a->result.end, backend_knows(a->backend, VERB_HEALTH)) ==
-               NEXT_HEALTH) {
+    } else if (attempt_next(a) == NEXT_HEALTH) {
         await_health(r, a);
         return;
     }
