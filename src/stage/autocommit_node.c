@@ -6,16 +6,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "stage/autocommit.h"
-
-struct autocommit_node {
-    struct node node;
-    struct workspace *ws; /* kept by node.parent */
-};
-
-static struct workspace *ws_of(struct node *node)
-{
-    return ((struct autocommit_node *)node)->ws;
-}
+#include "stage/workspace_file.h"
 
 static void render(const struct workspace *ws, struct buf *out)
 {
@@ -28,7 +19,7 @@ static void render(const struct workspace *ws, struct buf *out)
 /* The modification time differs with each value, or the kernel would show the one before. */
 static int autocommit_getattr(struct node *node, struct stat *st)
 {
-    struct workspace *ws = ws_of(node);
+    struct workspace *ws = workspace_file_of(node);
     _cleanup_(buf_done) struct buf text = {0};
 
     render(ws, &text);
@@ -44,7 +35,7 @@ static ssize_t autocommit_read(struct node *node, void *buf, size_t size, off_t 
 {
     _cleanup_(buf_done) struct buf text = {0};
 
-    render(ws_of(node), &text);
+    render(workspace_file_of(node), &text);
     if (off < 0 || (size_t)off >= text.len)
         return 0;
     if (size > text.len - off)
@@ -65,7 +56,7 @@ static int parse(const char *text, int64_t *ret)
 static ssize_t autocommit_write(struct node *node, const struct caller *who, const void *data,
                                 size_t size, off_t off)
 {
-    struct workspace *ws = ws_of(node);
+    struct workspace *ws = workspace_file_of(node);
     const char *end = memchr(data, '\n', size);
     _cleanup_free_ char *text = xstrndup(data, end ? (size_t)(end - (const char *)data) : size);
     int64_t after;
@@ -86,7 +77,7 @@ static ssize_t autocommit_write(struct node *node, const struct caller *who, con
 static int autocommit_setattr(struct node *node, const struct caller *who,
                               const struct set_attrs *set)
 {
-    return workspace_may_change(ws_of(node), who);
+    return workspace_may_change(workspace_file_of(node), who);
 }
 
 static const struct node_ops autocommit_ops = {
@@ -98,23 +89,7 @@ static const struct node_ops autocommit_ops = {
     .setattr = autocommit_setattr,
 };
 
-struct init_args {
-    struct workspace *ws;
-    struct node *root;
-};
-
-static void init(struct node *node, const void *arg)
-{
-    const struct init_args *args = arg;
-
-    ((struct autocommit_node *)node)->ws = args->ws;
-    node->parent = args->root;
-}
-
 struct node *autocommit_node_get(struct workspace *ws, struct node *root, uint64_t ino)
 {
-    struct init_args args = {ws, root};
-
-    return node_intern(ws->env->config->table, &autocommit_ops, sizeof(struct autocommit_node), &ws,
-                       sizeof(ws), ino, init, &args);
+    return workspace_file_get(&autocommit_ops, ws, root, ino);
 }

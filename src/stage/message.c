@@ -7,20 +7,11 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "stage/commit_message.h"
-
-struct message_node {
-    struct node node;
-    struct workspace *ws; /* kept by node.parent */
-};
-
-static struct workspace *ws_of(struct node *node)
-{
-    return ((struct message_node *)node)->ws;
-}
+#include "stage/workspace_file.h"
 
 static int open_message(struct node *node, int flags)
 {
-    struct workspace *ws = ws_of(node);
+    struct workspace *ws = workspace_file_of(node);
 
     if (ws->ended)
         return -ESTALE;
@@ -30,7 +21,7 @@ static int open_message(struct node *node, int flags)
 
 static int message_getattr(struct node *node, struct stat *st)
 {
-    struct workspace *ws = ws_of(node);
+    struct workspace *ws = workspace_file_of(node);
     struct stat own;
     struct oid base;
     int64_t mtime;
@@ -69,7 +60,7 @@ static ssize_t message_write(struct node *node, const struct caller *who, const 
 
 static int message_setattr(struct node *node, const struct caller *who, const struct set_attrs *set)
 {
-    struct workspace *ws = ws_of(node);
+    struct workspace *ws = workspace_file_of(node);
     int r = workspace_may_change(ws, who);
 
     if (r < 0)
@@ -89,7 +80,7 @@ static int message_setattr(struct node *node, const struct caller *who, const st
 
 static int message_fsync(struct node *node, bool full)
 {
-    struct workspace *ws = ws_of(node);
+    struct workspace *ws = workspace_file_of(node);
     _cleanup_close_ int fd = open_message(node, O_RDWR);
 
     if (fd == -ENOENT)
@@ -108,23 +99,7 @@ static const struct node_ops message_ops = {
     .fsync = message_fsync,
 };
 
-struct init_args {
-    struct workspace *ws;
-    struct node *root;
-};
-
-static void init(struct node *node, const void *arg)
-{
-    const struct init_args *args = arg;
-
-    ((struct message_node *)node)->ws = args->ws;
-    node->parent = args->root;
-}
-
 struct node *message_node_get(struct workspace *ws, struct node *root, uint64_t ino)
 {
-    struct init_args args = {ws, root};
-
-    return node_intern(ws->env->config->table, &message_ops, sizeof(struct message_node), &ws,
-                       sizeof(ws), ino, init, &args);
+    return workspace_file_get(&message_ops, ws, root, ino);
 }
