@@ -79,13 +79,15 @@ void buf_vaddf(struct buf *b, const char *fmt, va_list ap)
     va_end(again);
 }
 
+/* What has a letter behind the backslash. */
+static const char controls[] = "\a\b\t\n\v\f\r", letters[] = "abtnvfr";
+
 static void add_visible(struct buf *b, char c)
 {
-    static const char plain[] = "\a\b\t\n\v\f\r";
-    const char *at = strchr(plain, c);
+    const char *at = strchr(controls, c);
 
     if (at)
-        buf_addf(b, "\\%c", "abtnvfr"[at - plain]);
+        buf_addf(b, "\\%c", letters[at - controls]);
     else if ((unsigned char)c < 0x20 || c == 0x7f)
         buf_addf(b, "\\%03o", c);
     else
@@ -104,6 +106,41 @@ void buf_add_escaped(struct buf *b, const char *s)
         if (*s == '"' || *s == '\\')
             buf_addc(b, '\\');
         add_visible(b, *s);
+    }
+}
+
+void buf_add_quoted(struct buf *b, const char *s)
+{
+    size_t at = b->len;
+
+    buf_addc(b, '"');
+    buf_add_escaped(b, s);
+    if (b->len - at == strlen(s) + 1) { /* nothing was */
+        b->len = at;
+        buf_adds(b, s);
+    } else {
+        buf_addc(b, '"');
+    }
+}
+
+void buf_add_unquoted(struct buf *b, const char *s)
+{
+    if (*s != '"') {
+        buf_adds(b, s);
+        return;
+    }
+    for (s++; *s && *s != '"'; s++) {
+        const char *letter;
+
+        if (*s != '\\' || !s[1])
+            buf_addc(b, *s);
+        else if (strspn(++s, "01234567") >= 3) {
+            buf_addc(b, (s[0] - '0') << 6 | (s[1] - '0') << 3 | (s[2] - '0'));
+            s += 2;
+        } else {
+            letter = strchr(letters, *s);
+            buf_addc(b, letter ? controls[letter - letters] : *s);
+        }
     }
 }
 

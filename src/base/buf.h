@@ -27,6 +27,10 @@ void buf_add_escaped(struct buf *b, const char *s);
 /* Adds s with control bytes escaped and nothing else: one line that reads as it was meant, for text
  * that stands between no quotes. */
 void buf_add_visible(struct buf *b, const char *s);
+/* Adds s as Git shows a path: as it is, or, when bytes of it would have to be escaped, escaped and
+ * between double quotes. buf_add_unquoted() adds what was meant. */
+void buf_add_quoted(struct buf *b, const char *s);
+void buf_add_unquoted(struct buf *b, const char *s);
 /* The text as a string that the caller frees ("" when empty); the buffer is empty afterwards. */
 char *buf_take(struct buf *b);
 /* The text, borrowed until the buffer changes; "" when empty. */

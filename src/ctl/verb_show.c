@@ -74,7 +74,7 @@ static void print_text(const struct call *call, const struct shown *s)
     }
 }
 
-/* `M\tpath` lines as objects. */
+/* `M path` lines as objects. */
 static json_t *changes_json(const char *text)
 {
     json_t *all = json_array();
@@ -82,10 +82,12 @@ static json_t *changes_json(const char *text)
     while (*text) {
         size_t len = strcspn(text, "\n");
         if (len > 2) {
-            _cleanup_free_ char *kind = xstrndup(text, 1), *path = xstrndup(text + 2, len - 2);
+            _cleanup_free_ char *kind = xstrndup(text, 1), *shown = xstrndup(text + 2, len - 2);
+            _cleanup_(buf_done) struct buf path = {0};
             json_t *one = json_object();
+            buf_add_unquoted(&path, shown);
             json_put_str(one, "change", kind);
-            json_put_str(one, "path", path);
+            json_put_str(one, "path", buf_str(&path));
             json_array_append_new(all, one);
         }
         text += len + (text[len] == '\n');

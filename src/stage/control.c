@@ -53,24 +53,12 @@ static int text_node(struct workspace *ws, uint64_t ino, struct buf *text, struc
 
 /* changes */
 
-/* A path with control bytes, quotes or backslashes stands in quotes, escaped as in C. */
-static void add_path(struct buf *out, const char *path)
-{
-    _cleanup_(buf_done) struct buf escaped = {0};
-
-    buf_add_escaped(&escaped, path);
-    if (strcmp(buf_str(&escaped), path))
-        buf_addf(out, "\"%s\"", buf_str(&escaped));
-    else
-        buf_adds(out, path);
-}
-
 static int add_change(const struct change *c, void *arg)
 {
     struct buf *out = arg;
 
     buf_addf(out, "%c ", c->status);
-    add_path(out, c->path);
+    buf_add_quoted(out, c->path);
     buf_addc(out, '\n');
     return 0;
 }

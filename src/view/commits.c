@@ -98,7 +98,7 @@ static int add_change(const struct change *change, void *arg)
     struct buf *text = arg;
 
     buf_addf(text, "%c ", change->status);
-    buf_add_escaped(text, change->path);
+    buf_add_quoted(text, change->path);
     buf_addc(text, '\n');
     return 0;
 }

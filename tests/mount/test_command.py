@@ -113,6 +113,19 @@ def test_a_message_of_several_lines(dir):
             assert m.read(f"commits/{git(repo, 'rev-parse', 'main').strip()}/message").startswith(message + "\n")
 
 
+def test_odd_paths_are_shown_alike(dir):
+    """Quoted as Git does it, in a workspace and in a revision; programs get them as they are."""
+    odd = 'new\nline, "quote" \\back é'
+    with Mount(dir, make_repo(dir + "/r.git", {"a": "1\n"})) as m:
+        place = onward(m, "new", "w").strip()
+        write(place + "/" + odd, "x\n")
+        changes = read(place + "/.onward/changes")
+        assert changes == 'A "new\\nline, \\"quote\\" \\\\back é"\n', changes
+        onward(m, "commit", "-m", "odd", cwd=place)
+        assert m.read("commits/" + os.path.basename(os.readlink(m / "head")) + "/changes") == changes
+        assert json.loads(onward(m, "show", "--json", "head"))["changes"] == [{"change": "A", "path": odd}]
+
+
 def test_diff_of_a_site_shows_what_it_shares(dir):
     with sample(dir, options=["-o", "noreconcile"]) as m:
         assert "new file" in onward(m, "diff", "store-0001", status=1)

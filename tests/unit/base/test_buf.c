@@ -53,12 +53,39 @@ static void escaped_text_is_one_harmless_line(void **state)
     buf_done(&b);
 }
 
+static void a_quoted_path_reads_as_it_was(void **state)
+{
+    static const struct {
+        const char *path, *shown;
+    } paths[] = {
+        {"a b/é", "a b/é"},
+        {"", ""},
+        {"a\nb", "\"a\\nb\""},
+        {"\"q\"", "\"\\\"q\\\"\""},
+        {"back\\slash", "\"back\\\\slash\""},
+        {"\0337\177\b", "\"\\0337\\177\\b\""},
+        {"a\\nb", "\"a\\\\nb\""},
+    };
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+        struct buf b = {0};
+
+        buf_add_quoted(&b, paths[i].path);
+        assert_string_equal(buf_str(&b), paths[i].shown);
+        buf_clear(&b);
+        buf_add_unquoted(&b, paths[i].shown);
+        assert_string_equal(buf_str(&b), paths[i].path);
+        buf_done(&b);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grows_and_stays_terminated),
         cmocka_unit_test(take_moves_the_text_out),
         cmocka_unit_test(escaped_text_is_one_harmless_line),
+        cmocka_unit_test(a_quoted_path_reads_as_it_was),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
