@@ -20,6 +20,7 @@
 void config_init(struct config *c)
 {
     *c = (struct config){
+        .most_inodes = 500000,
         .most_workspaces = 64,
         .most_file_size = UINT64_C(100) << 20,
         .most_workspace_size = UINT64_C(10) << 30,
@@ -334,11 +335,13 @@ static void read_identities(struct decode *d, const struct yaml_node *v, void *f
 #define AT(member) offsetof(struct config, member)
 
 /* With less, files of less than 64 KiB would be read by way of the disk. */
-#define CACHE_LEAST (4 << 20)
+#define CACHE_LEAST  (4 << 20)
+#define INODES_LEAST 1000
 
 static const struct decode_key limit_keys[] = {
     {"cache", DECODE_SIZE, AT(cache), .least = CACHE_LEAST},
     {"file_size", DECODE_SIZE, AT(most_file_size), .least = 1},
+    {"inodes", DECODE_INT, AT(most_inodes), .least = INODES_LEAST, .most = 1000000000},
     {"workspace_size", DECODE_SIZE, AT(most_workspace_size), .least = 1},
     {"workspaces", DECODE_INT, AT(most_workspaces), .least = 1, .most = 100000},
 };
@@ -520,7 +523,10 @@ void config_render(const struct config *c, struct buf *out)
         add_string(out, who);
         buf_addc(out, '\n');
     }
-    buf_addf(out, "limits:\n  cache: %s\n  file_size: %s\n  workspaces: %d\n  workspace_size: %s\n",
+    buf_addf(out,
+             "limits:\n  cache: %s\n  file_size: %s\n  inodes: %d\n  workspaces: %d\n"
+             "  workspace_size: %s\n",
              size_format(c->cache, cache), size_format(c->most_file_size, file_size),
-             c->most_workspaces, size_format(c->most_workspace_size, workspace_size));
+             c->most_inodes, c->most_workspaces,
+             size_format(c->most_workspace_size, workspace_size));
 }

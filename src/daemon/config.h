@@ -31,6 +31,7 @@ struct config {
     VEC(struct check_config) checks;
     VEC(struct identity) identities;
     int most_workspaces;
+    int most_inodes; /* that the kernel is to know at a time: mount/evictor.h */
     uint64_t most_file_size, most_workspace_size;
     uint64_t cache; /* bytes of memory for objects of the repository: repo_cache_limit() */
 };

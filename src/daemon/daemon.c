@@ -448,6 +448,7 @@ static int open_mount(struct daemon *d, struct diag *reterr)
         .allow_other = d->options->allow_other,
         .check_modes = d->options->default_permissions,
         .read_only = d->options->read_only,
+        .bounds = {.nodes = d->config->most_inodes, .bytes = d->config->cache},
         .short_file = "README",
         .options = buf_str(&d->options->fuse),
     };

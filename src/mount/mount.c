@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <linux/fuse.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -229,9 +230,34 @@ static int push_content(uint64_t id, const void *data, size_t len, void *arg)
     return fuse_lowlevel_notify_store(m->front.session, id, 0, &whole, 0);
 }
 
-static const struct node_listener mount_listener = {.changed = on_changed, .flush = on_flush};
+/* As <linux/fuse.h> has it since 6.18. */
+#define NOTIFY_PRUNE 9
+struct prune_out {
+    uint32_t count, padding;
+    uint64_t spare;
+};
 
-static int start_threads(struct mount *m, struct diag *reterr)
+static int prune(const uint64_t *ids, size_t n, void *arg)
+{
+    struct mount *m = arg;
+    struct prune_out out = {.count = n};
+    struct fuse_out_header header = {.len = sizeof(header) + sizeof(out) + n * sizeof(*ids),
+                                     .error = NOTIFY_PRUNE};
+    struct iovec iov[] = {
+        {&header, sizeof(header)}, {&out, sizeof(out)}, {(void *)ids, n * sizeof(*ids)}};
+
+    return writev(fuse_session_fd(m->front.session), iov, ARRAY_SIZE(iov)) < 0 ? -errno : 0;
+}
+
+static void on_crowded(void *arg)
+{
+    evictor_wake(((struct mount *)arg)->front.evictor);
+}
+
+static const struct node_listener mount_listener = {
+    .changed = on_changed, .flush = on_flush, .crowded = on_crowded};
+
+static int start_threads(struct mount *m, const struct node_bounds *bounds, struct diag *reterr)
 {
     int r = notifier_new(drop_node, m, &m->front.notifier);
 
@@ -239,8 +265,11 @@ static int start_threads(struct mount *m, struct diag *reterr)
         r = notifier_new(drop_name, m, &m->front.names);
     if (r == 0)
         r = prefetch_new(m->front.table, push_content, m, &m->front.prefetch);
+    if (r == 0)
+        r = evictor_new(m->front.table, bounds, prune, m, &m->front.evictor);
     if (r < 0)
         return diag_fail(reterr, r, "cannot start a thread: %s", strerror(-r));
+    node_table_bound(m->front.table, bounds);
     m->front.slow = pool_new("slow", SLOW_WORKERS);
     node_table_listen(m->front.table, &mount_listener, m);
     return 0;
@@ -275,7 +304,7 @@ int mount_new(const struct mount_config *config, struct node_table *table, struc
     r = open_session(m, config, reterr);
     listen_to_fuse(false);
     if (r == 0)
-        r = start_threads(m, reterr);
+        r = start_threads(m, &config->bounds, reterr);
     if (r < 0) {
         mount_free(m);
         return r;
@@ -312,6 +341,8 @@ static void stop_threads(struct mount *m)
 {
     if (m->front.prefetch)
         prefetch_stop(m->front.prefetch);
+    if (m->front.evictor)
+        evictor_stop(m->front.evictor);
     if (m->front.names)
         notifier_stop(m->front.names);
     if (m->front.notifier)
@@ -347,6 +378,7 @@ void mount_free(struct mount *m)
         fuse_session_destroy(m->front.session);
     flusher_free(m->front.flusher);
     intake_free(m->front.intake);
+    evictor_free(m->front.evictor);
     prefetch_free(m->front.prefetch);
     notifier_free(m->front.names);
     notifier_free(m->front.notifier);

@@ -33,8 +33,9 @@ struct mount_config {
     bool allow_other;       /* others than the mounting user; brings check_modes */
     bool check_modes;       /* the kernel holds everybody to permission bits */
     bool read_only;
-    const char *short_file; /* a file of the root that is never empty: see flusher.h */
-    const char *options;    /* more options for libfuse or the kernel, comma-separated; NULL */
+    struct node_bounds bounds; /* beyond which the kernel is told to forget: evictor.h */
+    const char *short_file;    /* a file of the root that is never empty: see flusher.h */
+    const char *options;       /* more options for libfuse or the kernel, comma-separated; NULL */
 };
 
 struct mount;

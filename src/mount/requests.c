@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -134,9 +135,11 @@ static void lookup_run(struct slow *s)
 static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     COUNT("lookup");
-    struct node *dir = node_of(req, parent);
+    struct node *dir = strlen(name) > NAME_MAX ? NULL : node_of(req, parent);
 
-    if (dir)
+    if (strlen(name) > NAME_MAX) /* the kernel passes on longer ones */
+        fuse_reply_err(req, ENAMETOOLONG);
+    else if (dir)
         dispatch(&(struct slow){req, dir, lookup_run, .data = name}, strlen(name));
 }
 

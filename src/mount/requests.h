@@ -6,6 +6,7 @@
 #include <fuse_lowlevel.h>
 
 #include "base/pool.h"
+#include "mount/evictor.h"
 #include "mount/flusher.h"
 #include "mount/intake.h"
 #include "mount/notifier.h"
@@ -20,6 +21,7 @@ struct front {
     struct notifier *notifier; /* of nodes; waits for pages at most */
     struct notifier *names;    /* of entries; waits for requests that hold their directory */
     struct prefetch *prefetch;
+    struct evictor *evictor;
     struct flusher *flusher; /* NULL: nothing can be written */
     struct intake *intake;
     uid_t uid; /* owner of what has no owner of its own */

@@ -34,6 +34,7 @@ static int later_getattr(struct node *node, struct stat *st)
 static void forget_text(struct later_node *l)
 {
     buf_done(&l->text);
+    node_weigh(&l->node, 0);
     l->made = false;
     l->given = 0;
 }
@@ -47,6 +48,8 @@ static int make_text(struct later_node *l)
     l->made = r == 0;
     if (r < 0)
         forget_text(l);
+    else
+        node_weigh(&l->node, l->text.cap);
     return r;
 }
 

@@ -151,6 +151,7 @@ struct node {
     uint64_t ino;     /* st_ino; set by node_intern from parent and name or by the implementation */
     uint64_t id;      /* node id, 0 until the kernel has been told of it; owned by the table */
     uint64_t lookups; /* the kernel's references; owned by the table */
+    size_t weight;    /* of node_weigh() */
     unsigned refs;    /* owned by the table */
     uint32_t key_len : 31;  /* 0: not interned */
     uint32_t key_apart : 1; /* the key has memory of its own: it is not the one of the beginning */
@@ -169,6 +170,10 @@ void *node_new(struct node_table *table, const struct node_ops *ops, size_t size
 void *node_intern(struct node_table *table, const struct node_ops *ops, size_t size,
                   const void *key, size_t len, uint64_t ino,
                   void (*init)(struct node *node, const void *arg), const void *arg);
+
+/* Says how many bytes of memory the node holds besides itself, so that old ones can be given up
+ * when all together are too many (table.h). */
+void node_weigh(struct node *node, size_t bytes);
 
 struct node *node_ref(struct node *node);
 /* NULL if the last reference has been given back, and ops->free is about to run. For who finds

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -19,6 +20,9 @@ struct node_table {
     pthread_mutex_t lock;
     struct chains by_key, by_id;
     uint64_t last_id;
+    size_t weight;              /* of all nodes */
+    struct node_bounds bounds;  /* zero: none */
+    struct node_bounds next;    /* crowded() is said again when there is more than this */
     int64_t *live;              /* METRIC_NODES */
     pthread_rwlock_t listening; /* guards the listener; held for reading while it is called */
     const struct node_listener *listener;
@@ -258,6 +262,7 @@ static bool drop_ref(struct node *node)
     assert(node->refs > 0);
     bool last = --node->refs == 0;
     if (last) {
+        t->weight -= node->weight;
         assert(!node->lookups); /* they hold a reference: somebody has given back another's */
         drop_key(node);
     }
@@ -338,6 +343,82 @@ void node_table_set_root(struct node_table *t, struct node *root)
     pthread_mutex_unlock(&t->lock);
 }
 
+void node_table_bound(struct node_table *t, const struct node_bounds *bounds)
+{
+    t->bounds = t->next = *bounds;
+}
+
+struct node_bounds node_table_load(struct node_table *t)
+{
+    pthread_mutex_lock(&t->lock);
+    struct node_bounds load = {t->by_id.n, t->weight};
+    pthread_mutex_unlock(&t->lock);
+    return load;
+}
+
+void node_weigh(struct node *node, size_t bytes)
+{
+    struct node_table *t = node->table;
+
+    pthread_mutex_lock(&t->lock);
+    t->weight += bytes - node->weight;
+    node->weight = bytes;
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* Has what there is grown beyond `next`? If it has not shrunk to the bound since, because all of it
+ * is in use, it must grow by an eighth to be worth another look. */
+static bool has_outgrown(size_t load, size_t bound, size_t *next)
+{
+    if (!bound || load <= *next) {
+        if (load <= bound)
+            *next = bound;
+        return false;
+    }
+    *next = load + bound / 8;
+    return true;
+}
+
+/* Called with the lock held. */
+static bool is_crowded(struct node_table *t)
+{
+    bool nodes = has_outgrown(t->by_id.n, t->bounds.nodes, &t->next.nodes);
+    bool bytes = has_outgrown(t->weight, t->bounds.bytes, &t->next.bytes);
+
+    return nodes || bytes;
+}
+
+static void say_crowded(struct node_table *t)
+{
+    pthread_rwlock_rdlock(&t->listening);
+    if (t->listener && t->listener->crowded)
+        t->listener->crowded(t->listener_arg);
+    pthread_rwlock_unlock(&t->listening);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+size_t node_table_known(struct node_table *t, bool heavy, uint64_t **ret)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&t->lock);
+    uint64_t *ids = xcalloc(t->by_id.n + 1, sizeof(*ids));
+    for (size_t i = 0; i < t->by_id.nslots; i++)
+        for (struct node *node = t->by_id.slot[i]; node; node = node->next_by_id)
+            if (!heavy || node->weight)
+                ids[n++] = node->id;
+    pthread_mutex_unlock(&t->lock);
+    qsort(ids, n, sizeof(*ids), compare_ids);
+    *ret = ids;
+    return n;
+}
+
 uint64_t node_table_lookup(struct node_table *t, struct node *node)
 {
     pthread_mutex_lock(&t->lock);
@@ -349,7 +430,10 @@ uint64_t node_table_lookup(struct node_table *t, struct node *node)
         metric_bump(t->live, 1);
     }
     uint64_t id = node->id;
+    bool crowded = is_crowded(t);
     pthread_mutex_unlock(&t->lock);
+    if (crowded)
+        say_crowded(t);
     return id;
 }
 

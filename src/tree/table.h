@@ -28,6 +28,19 @@ void node_table_gap(struct node_table *t);
 struct node *node_table_neighbour(struct node_table *t, uint64_t id, int step, unsigned flags,
                                   uint64_t *ret_id);
 
+/* How much there may be of what the kernel makes us keep; and how much there is. */
+struct node_bounds {
+    size_t nodes; /* that the kernel knows */
+    size_t bytes; /* that nodes hold besides themselves: node_weigh() */
+};
+
+/* Before there are requests: says listener->crowded() from these bounds on. Zero: any number. */
+void node_table_bound(struct node_table *t, const struct node_bounds *bounds);
+struct node_bounds node_table_load(struct node_table *t);
+/* The ids of all nodes that the kernel knows, or of those that hold bytes, growing; how many. The
+ * array is yours. */
+size_t node_table_known(struct node_table *t, bool heavy, uint64_t **ret);
+
 /* For renames: gives an interned node another key (its old one is free afterwards). A node that
  * held the new key loses it and is found by no key any more. `len` 0: the node loses its key
  * (unlinked). */
@@ -47,6 +60,9 @@ struct node_notice {
 struct node_listener {
     /* node_changes() was said; returns when the kernel knows. */
     void (*changed)(const struct node_notice *notices, size_t n, void *arg);
+    /* There is more than node_table_bound() allows, and again when there is an eighth more. Inside
+     * a request: must not wait. */
+    void (*crowded)(void *arg);
     /* node_table_flush(). NULL: the kernel holds nothing back. */
     int (*flush)(bool (*mine)(struct node *node, void *arg), void *mine_arg, void *arg);
 };

@@ -53,5 +53,6 @@ struct node *text_node_new(struct node_table *table, uint64_t ino, struct buf *t
     t->text = *text;
     *text = (struct buf){0};
     t->mtime = mtime;
+    node_weigh(&t->node, t->text.cap);
     return &t->node;
 }

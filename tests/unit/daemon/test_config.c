@@ -63,7 +63,7 @@ static void load_text(const char *text, struct config *c)
     "  lint: {exec: [lint, -s], paths: [\"**/*.yaml\", a/*], timeout: 5s}\n"                       \
     "  all: {exec: [/bin/true]}\n"                                                                 \
     "identities: {1000: \"Ann Lee <ann@example.org>\", 0: \"root <root@h>\"}\n"                    \
-    "limits: {cache: 4M, file_size: 1M, workspaces: 2, workspace_size: 1500}\n"
+    "limits: {cache: 4M, file_size: 1M, inodes: 2000, workspaces: 2, workspace_size: 1500}\n"
 
 static void assert_is_full(const struct config *c)
 {
@@ -111,6 +111,7 @@ static void assert_is_full(const struct config *c)
     assert_int_equal(c->cache, 4 << 20);
     assert_int_equal(c->most_file_size, 1 << 20);
     assert_int_equal(c->most_workspaces, 2);
+    assert_int_equal(c->most_inodes, 2000);
     assert_int_equal(c->most_workspace_size, 1500);
 }
 
@@ -147,6 +148,7 @@ static void an_empty_file_gives_the_defaults(void **state)
     assert_int_equal(c.cache, 64 << 20);
     assert_int_equal(c.most_file_size, 100 << 20);
     assert_int_equal(c.most_workspaces, 64);
+    assert_int_equal(c.most_inodes, 500000);
     config_done(&c);
 }
 

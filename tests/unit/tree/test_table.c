@@ -264,6 +264,40 @@ static void inode_numbers_are_stable_and_apart(void **state)
     assert_true(node_ino(1, "") > 1);
 }
 
+static void count_call(void *arg)
+{
+    ++*(int *)arg;
+}
+
+/* Nodes that cannot be given up are not asked for again with each lookup. */
+static void crowds_are_told_when_they_form_and_when_they_grow(void **state)
+{
+    static const struct node_listener listener = {.crowded = count_call};
+    struct node_table *t = node_table_new();
+    uint64_t ids[100];
+    int calls = 0;
+
+    node_table_bound(t, &(struct node_bounds){.nodes = 80});
+    node_table_listen(t, &listener, &calls);
+    for (int i = 0; i < 100; i++) {
+        char key[8] = {'k', i + 1};
+        struct node *node = thing(t, key, i);
+        ids[i] = node_table_lookup(t, node);
+        node_unref(node);
+        assert_int_equal(calls, i < 80 ? 0 : i < 91 ? 1 : 2);
+    }
+    for (int i = 20; i < 100; i++)
+        node_table_forget(t, ids[i], 1);
+    for (int i = 0; i < 61; i++) {
+        char key[8] = {'l', i + 1};
+        struct node *node = thing(t, key, i);
+        node_table_lookup(t, node);
+        node_unref(node);
+    }
+    assert_int_equal(calls, 3);
+    node_table_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +311,7 @@ int main(void)
         cmocka_unit_test(keys_lie_behind_the_struct),
         cmocka_unit_test(many_threads_leave_nothing),
         cmocka_unit_test(inode_numbers_are_stable_and_apart),
+        cmocka_unit_test(crowds_are_told_when_they_form_and_when_they_grow),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
