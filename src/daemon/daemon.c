@@ -19,6 +19,7 @@
 #include "deploy/reconcile.h"
 #include "mount/mount.h"
 #include "onward/version.h"
+#include "repo/batch.h"
 #include "repo/litter.h"
 #include "repo/oid_json.h"
 #include "repo/ref_mark.h"
@@ -284,6 +285,7 @@ static void take_lease(struct daemon *d)
     if (r == 0) {
         ref_marks_recover(d->repo);
         litter_clear(d->repo);
+        batch_tidy(d->repo);
     } else {
         d->idle_why = xstrdup(diag_text(&why, r));
     }

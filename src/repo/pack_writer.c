@@ -294,16 +294,22 @@ void pack_keep_drop(struct pack_keep *keep)
     free(keep->path);
 }
 
+/* Ours says so; or it says nothing yet and has no pack, which comes after it. */
+static bool is_left(const char *path, int fd)
+{
+    _cleanup_free_ char *pack = xasprintf("%.*s.pack", (int)(strlen(path) - strlen(".keep")), path);
+    char text[sizeof(KEEP_TEXT)];
+    ssize_t n = read(fd, text, sizeof(text));
+
+    return n == 0 ? access(pack, F_OK) < 0 : n == strlen(KEEP_TEXT) && !memcmp(text, KEEP_TEXT, n);
+}
+
 static void tidy(const char *dir, const char *name)
 {
     _cleanup_free_ char *path = xasprintf("%s/%s", dir, name);
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    char text[sizeof(KEEP_TEXT)];
 
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
-        return;
-    ssize_t n = read(fd, text, sizeof(text));
-    if (n == strlen(KEEP_TEXT) && !memcmp(text, KEEP_TEXT, n))
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && is_left(path, fd))
         unlink(path);
 }
 

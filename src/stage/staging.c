@@ -13,7 +13,6 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "check/check.h"
-#include "repo/batch.h"
 #include "repo/revision.h"
 #include "stage/autocommit.h"
 #include "stage/commit.h"
@@ -390,8 +389,6 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
     }
     if (r == 0)
         keep_ref_prune(config, is_kept, s);
-    if (r == 0)
-        batch_tidy(config->repo);
     if (r < 0) {
         staging_free(s);
         return r;

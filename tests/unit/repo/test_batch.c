@@ -286,11 +286,11 @@ static void what_a_crash_left_goes(void **state)
     put_tree(b, "many", MANY);
     store(b);
     test_run(f->path,
-             "cd .git/objects/pack && cp pack-*.keep pack-dead.keep && : >pack-mine.keep &&"
-             " echo receive-pack >pack-other.keep");
+             "cd .git/objects/pack && cp pack-*.keep pack-dead.keep && : >pack-unsaid.keep &&"
+             " : >pack-mine.keep && : >pack-mine.pack && echo receive-pack >pack-other.keep");
     batch_tidy(f->repo);
     test_run(f->path, "cd .git/objects/pack && ls *.keep && [ $(ls *.keep | wc -l) = 3 ] && "
-                      "[ ! -e pack-dead.keep ]");
+                      "[ ! -e pack-dead.keep ] && [ ! -e pack-unsaid.keep ]");
     batch_free(b);
     test_run(f->path, "cd .git/objects/pack && [ $(ls *.keep | wc -l) = 2 ]");
 }
