@@ -16,7 +16,7 @@ fill() { # DIRECTORY: makes it what the site should have
     chmod -R u+w "$1"
 }
 
-mkdir -p "$site" && exec 9>"$site/lock" && flock 9 # a call may outlive a daemon that was killed
+mkdir -p "$site"
 case $1 in
 apply)
     if [ "$(readlink "$site/current" || true)" != "$ONWARD_GENERATION" ]; then # else: a repeated call

@@ -18,8 +18,9 @@
  * What it must keep
  *  - It may be called more than once for the same generation (after a crash, after a failure):
  *    doing again what is done must do no harm. Site and generation together are the key.
- *  - If the daemon is killed (SIGKILL), a call that is under way goes on while the next daemon
- *    makes its own: where that could harm, take a lock.
+ *  - If the daemon is killed (SIGKILL), a call that is under way gets SIGTERM, and SIGKILL ten
+ *    seconds later; the next daemon's calls wait until its process group is gone. Who leaves the
+ *    group (setsid) is not waited for: it takes a lock where that could harm.
  *  - It says "done" only when the site runs that revision.
  *  - A verb that it does not know exits ONWARD_EXIT_UNKNOWN_VERB. Fields that it does not know it
  *    leaves alone. */

@@ -6,19 +6,17 @@
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "base/keeper.h"
 #include "base/tail.h"
 
 /* Bytes taken from the pipe before looking at anything else. */
@@ -28,8 +26,9 @@
 struct run {
     const struct command *command;
     struct command_end *end;
-    pid_t pid;    /* also its process group */
-    int pidfd;    /* readable once the command itself has ended; keeps `pid` from being reused */
+    int ctl;      /* of the keeper; -1: no more comes from there */
+    pid_t pid;    /* its process group; 0: it was not started yet */
+    int err;      /* -errno: it could not be started, or the keeper died */
     int out;      /* what it says; -1: it has closed that */
     int stop_fd;  /* -1: none, or already taken in */
     int64_t next; /* mono: when TERM is sent, then when KILL is; INT64_MAX: was sent */
@@ -47,55 +46,6 @@ static int make_input(const struct command *c)
     return r < 0 ? r : TAKE_FD(fd);
 }
 
-static int set_attributes(posix_spawnattr_t *attr)
-{
-    sigset_t none, all;
-
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_setsigmask(attr, &none);
-    posix_spawnattr_setsigdefault(attr, &all);
-    posix_spawnattr_setpgroup(attr, 0);
-    return posix_spawnattr_setflags(attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK |
-                                              POSIX_SPAWN_SETSIGDEF);
-}
-
-static int set_actions(posix_spawn_file_actions_t *actions, const struct command *c, int in,
-                       int out)
-{
-    int e;
-
-    if ((e = posix_spawn_file_actions_adddup2(actions, in, STDIN_FILENO)) ||
-        (e = posix_spawn_file_actions_adddup2(actions, out, STDOUT_FILENO)) ||
-        (e = posix_spawn_file_actions_adddup2(actions, out, STDERR_FILENO)))
-        return e;
-    /* Close before the change of directory: that one goes through the mount, and if the daemon were
-     * killed meanwhile, a copy of its FUSE descriptor would keep the dead mount waiting for ever.
-     */
-    if ((e = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1)))
-        return e;
-    return posix_spawn_file_actions_addchdir_np(actions, c->cwd);
-}
-
-/* A positive errno, 0 on success. */
-static int spawn(const struct command *c, int in, int out, pid_t *ret)
-{
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attr;
-
-    posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attr);
-    int e = set_actions(&actions, c, in, out);
-    if (!e)
-        e = set_attributes(&attr);
-    if (!e)
-        e = posix_spawn(ret, c->path, &actions, &attr, (char *const *)c->argv,
-                        (char *const *)c->envp);
-    posix_spawnattr_destroy(&attr);
-    posix_spawn_file_actions_destroy(&actions);
-    return e;
-}
-
 static int start(struct run *run, struct diag *reterr)
 {
     const struct command *c = run->command;
@@ -104,23 +54,22 @@ static int start(struct run *run, struct diag *reterr)
 
     if (in < 0)
         return diag_fail(reterr, in, "cannot keep the request: %s", strerror(-in));
-    if (!c->privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        return diag_fail(reterr, -errno, "cannot give up privileges: %m");
     if (pipe2(pipe_fds, O_CLOEXEC) < 0)
         return diag_fail(reterr, -errno, "cannot make a pipe: %m");
     _cleanup_close_ int theirs = pipe_fds[1];
     run->out = pipe_fds[0];
     fcntl(run->out, F_SETFL, O_NONBLOCK);
-    int e = spawn(c, in, theirs, &run->pid);
-    if (e)
-        return diag_fail(reterr, -e, "cannot start %s in %s: %s", c->path, c->cwd, strerror(e));
-    run->pidfd = pidfd_open(run->pid, 0);
-    if (run->pidfd >= 0)
-        return 0;
-    e = errno; /* without it there is no waiting with a limit */
-    kill(-run->pid, SIGKILL);
-    waitpid(run->pid, NULL, 0);
-    return diag_fail(reterr, -e, "cannot watch %s: %s", c->path, strerror(e));
+    struct keeper_order order = {.path = c->path,
+                                 .cwd = c->cwd,
+                                 .argv = c->argv,
+                                 .envp = c->envp,
+                                 .in = in,
+                                 .out = theirs,
+                                 .said = run->out,
+                                 .kill_after = c->kill_after,
+                                 .privileges = c->privileges,
+                                 .alone = c->alone};
+    return keeper_start(&order, &run->ctl, reterr);
 }
 
 /* Takes what the pipe holds now, at most about `most` bytes. */
@@ -144,6 +93,12 @@ static void take_output(struct run *run, size_t most)
     }
 }
 
+static void send_signal(struct run *run, uint8_t signal)
+{
+    if (send(run->ctl, &signal, 1, MSG_NOSIGNAL) < 0)
+        run->next = INT64_MAX; /* the keeper died: that is told, too */
+}
+
 /* TERM first; KILL when that has not helped. */
 static void enforce(struct run *run)
 {
@@ -152,8 +107,8 @@ static void enforce(struct run *run)
     bool first = !run->end->timed_out && !run->end->stopped;
     if (first)
         run->end->timed_out = true;
-    kill(-run->pid, first ? SIGTERM : SIGKILL);
     run->next = first ? clock_mono() + run->command->kill_after : INT64_MAX;
+    send_signal(run, first ? SIGTERM : SIGKILL);
 }
 
 static void stop(struct run *run)
@@ -162,8 +117,31 @@ static void stop(struct run *run)
     if (run->end->timed_out)
         return;
     run->end->stopped = true;
-    kill(-run->pid, SIGTERM);
     run->next = clock_mono() + run->command->kill_after;
+    send_signal(run, SIGTERM);
+}
+
+/* Takes one message of the keeper's, if there is one. */
+static void take_news(struct run *run)
+{
+    struct keeper_news news;
+    ssize_t n = recv(run->ctl, &news, sizeof(news), 0);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNRESET))
+        return; /* reset: a signal was sent too late; what it told before is still to be read */
+    bool told = n == sizeof(news);
+    if (told && news.what == KEEPER_STARTED) {
+        run->pid = news.value;
+        if (!run->end->stopped)
+            run->next = clock_mono() + run->command->timeout;
+    } else if (told && news.what == KEEPER_FAILED) {
+        run->err = -news.value;
+    } else {
+        run->end->status = told ? news.value : 128 + SIGTERM;
+        if (!told && !run->err)
+            run->err = -EPIPE;
+        closep(&run->ctl);
+    }
 }
 
 /* Milliseconds for poll(), rounded up so that it does not spin just before the time. */
@@ -175,37 +153,38 @@ static int poll_time(const struct run *run)
     return ms < 0 ? 0 : ms > INT_MAX ? INT_MAX : ms;
 }
 
-/* Reads and waits until the command itself has ended. */
+/* Reads and waits until the command itself has ended. Who left its group and keeps the pipe open is
+ * not waited for: a full pipe's worth is taken then. */
 static void attend(struct run *run)
 {
-    for (;;) {
+    while (run->ctl >= 0) {
         struct pollfd fds[] = {
-            {run->pidfd, POLLIN, 0}, {run->out, POLLIN, 0}, {run->stop_fd, POLLIN, 0}};
-        if (poll(fds, ARRAY_SIZE(fds), poll_time(run)) < 0 && errno != EINTR)
-            return;
+            {run->ctl, POLLIN, 0}, {run->out, POLLIN, 0}, {run->stop_fd, POLLIN, 0}};
+        if (poll(fds, ARRAY_SIZE(fds), poll_time(run)) < 0)
+            continue; /* EINTR */
         if (fds[1].revents)
             take_output(run, PIPE_MOST);
         if (fds[0].revents)
-            return;
-        if (fds[2].revents)
+            take_news(run);
+        if (run->ctl >= 0 && fds[2].revents)
             stop(run);
-        enforce(run);
+        if (run->ctl >= 0)
+            enforce(run);
     }
-}
-
-/* What is left of its group goes while the zombie still holds the number. Who left the group and
- * keeps the pipe open is not waited for: a full pipe's worth is taken, then it is closed. */
-static void finish(struct run *run)
-{
-    siginfo_t info = {0};
-
-    kill(-run->pid, SIGKILL);
-    if (waitid(P_PIDFD, run->pidfd, &info, WEXITED) < 0)
-        run->end->status = 255;
-    else
-        run->end->status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
     take_output(run, PIPE_MOST);
     tail_take(&run->tail, &run->end->output);
+}
+
+/* Why nothing can be said of its end. */
+static int fail(const struct run *run, struct diag *reterr)
+{
+    const struct command *c = run->command;
+
+    if (!run->pid || run->err != -EPIPE)
+        return diag_fail(reterr, run->err, "cannot start %s in %s: %s", c->path, c->cwd,
+                         strerror(-run->err));
+    kill(-run->pid, SIGKILL);
+    return diag_fail(reterr, -EPIPE, "the process that %s was started by has died", c->path);
 }
 
 int command_run(const struct command *c, struct command_end *ret, struct diag *reterr)
@@ -213,19 +192,22 @@ int command_run(const struct command *c, struct command_end *ret, struct diag *r
     struct command_end end = {0};
     struct run run = {.command = c,
                       .end = &end,
-                      .pidfd = -1,
+                      .ctl = -1,
                       .out = -1,
                       .stop_fd = c->stop_fd,
+                      .next = INT64_MAX,
                       .tail = {.most = c->keep}};
-
-    run.next = clock_mono() + c->timeout;
     int r = start(&run, reterr);
+
     if (r == 0) {
         attend(&run);
-        finish(&run);
-        *ret = end;
+        bool never = end.stopped && run.err == -ECANCELED; /* it was still waiting */
+        r = run.err < 0 && !never ? fail(&run, reterr) : 0;
     }
-    closep(&run.pidfd);
+    if (r < 0)
+        buf_done(&end.output);
+    else
+        *ret = end;
     closep(&run.out);
     return r;
 }

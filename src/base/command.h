@@ -7,8 +7,8 @@
  * `keep` bytes of them. When the command itself has ended, what is left of its process group is
  * killed.
  *
- * Without `privileges` the calling thread gives up gaining any (PR_SET_NO_NEW_PRIVS), for good:
- * what it starts inherits that. So whoever needs them calls from threads of its own. */
+ * It is not our child but the keeper's (keeper.h), which brings it to its end when we are killed.
+ */
 #ifndef ONWARD_BASE_COMMAND_H
 #define ONWARD_BASE_COMMAND_H
 
@@ -28,10 +28,11 @@ struct command {
     const void *input;
     size_t input_len;
     size_t keep;        /* bytes of output */
-    int64_t timeout;    /* ns until TERM goes to the process group */
+    int64_t timeout;    /* ns from its start until TERM goes to the process group */
     int64_t kill_after; /* ns from TERM to KILL */
     int stop_fd;        /* readable: as if the timeout had come; -1: none */
     bool privileges;    /* it may gain some by starting a program that is setuid (sudo, ping) */
+    bool alone;         /* not before those that a killed daemon started have ended */
 };
 
 struct command_end {

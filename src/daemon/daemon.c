@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/keeper.h"
 #include "base/log.h"
 #include "coord/lease.h"
 #include "daemon/history_wait.h"
@@ -315,6 +316,15 @@ static int open_state(struct daemon *d, struct diag *reterr)
     return 0;
 }
 
+/* What starts commands, while there are no threads and no /dev/fuse. Those of backends are alone:
+ * they are started by who has the lease only. */
+static int begin_keeper(struct daemon *d, struct diag *reterr)
+{
+    _cleanup_free_ char *lock = xasprintf("%s/onwardfs.commands", repo_common_dir(d->repo));
+
+    return keeper_begin(d->lease ? lock : NULL, reterr);
+}
+
 /* What the ledger remembers outside of the repository. */
 static int keep_ledger_marks(struct daemon *d, struct diag *reterr)
 {
@@ -570,6 +580,7 @@ static void close_all(struct daemon *d)
     ledger_free(d->ledger);
     mainline_free(d->mainline);
     repo_free(d->repo);
+    keeper_end();
     lease_free(d->lease);
     lease_free(d->state_lock);
     free(d->state_dir);
@@ -605,6 +616,8 @@ int daemon_run(const struct options *options, const struct config *config, void 
     pthread_rwlock_init(&d.steering, NULL);
     d.note = xasprintf("onwardfs (pid %d) mounted on %s", getpid(), config->mountpoint);
     int r = open_repository(&d, reterr);
+    if (r == 0)
+        r = begin_keeper(&d, reterr);
     if (r == 0)
         r = open_history(&d, reterr);
     if (r == 0 && d.state_dir)

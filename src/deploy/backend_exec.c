@@ -149,6 +149,7 @@ static void run(struct backend_exec *b, const struct backend_request *request, c
         .kill_after = request->kill_after,
         .stop_fd = request->stop_fd,
         .privileges = b->backend.config->privileges,
+        .alone = true,
     };
     int r = command_run(&c, &end, &why);
     if (r < 0) {

@@ -7,13 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/helper.h"
 
 #define PIECE 4096 /* what is read of the file: aligned and as long as O_DIRECT may want */
 
@@ -28,8 +28,7 @@ struct flusher {
     pid_t helper;
 };
 
-/* The helper. It shares nothing with us any more, but is a fork of a process that may have threads:
- * system calls only. */
+/* In the helper. */
 
 static int write_back(const char *file)
 {
@@ -44,31 +43,14 @@ static int write_back(const char *file)
     return err;
 }
 
-/* Nothing of ours may stay open in it: /dev/fuse, locks, the pipe of whoever reads our log. */
-static void let_go(int sock)
-{
-    int null = open("/dev/null", O_RDWR);
-
-    for (int fd = 0; fd <= 2; fd++)
-        dup2(null, fd);
-    dup2(sock, 3);
-    close_range(4, ~0u, 0);
-    if (chdir("/") < 0)
-        _exit(1);
-}
-
 _Noreturn static void help(int sock, const char *file)
 {
-    static const int not_ours[] = {SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPIPE};
     char c;
 
-    for (size_t i = 0; i < ARRAY_SIZE(not_ours); i++)
-        signal(not_ours[i], SIG_IGN); /* it ends when we do */
-    prctl(PR_SET_NAME, "onwardfs-flush");
-    let_go(sock);
-    while (read(3, &c, 1) == 1) {
+    helper_begin("onwardfs-flush", &sock, 1);
+    while (read(HELPER_FD, &c, 1) == 1) {
         int32_t r = write_back(file);
-        if (write(3, &r, sizeof(r)) < 0)
+        if (write(HELPER_FD, &r, sizeof(r)) < 0)
             break;
     }
     _exit(0);
