@@ -559,7 +559,8 @@ static int observe_directory(struct publishing *p, struct differences *found)
 static void backend_directory_observe(struct backend *b, const struct backend_request *request,
                                       struct backend_result *ret)
 {
-    _cleanup_(differences_done) struct differences found = {0};
+    _cleanup_(drift_patch_freep) struct drift_patch *patch = drift_patch_new(b->repo);
+    _cleanup_(differences_done) struct differences found = {.patch = patch};
     _cleanup_(publishing_done) struct publishing p = {
         .config = b->config, .request = request, .result = ret, .dirfd = -1, .owner = -1};
 
@@ -575,6 +576,7 @@ static void backend_directory_observe(struct backend *b, const struct backend_re
     backend_result_set(ret, BACKEND_DRIFTED, "%zu differ%s: %s", found.n, found.n == 1 ? "s" : "",
                        found.digest.data);
     buf_add(&ret->log, found.list.data, found.list.len);
+    drift_patch_print(patch, &ret->log);
 }
 
 static void backend_directory_free(struct backend *backend)

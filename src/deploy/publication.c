@@ -372,8 +372,8 @@ static int compare_dir(struct publication *p, const struct tree_entry *e,
     return compare_tree(p, e->kind == ENTRY_DIR ? &e->oid : NULL, reach, fd);
 }
 
-static int compare_entry(struct publication *p, const struct tree_entry *e,
-                         enum publication_reach reach, int dirfd)
+static int compare_kind(struct publication *p, const struct tree_entry *e,
+                        enum publication_reach reach, int dirfd)
 {
     switch (e->kind) {
     case ENTRY_FILE:
@@ -384,6 +384,24 @@ static int compare_entry(struct publication *p, const struct tree_entry *e,
     default:
         return compare_dir(p, e, reach, dirfd);
     }
+}
+
+static void show(struct publication *p, const struct tree_entry *e, int dirfd, const char *name)
+{
+    if (p->found && p->found->patch)
+        drift_patch_add(p->found->patch, buf_str(&p->path), e, dirfd, name);
+}
+
+static int compare_entry(struct publication *p, const struct tree_entry *e,
+                         enum publication_reach reach, int dirfd)
+{
+    size_t before = p->found ? p->found->n : 0;
+    int r = compare_kind(p, e, reach, dirfd);
+
+    if (r == 0 && p->found && p->found->n != before && e->kind != ENTRY_DIR &&
+        e->kind != ENTRY_MODULE)
+        show(p, e, dirfd, e->name);
+    return r;
 }
 
 /* Whether a name of the directory that the path names is one that each_taken() visits. */
@@ -417,6 +435,8 @@ static int find_extra(struct publication *p, const struct tree *tree, enum publi
         r = p->halt(p->halt_arg)
                 ? diag_fail(p->reterr, -ECANCELED, "stopped at %s", buf_str(&p->path))
                 : differ(p, "extra");
+        if (r == 0)
+            show(p, NULL, dirfd, e->d_name);
         leave(p, before);
         if (r != 0)
             return r;

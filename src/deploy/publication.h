@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/diag.h"
+#include "deploy/drift_patch.h"
 #include "repo/object.h"
 
 #define PUBLICATION_ENTRIES_MOST 1000000
@@ -35,6 +36,7 @@ struct differences {
     size_t n;          /* all of them… */
     struct buf list;   /* …the first ones, as many as fit into DIFFERENCES_MOST bytes */
     struct buf digest; /* …and the very first in one line: "app.conf (content), run (mode)" */
+    struct drift_patch *patch; /* NULL, or where files and symlinks are shown, too; borrowed */
 };
 #define DIFFERENCES_MOST (512 << 10)
 void differences_done(struct differences *d);

@@ -9,6 +9,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "deploy/drift_patch.h"
 
 struct place {
     struct fixture *f;
@@ -228,6 +229,75 @@ static void test_drift_is_named_and_healed(void **state)
     place_done(&p);
 }
 
+/* What is shown of a drift is a patch that makes it, from the same files, and takes it back. */
+static void test_drift_is_a_patch(void **state)
+{
+    static const struct {
+        const char *trick, *says;
+    } drifts[] = {
+        {"echo evil >>current/stores/1/app", "\n+evil\n"},
+        {"rm current/common/shared; chmod +x current/stores/1/app", "deleted file mode 100644\n"},
+        {"printf 'a\\0b' >current/stores/1/bin; ln -sfn x current/stores/1/link",
+         "GIT binary patch\n"},
+        {"rm current/stores/1/link; echo 1 >current/stores/1/link; : >'current/q\"\tq'",
+         "new file mode"},
+    };
+    struct place p;
+
+    place_init(&p, *state);
+    test_run(p.f->work, "ln -s elsewhere stores/1/link");
+    struct oid rev = add_revision(p.f, "one");
+    for (size_t i = 0; i < ARRAY_SIZE(drifts); i++) {
+        assert_applies(&p, &rev);
+        test_run(p.f->dir,
+                 "rm -rf twin; cp -a out/retail/store-1/current/. twin; cd twin; git init -q .");
+        test_run(p.f->dir, "cd out/retail/store-1 && %s", drifts[i].trick);
+        struct backend_result result = call(&p, VERB_OBSERVE, &rev);
+        assert_int_equal(result.end, BACKEND_DRIFTED);
+        assert_non_null(strstr(buf_str(&result.log), drifts[i].says));
+        test_write_file(p.f->dir, "patch", buf_str(&result.log));
+        backend_result_done(&result);
+        test_run(p.f->dir, "umask 022; cd twin; git apply ../patch; rm -r .git; mkdir -p common;"
+                           "diff -r --no-dereference . ../out/retail/store-1/current/");
+        test_run(p.f->dir, "umask 022; cd out/retail/store-1/current/ && git init -q . && git "
+                           "apply -R ../../../../patch;"
+                           "rm -r .git");
+        assert_observed(&p, &rev, NULL);
+    }
+    place_done(&p);
+}
+
+static void test_what_a_drift_does_not_show(void **state)
+{
+    struct place p;
+
+    place_init(&p, *state);
+    struct oid rev = add_revision(p.f, "one");
+    assert_applies(&p, &rev);
+    test_run(p.f->dir,
+             "cd out/retail/store-1/current; echo hidden >key; chmod 600 key; mkfifo pipe; mkdir d;"
+             "truncate -s 2M large; ln -s /etc/shadow link; touch git~1; chmod 640 stores/1/app");
+    struct backend_result result = call(&p, VERB_OBSERVE, &rev);
+    assert_int_equal(result.end, BACKEND_DRIFTED);
+    const char *log = buf_str(&result.log);
+    assert_null(strstr(log, "hidden"));
+    assert_null(strstr(log, "+root:"));
+    assert_non_null(strstr(log, "\n# key: not shown: not everybody may read it\n"));
+    assert_non_null(strstr(log, "\n# stores/1/app: not shown: not everybody may read it\n"));
+    assert_non_null(strstr(log, "\n# large: not shown: it is too large\n"));
+    assert_non_null(strstr(log, "\n# pipe: not shown: it is no file\n"));
+    assert_non_null(strstr(log, "\n+/etc/shadow\n"));
+    test_run(p.f->dir,
+             "cd out/retail/store-1/current; for i in $(seq 300); do seq 2000 >f$i; done");
+    backend_result_done(&result);
+    result = call(&p, VERB_OBSERVE, &rev);
+    assert_in_range(result.log.len, DRIFT_PATCH_MOST / 2, DRIFT_PATCH_MOST + 60000);
+    assert_non_null(strstr(buf_str(&result.log), ": not shown: the patch would be too large\n"));
+    assert_non_null(strstr(buf_str(&result.log), "\n# not more is shown\n"));
+    backend_result_done(&result);
+    place_done(&p);
+}
+
 static void test_observing_makes_nothing(void **state)
 {
     struct place p;
@@ -416,6 +486,8 @@ int main(void)
         TEST(test_one_version_is_enough),
         TEST(test_a_tampered_version_is_replaced),
         TEST(test_drift_is_named_and_healed),
+        TEST(test_drift_is_a_patch),
+        TEST(test_what_a_drift_does_not_show),
         TEST(test_observing_makes_nothing),
         TEST(test_a_symlink_in_the_way_is_refused),
         TEST(test_only_versions_that_were_in_force_are_kept),
