@@ -43,7 +43,7 @@ static void begin_generation(struct site_track *t, const struct record *r)
     t->inputs = r->inputs;
     replace(&t->source, r->source);
     replace(&t->backend, r->backend);
-    t->begun_at = r->at;
+    t->begun_at = r->begun ? r->begun : r->at;
     t->failures = t->tries = 0;
     t->unreachable = false;
     t->retry_after = 0;
@@ -54,13 +54,16 @@ static void apply_attempt(struct site_track *t, const struct record *r)
 {
     if (t->phase == TRACK_FAILED || t->phase == TRACK_STALLED)
         t->failures = t->tries = 0; /* somebody asked for it: all attempts are there again */
-    t->attempt_at = r->at;
     t->drifted = false;
     t->phase = TRACK_OPEN;
 }
 
 static void apply_deployed(struct site_track *t, const struct record *r)
 {
+    if (oid_is_zero(&t->deployed) && r->from_source) { /* what was before was not read */
+        t->deployed = r->from;
+        replace(&t->deployed_source, r->from_source);
+    }
     if (!oid_is_zero(&t->deployed) && !oid_equal(&t->deployed, &r->to)) {
         t->previous = t->deployed;
         replace(&t->previous_source, t->deployed_source);
@@ -148,9 +151,18 @@ void site_track_apply(struct site_track *t, const struct record *r, int64_t mono
         apply_step(t, r, mono);
 }
 
+/* A deployment that says all that a track needs, because nothing else was in its generation. */
+static bool says_all(const struct record *r)
+{
+    return r->kind == RECORD_DEPLOYED && r->attempt == 1 && r->begun && !r->held &&
+           (oid_is_zero(&r->from) || (r->from_source && !oid_equal(&r->from, &r->to)));
+}
+
 /* All of a deployment and of the one before it has been read. */
 static bool has_deployments(struct track_reader *reader, const struct record *r)
 {
+    if (reader->n == 1 && says_all(r))
+        return true;
     if (r->kind != RECORD_DEPLOYED && r->kind != RECORD_HEALED)
         return false;
     if (reader->deployed && !oid_equal(&reader->to, &r->to))

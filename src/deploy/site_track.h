@@ -53,7 +53,6 @@ struct site_track {
     int failures;           /* that count towards the limit, since the start or the last `retry` */
     int tries;              /* ends of any kind since then: how often to back off */
     int64_t begun_at;       /* real ns: first attempt of that generation */
-    int64_t attempt_at;     /* real ns: newest attempt */
     int64_t at;             /* real ns: newest record that moved the phase */
     int64_t ended;          /* mono ns: when that record was taken in; see site_track_load */
     bool unreachable;       /* its backend asked for later, and has said nothing else since */
@@ -82,7 +81,8 @@ void site_track_apply(struct site_track *t, const struct record *r, int64_t mono
 
 /* Reads a history backwards, only as far as a track needs: the newest attempt's generation, the
  * newest deployment, and the one before it of another revision. (A hold is younger: who is held is
- * not deployed, but for an attempt that was under way.) Zero is a valid start. */
+ * not deployed, but for an attempt that was under way.) That is one record, mostly: the end of a
+ * deployment that went well at once says what was before it. Zero is a valid start. */
 struct track_reader {
     VEC(struct record); /* newest first */
     bool deployed;      /* one was seen… */

@@ -88,6 +88,10 @@ void transaction_end(struct transaction *b, struct roster_site *s,
     end.outcome = xstrdup_or_null(outcome->outcome);
     if (outcome->kind != RECORD_SUPERSEDED)
         add_result(a, &end);
+    if (outcome->kind == RECORD_DEPLOYED) {
+        end.begun = s->facts.track.begun_at;
+        end.from_source = xstrdup_or_null(s->facts.track.deployed_source);
+    }
     transaction_add(b, s, &end);
     s->facts.attempt = NULL;
     *VEC_ADD(&b->over) = a;

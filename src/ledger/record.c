@@ -31,6 +31,7 @@ void record_done(struct record *r)
 {
     free(r->site);
     free(r->source);
+    free(r->from_source);
     free(r->backend);
     free(r->outcome);
     free(r->message);
@@ -44,6 +45,7 @@ void record_copy(const struct record *r, struct record *ret)
     *ret = *r;
     ret->site = xstrdup_or_null(r->site);
     ret->source = xstrdup_or_null(r->source);
+    ret->from_source = xstrdup_or_null(r->from_source);
     ret->backend = xstrdup_or_null(r->backend);
     ret->outcome = xstrdup_or_null(r->outcome);
     ret->message = xstrdup_or_null(r->message);
@@ -52,7 +54,7 @@ void record_copy(const struct record *r, struct record *ret)
 }
 
 /* The strings and ids of a record that only a known format promises. */
-#define TEXTS(X) X(source) X(backend) X(outcome) X(message)
+#define TEXTS(X) X(source) X(from_source) X(backend) X(outcome) X(message)
 #define OIDS(X)  X(from) X(to) X(inputs) X(log)
 
 static void put_at(json_t *j, const char *key, int64_t at)
@@ -75,6 +77,8 @@ void record_encode(const struct record *r, struct buf *out)
     oid_put_json(j, "to", &r->to);
     oid_put_json(j, "inputs", &r->inputs);
     json_put_str(j, "source", r->source);
+    if (r->from_source)
+        json_put_str(j, "from_source", r->from_source);
     json_object_set_new(j, "attempt", json_integer(r->attempt));
     json_put_str(j, "backend", r->backend);
     json_put_str(j, "outcome", r->outcome);
@@ -83,6 +87,8 @@ void record_encode(const struct record *r, struct buf *out)
     json_put_str(j, "by", r->by);
     json_put_str(j, "host", r->host);
     put_at(j, "at", r->at);
+    if (r->begun)
+        put_at(j, "begun", r->begun);
     json_object_set_new(j, "duration_ms", json_integer(r->duration_ms));
     if (r->retry_after_ms)
         json_object_set_new(j, "retry_after_ms", json_integer(r->retry_after_ms));
@@ -171,16 +177,16 @@ static int get_kind(const json_t *j, struct record *r, struct diag *reterr)
 }
 
 /* "2026-11-23T04:40:00.123Z"; the fraction may be absent. */
-static int get_at(const json_t *j, struct record *r, struct diag *reterr)
+static int get_at(const json_t *j, const char *key, int64_t *ret, struct diag *reterr)
 {
-    const char *text = json_str(j, "at", ""), *dot = strchr(text, '.');
+    const char *text = json_str(j, key, ""), *dot = strchr(text, '.');
     _cleanup_free_ char *whole = dot ? xasprintf("%.*sZ", (int)(dot - text), text) : xstrdup(text);
     int ms = 0, end = 0;
 
     if ((dot && (sscanf(dot, ".%3dZ%n", &ms, &end) != 1 || end != 5 || dot[end])) ||
-        clock_parse(whole, &r->at) < 0)
-        return diag_fail(reterr, -EINVAL, "at: expected a time as 2026-11-23T04:40:00.000Z");
-    r->at += ms * NS_PER_MS;
+        clock_parse(whole, ret) < 0)
+        return diag_fail(reterr, -EINVAL, "%s: expected a time as 2026-11-23T04:40:00.000Z", key);
+    *ret += ms * NS_PER_MS;
     return 0;
 }
 
@@ -194,7 +200,8 @@ static int get_frame(const json_t *j, struct record *r, struct diag *reterr)
     if ((err = get_int(j, "onward", formats, &format, reterr)) < 0 ||
         (err = get_text(j, "site", &r->site, reterr)) < 0 ||
         (err = get_int(j, "generation", large, &generation, reterr)) < 0 ||
-        (err = get_at(j, r, reterr)) < 0 || (err = get_text(j, "host", &r->host, reterr)) < 0 ||
+        (err = get_at(j, "at", &r->at, reterr)) < 0 ||
+        (err = get_text(j, "host", &r->host, reterr)) < 0 ||
         (err = get_text(j, "by", &r->by, reterr)) < 0 ||
         (err = get_oid(j, "previous", &r->previous, reterr)) < 0)
         return err;
@@ -213,7 +220,8 @@ static int get_rest(const json_t *j, struct record *r, struct diag *reterr)
 {
     int err;
 
-    if ((err = get_ints(j, r, reterr)) < 0 || (err = get_kind(j, r, reterr)) < 0)
+    if ((err = get_ints(j, r, reterr)) < 0 || (err = get_kind(j, r, reterr)) < 0 ||
+        (json_object_get(j, "begun") && (err = get_at(j, "begun", &r->begun, reterr)) < 0))
         return err;
 #define GET_TEXT(name)                                                                             \
     if ((err = get_text(j, #name, &r->name, reterr)) < 0)                                          \

@@ -4,7 +4,8 @@
  *      "outcome","exit","message","by","host","at","duration_ms","log","previous"}
  *
  * with null for what there is none of, "held":true in each that is made while the site is held,
- * and "retry_after_ms" where the backend has said it.
+ * "retry_after_ms" where the backend has said it, and in those of a deployment "begun" and
+ * "from_source": with them one record says where its site is.
  *
  * Versions. "onward" is the format of this one record. Reading ignores keys that it does not know
  * and refuses a record without one that it needs (onward, site, generation, kind, at), so keys may
@@ -55,9 +56,10 @@ struct record {
     enum record_kind kind;
     struct oid from, to; /* zero: none */
     struct oid inputs;
-    char *source;  /* the site's source directory at `to` */
-    int attempt;   /* from 1 within a generation */
-    char *backend; /* may be NULL */
+    char *source;      /* the site's source directory at `to` */
+    char *from_source; /* …at `from`; NULL: there is none, or an older version wrote it */
+    int attempt;       /* from 1 within a generation */
+    char *backend;     /* may be NULL */
     /* "done"; of failed: "retry" (another attempt follows), "later" (the backend asked for
      * another), "failed" (this was the last one), "stalled". NULL: the kind says it all. */
     char *outcome;
@@ -65,7 +67,8 @@ struct record {
     char *message; /* one line or NULL */
     char *by;      /* who caused it: "onwardfs", or a user's name */
     char *host;
-    int64_t at; /* real ns; kept to the millisecond */
+    int64_t at;    /* real ns; kept to the millisecond */
+    int64_t begun; /* real ns: when its generation was; 0: it does not say */
     int64_t duration_ms;
     int64_t retry_after_ms; /* of "later": how long it wants to be left alone; 0: it did not say */
     bool held;              /* the site is held once this record is in: HELD says by whom and why */

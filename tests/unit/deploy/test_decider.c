@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "deploy/site_track.h"
 
 /* ---- health ---------------------------------------------------------------------------------- */
 
@@ -71,6 +72,26 @@ static void test_what_is_newer_does_not_wait_for_health(void **state)
     assert_records(w, "a",
                    "5.1:deployed=done 5.1:attempt 4.1:superseded 4.1:attempt 3.1:deployed=done "
                    "3.1:attempt 2.1:superseded 2.1:attempt 1.1:deployed=done 1.1:attempt ");
+}
+
+/* So a mount reads one record for each site that is in sync. */
+static void test_the_newest_record_says_what_ran_before(void **state)
+{
+    _cleanup_(site_track_done) struct site_track track = {0};
+    struct track_reader reader = {0};
+    struct world *w = *state;
+    struct oid one = add_revision(w->f, "one");
+
+    start_enabled(w);
+    WAIT_FOR(w, "a", SITE_IN_SYNC, &one);
+    struct oid two = commit(w, "stores/a/app", "two\n");
+    WAIT_FOR(w, "a", SITE_IN_SYNC, &two);
+    assert_int_equal(ledger_history(w->ledger, "a", track_reader_add, &reader, NULL), 1);
+    assert_int_equal(reader.n, 1);
+    track_reader_finish(&reader, clock_real(), clock_mono(), &track);
+    assert_memory_equal(&track.previous, &one, sizeof(one));
+    assert_string_equal(track.previous_source, "stores/a");
+    assert_true(track.begun_at > 0 && track.begun_at <= track.at);
 }
 
 /* ---- drift ----------------------------------------------------------------------------------- */
@@ -236,6 +257,7 @@ int main(void)
         LTEST(test_a_site_is_deployed_once_it_is_healthy),
         LTEST(test_who_is_not_healthy_in_time_has_failed),
         LTEST(test_what_is_newer_does_not_wait_for_health),
+        LTEST(test_the_newest_record_says_what_ran_before),
         LTEST(test_drift_is_found_shown_and_healed_when_asked),
         LTEST(test_a_site_heals_itself_where_that_is_declared),
         LTEST(test_only_a_person_lifts_a_hold),

@@ -60,7 +60,6 @@ static void assert_same(const struct site_track *a, const struct site_track *b)
     assert_int_equal(a->failures, b->failures);
     assert_int_equal(a->tries, b->tries);
     assert_int_equal(a->begun_at, b->begun_at);
-    assert_int_equal(a->attempt_at, b->attempt_at);
     assert_int_equal(a->at, b->at);
     assert_int_equal(a->ended, b->ended);
     assert_memory_equal(&a->to, &b->to, sizeof(a->to));
@@ -111,6 +110,55 @@ static void test_the_reader_stops_at_the_revision_before(void **state)
     assert_int_equal(read, ARRAY_SIZE(life) - 1); /* the first deployment; not its attempt */
     track_reader_finish(&reader, 0, 0, &track);
     site_track_done(&track);
+}
+
+/* The end of generation 2, which replaced revision 1, as it is recorded now. */
+static struct record full_end(void)
+{
+    struct record r = make(4, 2, RECORD_DEPLOYED, "done", 2);
+
+    r.attempt = 1;
+    r.from = oid_number(1);
+    r.from_source = (char *)"old";
+    r.begun = 3 * NS_PER_SEC;
+    return r;
+}
+
+static void test_one_record_says_where_a_site_is(void **state)
+{
+    _cleanup_(site_track_done) struct site_track lived = {0}, read = {0};
+    struct record end = full_end();
+    struct track_reader reader = {0};
+
+    for (int i = 1; i <= 3; i++) {
+        struct record r =
+            make(i, (i + 1) / 2, i == 2 ? RECORD_DEPLOYED : RECORD_ATTEMPT, NULL, (i + 1) / 2);
+        site_track_apply(&lived, &r, i);
+    }
+    site_track_apply(&lived, &end, 0);
+    assert_int_equal(track_reader_add(&end, &reader), 1);
+    track_reader_finish(&reader, end.at, 0, &read);
+    assert_same(&lived, &read);
+    assert_string_equal(read.previous_source, "old");
+}
+
+/* What one record does not say is read: who held the site, how often it failed, what ran before. */
+static void test_what_one_record_leaves_open_is_read(void **state)
+{
+    struct record ends[] = {full_end(), full_end(), full_end(), full_end(), full_end()};
+
+    ends[0].held = true;
+    ends[1].attempt = 2;
+    ends[2].from = ends[2].to;
+    ends[3].from_source = NULL; /* an older version wrote it */
+    ends[4].begun = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
+        struct track_reader reader = {0};
+        struct site_track track;
+        assert_int_equal(track_reader_add(&ends[i], &reader), 0);
+        track_reader_finish(&reader, 0, 0, &track);
+        site_track_done(&track);
+    }
 }
 
 static void test_the_end_of_the_life(void **state)
@@ -239,6 +287,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_restart_gives_the_same_track),
         cmocka_unit_test(test_the_reader_stops_at_the_revision_before),
+        cmocka_unit_test(test_one_record_says_where_a_site_is),
+        cmocka_unit_test(test_what_one_record_leaves_open_is_read),
         cmocka_unit_test(test_the_end_of_the_life),
         cmocka_unit_test(test_what_counts_as_a_failure),
         cmocka_unit_test(test_the_message_is_that_of_the_newest_failure),

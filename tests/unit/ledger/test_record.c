@@ -25,6 +25,7 @@ static void assert_same(const struct record *a, const struct record *b)
     assert_memory_equal(&a->log, &b->log, sizeof(a->log));
     assert_memory_equal(&a->previous, &b->previous, sizeof(a->previous));
     assert_same_text(a->source, b->source);
+    assert_same_text(a->from_source, b->from_source);
     assert_same_text(a->backend, b->backend);
     assert_same_text(a->outcome, b->outcome);
     assert_same_text(a->message, b->message);
@@ -33,6 +34,7 @@ static void assert_same(const struct record *a, const struct record *b)
     assert_int_equal(a->attempt, b->attempt);
     assert_int_equal(a->exit, b->exit);
     assert_int_equal(a->at, b->at);
+    assert_int_equal(a->begun, b->begun);
     assert_int_equal(a->duration_ms, b->duration_ms);
     assert_int_equal(a->retry_after_ms, b->retry_after_ms);
 }
@@ -68,6 +70,8 @@ static void test_a_record_comes_back_as_it_was(void **state)
     r.exit = 137;
     r.duration_ms = 123456;
     r.retry_after_ms = 30000;
+    r.from_source = xstrdup("stores/old");
+    r.begun = r.at - 17 * NS_PER_MS;
     assert_survives(&r);
 }
 
