@@ -20,6 +20,7 @@ static const struct {
     [METRIC_HIDDEN_ENTRIES] = {"onward_hidden_entries_total",
                                "Tree entries left out because no filesystem may show them"},
     [METRIC_OBJECT_ERRORS] = {"onward_object_errors_total", "Git objects that could not be read"},
+    [METRIC_PACK_ERRORS] = {"onward_pack_errors_total", "Packs and indexes that are broken"},
     [METRIC_OBJECT_CACHE] = {"onward_object_cache_bytes", "Bytes of Git objects held in memory",
                              .gauge = true},
     [METRIC_NODES] = {"onward_nodes", "Files and directories known to the kernel", .gauge = true},

@@ -14,6 +14,7 @@ enum metric {
     METRIC_PREFETCHED_FILES,
     METRIC_HIDDEN_ENTRIES, /* tree entries that no filesystem may show */
     METRIC_OBJECT_ERRORS,  /* objects that could not be read */
+    METRIC_PACK_ERRORS,    /* packs and indexes that are broken */
     METRIC_OBJECT_CACHE,   /* bytes, gauge */
     METRIC_NODES,          /* gauge */
     METRIC_COMMITS,        /* label: outcome */

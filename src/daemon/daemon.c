@@ -117,6 +117,20 @@ static void on_event(json_t *event, void *arg)
     json_decref(event);
 }
 
+/* A broken object or pack, from whatever thread came upon it. */
+static void on_fault(const struct repo_fault *fault, void *arg)
+{
+    json_t *event = json_object();
+    char text[CLOCK_TEXT];
+
+    json_put_str(event, "at", clock_format_ms(clock_real(), text));
+    json_put_str(event, "event", fault->event);
+    if (fault->id)
+        json_put_str(event, "object", fault->id);
+    json_put_str(event, "reason", fault->reason);
+    on_event(event, arg);
+}
+
 static void on_identity(uid_t uid, char **ret_name, char **ret_email, void *arg)
 {
     struct daemon *d = arg;
@@ -428,8 +442,10 @@ static int open_nodes(struct daemon *d, struct diag *reterr)
     d->board = fleet_board_new();
     d->table = node_table_new();
     int r = open_events(d, reterr);
-    if (r == 0)
+    if (r == 0) {
+        repo_on_fault(d->repo, on_fault, d);
         r = open_staging(d, reterr);
+    }
     if (r < 0)
         return r;
     struct view_config config = {
@@ -569,6 +585,8 @@ static void close_all(struct daemon *d)
     staging_end(d->staging);
     stop_reconciling(d);
     mount_free(d->mount);
+    if (d->repo)
+        repo_on_fault(d->repo, NULL, NULL);
     node_unref(d->events);
     node_unref(d->proposals_dir);
     staging_free(d->staging);

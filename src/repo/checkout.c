@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "repo/giterr.h"
 #include "repo/handle.h"
+#include "repo/odb.h"
 
 #define PATHS_SHOWN 5
 
@@ -26,6 +27,13 @@ void checkouts_free(struct checkouts *c)
     free(c);
 }
 
+/* Work trees of `repo` with `ref` checked out. */
+struct search {
+    struct repo *repo;
+    const char *ref;
+    struct checkouts *found;
+};
+
 static bool has_checked_out(git_repository *git, const char *ref)
 {
     git_reference *head = NULL;
@@ -39,29 +47,29 @@ static bool has_checked_out(git_repository *git, const char *ref)
 }
 
 /* Takes `git` over. */
-static void consider(struct checkouts *c, git_repository *git, const char *ref)
+static void consider(struct search *s, git_repository *git)
 {
-    if (has_checked_out(git, ref))
-        *VEC_ADD(c) = git;
+    if (has_checked_out(git, s->ref) && odb_give(s->repo, git) == 0)
+        *VEC_ADD(s->found) = git;
     else
         git_repository_free(git);
 }
 
-static void consider_linked(struct checkouts *c, git_repository *main, const char *name,
-                            const char *ref)
+static void consider_linked(struct search *s, git_repository *main, const char *name)
 {
     git_worktree *tree = NULL;
     git_repository *git = NULL;
 
     if (git_worktree_lookup(&tree, main, name) == 0 && git_worktree_validate(tree) == 0 &&
         git_repository_open_from_worktree(&git, tree) == 0)
-        consider(c, git, ref);
+        consider(s, git);
     git_worktree_free(tree);
 }
 
 int checkouts_find(struct repo *repo, const char *ref, struct checkouts **ret, struct diag *reterr)
 {
     _cleanup_(checkouts_freep) struct checkouts *c = NEW(struct checkouts);
+    struct search s = {repo, ref, c};
     git_repository *main = NULL;
     git_strarray names = {0};
     int code =
@@ -71,9 +79,9 @@ int checkouts_find(struct repo *repo, const char *ref, struct checkouts **ret, s
         return giterr_fail(code, reterr, "cannot open %s", repo->common_dir);
     if (git_worktree_list(&names, main) == 0)
         for (size_t i = 0; i < names.count; i++)
-            consider_linked(c, main, names.strings[i], ref);
+            consider_linked(&s, main, names.strings[i]);
     git_strarray_dispose(&names);
-    consider(c, main, ref);
+    consider(&s, main);
     *ret = c->n ? TAKE(c) : NULL;
     return 0;
 }

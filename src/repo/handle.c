@@ -4,17 +4,11 @@
 #include <git2/sys/repository.h>
 
 #include "base/alloc.h"
-#include "base/log.h"
-#include "base/metric.h"
+#include "repo/faults.h"
 #include "repo/giterr.h"
 #include "repo/odb.h"
-#include "repo/scratches.h"
 
-/* So many objects are remembered as already logged: a hostile repository must not fill memory. */
-#define SAID_MOST   10000
-#define STORED_MOST 100000
-/* In memory: asked before packs and loose objects. */
-#define PRIORITY_SCRATCHES 3
+#define STORED_MOST 100000 /* within bounds: a hostile repository must not fill memory */
 
 static void handle_free(struct handle *h)
 {
@@ -24,16 +18,6 @@ static void handle_free(struct handle *h)
 }
 DEFINE_CLEANUP(struct handle *, handle_free)
 
-static int add_scratches(git_odb *odb, struct scratches *scratches)
-{
-    git_odb_backend *backend = scratches_backend_new(scratches);
-    int code = git_odb_add_backend(odb, backend, PRIORITY_SCRATCHES);
-
-    if (code < 0)
-        backend->free(backend);
-    return code;
-}
-
 static int handle_open(struct repo *repo, struct handle **ret, struct diag *reterr)
 {
     _cleanup_(handle_freep) struct handle *h = NEW(struct handle);
@@ -41,9 +25,7 @@ static int handle_open(struct repo *repo, struct handle **ret, struct diag *rete
 
     if (code < 0)
         return giterr_fail(code, reterr, "cannot open %s", repo->path);
-    code = odb_open(repo->objects_dir, &h->odb);
-    if (code == 0)
-        code = add_scratches(h->odb, repo->scratches);
+    code = odb_new(repo, &h->odb);
     if (code == 0)
         code = git_repository_set_odb(h->git, h->odb);
     if (code < 0)
@@ -88,28 +70,10 @@ void handle_close_all(struct repo *repo)
     }
 }
 
-static bool first_time(struct repo *repo, struct oidset *said, const struct oid *oid)
-{
-    pthread_mutex_lock(&repo->said_lock);
-    bool first = said->n < SAID_MOST && oidset_add(said, oid);
-    pthread_mutex_unlock(&repo->said_lock);
-    return first;
-}
-
 int repo_object_bad(struct repo *repo, const struct oid *oid, const char *why)
 {
-    char hex[OID_HEX + 1];
-
-    if (first_time(repo, &repo->bad, oid)) {
-        metric_add(METRIC_OBJECT_ERRORS, NULL, 1);
-        log_error("bad-object", "id=%s reason=\"%s\"", oid_hex(oid, hex), why);
-    }
+    faults_object(repo->faults, oid, why);
     return -EIO;
-}
-
-bool repo_first_hiding(struct repo *repo, const struct oid *tree)
-{
-    return first_time(repo, &repo->hiding, tree);
 }
 
 void repo_note_stored(struct repo *repo, const struct oid *oid)

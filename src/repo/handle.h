@@ -23,6 +23,7 @@
 #include "repo/oidset.h"
 #include "repo/repo.h"
 
+struct faults;
 struct scratches;
 struct source;
 struct spill;
@@ -41,16 +42,13 @@ struct repo {
     pthread_mutex_t idle_lock;
     struct handle *idle;
 
+    struct faults *faults;
     struct scratches *scratches;
     struct source *source;
     struct cache *trees, *blobs;
     uint64_t blob_most; /* larger ones are read by way of `spill`, */
     uint64_t blob_held; /* or, where that has no place, up to this as smaller ones are */
     struct spill *spill;
-
-    pthread_mutex_t said_lock;
-    struct oidset bad;    /* objects whose failure was logged */
-    struct oidset hiding; /* trees whose hidden entries were logged */
 
     pthread_mutex_t stored_lock;
     struct oidset stored; /* objects that were found whole, or written and read back */
@@ -62,10 +60,8 @@ DEFINE_CLEANUP(struct handle *, handle_give_back)
 /* Closes all idle handles; none may be in use. */
 void handle_close_all(struct repo *repo);
 
-/* Counts the object as one that cannot be read and logs it with the reason, once. Returns -EIO. */
+/* Says that the object cannot be read, and why, once, and counts it. Returns -EIO. */
 int repo_object_bad(struct repo *repo, const struct oid *oid, const char *why);
-/* True the first time that it is asked for this tree, within a bound. */
-bool repo_first_hiding(struct repo *repo, const struct oid *tree);
 
 /* What is remembered of objects that were found whole or read back after they were written, within
  * a bound: they need not be read again, if they are still there. */

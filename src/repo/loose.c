@@ -1,5 +1,6 @@
 #include "repo/loose.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,21 +10,13 @@
 #include <zlib.h>
 
 #include "base/alloc.h"
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "repo/giterr.h"
 
 #define CHUNK       65536
 #define HEADER_MOST 64 /* "commit 18446744073709551615\0" fits */
 /* Deflate cannot shrink by more than this factor: a header that says more lies. */
 #define RATIO_MOST 1040
-
-struct loose_backend {
-    git_odb_backend parent;
-    git_odb_backend *inner; /* libgit2's: all that needs no inflating */
-    char *dir;
-};
 
 /* An object being read: after loose_open(), loose_read() gives its content from the start. */
 struct loose_file {
@@ -46,12 +39,11 @@ static void loose_file_free(struct loose_file *f)
 }
 DEFINE_CLEANUP(struct loose_file *, loose_file_free)
 
-static char *loose_path(const char *dir, const git_oid *oid)
+static char *loose_path(const char *dir, const struct oid *oid)
 {
     char hex[OID_HEX + 1];
-    struct oid ours = oid_from_git(oid);
 
-    oid_hex(&ours, hex);
+    oid_hex(oid, hex);
     return xasprintf("%s/%.2s/%s", dir, hex, hex + 2);
 }
 
@@ -101,14 +93,14 @@ static int parse_header(struct loose_file *f, size_t got)
     return 0;
 }
 
-static int loose_open(const char *dir, const git_oid *oid, struct loose_file **ret)
+static int loose_open(const char *dir, const struct oid *oid, struct loose_file **ret)
 {
     _cleanup_free_ char *path = loose_path(dir, oid);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat st;
 
-    if (fd < 0)
-        return -errno;
+    if (fd < 0) /* what is wanted may be elsewhere when there is no such directory */
+        return errno == ENOTDIR ? -ENOENT : errno == ELOOP ? -EIO : -errno;
     _cleanup_(loose_file_freep) struct loose_file *f = NEW(struct loose_file);
     f->fd = fd;
     if (fstat(f->fd, &st) < 0)
@@ -162,207 +154,11 @@ static int loose_at_end(struct loose_file *f)
     return n < 0 ? n : n > 0 ? -EIO : 0;
 }
 
-/* Our -errno as libgit2's code, with its words. */
-static int to_git(int r, const git_oid *oid)
-{
-    _cleanup_(buf_done) struct buf text = {0};
-    struct oid ours = oid_from_git(oid);
-    char hex[OID_HEX + 1];
-
-    if (r == -ENOENT || r == -ENOTDIR)
-        return GIT_ENOTFOUND;
-    if (r == -ENOMEM) {
-        git_error_set_oom();
-        return GIT_ERROR;
-    }
-    if (r == -EIO)
-        buf_adds(&text, "loose object is truncated or corrupt, or its file gives: ");
-    else
-        buf_addf(&text, "loose object %s cannot be opened: ", oid_hex(&ours, hex));
-    buf_adds(&text, strerrordesc_np(-r)); /* giterr_errno() finds it */
-    git_error_set_str(GIT_ERROR_ODB, buf_str(&text));
-    return GIT_ERROR;
-}
-
-static int read_all(git_odb_backend *parent, const git_oid *oid, void **ret,
-                    struct loose_file **ret_f)
-{
-    struct loose_backend *b = container_of(parent, struct loose_backend, parent);
-    _cleanup_(loose_file_freep) struct loose_file *f = NULL;
-    int r = loose_open(b->dir, oid, &f);
-
-    if (r < 0)
-        return r;
-    if (f->size >= SIZE_MAX / 2)
-        return -ENOMEM;
-    char *data = git_odb_backend_data_alloc(parent, f->size + 1);
-    if (!data)
-        return -ENOMEM;
-    r = loose_read(f, data, f->size);
-    if (r == 0)
-        r = loose_at_end(f);
-    if (r < 0) {
-        git_odb_backend_data_free(parent, data);
-        return r;
-    }
-    data[f->size] = 0;
-    *ret = data;
-    *ret_f = TAKE(f);
-    return 0;
-}
-
-static int backend_read(void **data, size_t *len, git_object_t *type, git_odb_backend *parent,
-                        const git_oid *oid)
-{
-    _cleanup_(loose_file_freep) struct loose_file *f = NULL;
-    int r = read_all(parent, oid, data, &f);
-
-    if (r < 0)
-        return to_git(r, oid);
-    *len = f->size;
-    *type = f->type;
-    return 0;
-}
-
-static int backend_read_prefix(git_oid *found, void **data, size_t *len, git_object_t *type,
-                               git_odb_backend *parent, const git_oid *prefix, size_t prefix_len)
-{
-    struct loose_backend *b = container_of(parent, struct loose_backend, parent);
-    git_oid full;
-    int code = b->inner->exists_prefix(&full, b->inner, prefix, prefix_len);
-
-    if (code < 0)
-        return code;
-    code = backend_read(data, len, type, parent, &full);
-    if (code == 0)
-        git_oid_cpy(found, &full);
-    return code;
-}
-
-static int backend_read_header(size_t *len, git_object_t *type, git_odb_backend *parent,
-                               const git_oid *oid)
-{
-    struct loose_backend *b = container_of(parent, struct loose_backend, parent);
-    _cleanup_(loose_file_freep) struct loose_file *f = NULL;
-    int r = loose_open(b->dir, oid, &f);
-
-    if (r < 0)
-        return to_git(r, oid);
-    *len = f->size;
-    *type = f->type;
-    return 0;
-}
-
-static int backend_write(git_odb_backend *parent, const git_oid *oid, const void *data, size_t len,
-                         git_object_t type)
-{
-    struct loose_backend *b = container_of(parent, struct loose_backend, parent);
-
-    return b->inner->write(b->inner, oid, data, len, type);
-}
-
-static int backend_writestream(git_odb_stream **stream, git_odb_backend *parent,
-                               git_object_size_t size, git_object_t type)
-{
-    struct loose_backend *b = container_of(parent, struct loose_backend, parent);
-
-    return b->inner->writestream(stream, b->inner, size, type);
-}
-
-static int backend_exists(git_odb_backend *parent, const git_oid *oid)
-{
-    struct loose_backend *b = container_of(parent, struct loose_backend, parent);
-
-    return b->inner->exists(b->inner, oid);
-}
-
-static int backend_exists_prefix(git_oid *found, git_odb_backend *parent, const git_oid *prefix,
-                                 size_t len)
-{
-    struct loose_backend *b = container_of(parent, struct loose_backend, parent);
-
-    return b->inner->exists_prefix(found, b->inner, prefix, len);
-}
-
-static int backend_foreach(git_odb_backend *parent, git_odb_foreach_cb each, void *arg)
-{
-    struct loose_backend *b = container_of(parent, struct loose_backend, parent);
-
-    return b->inner->foreach(b->inner, each, arg);
-}
-
-/* Reads the object to the end and compares it with its name. */
-static int verify(git_odb_backend *parent, const git_oid *oid)
-{
-    _cleanup_(loose_file_freep) struct loose_file *f = NULL;
-    void *data = NULL;
-    git_oid real;
-    int r = read_all(parent, oid, &data, &f);
-
-    if (r < 0)
-        return r;
-    r = git_odb_hash(&real, data, f->size, f->type) < 0 || !git_oid_equal(&real, oid) ? -EIO : 0;
-    git_odb_backend_data_free(parent, data);
-    return r;
-}
-
-/* "Is it there already?", asked before a write. Another program may have written it without fsync,
- * so a yes makes it durable first. */
-static int backend_freshen(git_odb_backend *parent, const git_oid *oid)
-{
-    struct loose_backend *b = container_of(parent, struct loose_backend, parent);
-
-    if (!b->inner->exists(b->inner, oid) || verify(parent, oid) < 0)
-        return GIT_ENOTFOUND;
-    _cleanup_free_ char *path = loose_path(b->dir, oid);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fsync(fd) < 0 || io_sync_parent(AT_FDCWD, path) < 0)
-        return GIT_ENOTFOUND;
-    return b->inner->freshen(b->inner, oid);
-}
-
-static void backend_free(git_odb_backend *parent)
-{
-    struct loose_backend *b = container_of(parent, struct loose_backend, parent);
-
-    b->inner->free(b->inner);
-    free(b->dir);
-    free(b);
-}
-
-int loose_backend_new(const char *objects_dir, git_odb *odb, git_odb_backend **ret)
-{
-    git_odb_backend *inner;
-    int code = git_odb_backend_loose(&inner, objects_dir, -1, 1, 0, 0);
-
-    if (code < 0)
-        return code;
-    struct loose_backend *b = NEW(struct loose_backend);
-    inner->odb = odb; /* its streams find the database by it */
-    b->inner = inner;
-    b->dir = xstrdup(objects_dir);
-    b->parent = (git_odb_backend){
-        .version = GIT_ODB_BACKEND_VERSION,
-        .read = backend_read,
-        .read_prefix = backend_read_prefix,
-        .read_header = backend_read_header,
-        .write = backend_write,
-        .writestream = backend_writestream,
-        .exists = backend_exists,
-        .exists_prefix = backend_exists_prefix,
-        .foreach = backend_foreach,
-        .freshen = backend_freshen,
-        .free = backend_free,
-    };
-    *ret = &b->parent;
-    return 0;
-}
-
 int loose_compare_blob(const char *objects_dir, const struct oid *oid, int fd, uint64_t size)
 {
     _cleanup_(loose_file_freep) struct loose_file *f = NULL;
     _cleanup_free_ char *ours = xmalloc(CHUNK), *theirs = xmalloc(CHUNK);
-    int r = loose_open(objects_dir, oid_git(oid), &f);
+    int r = loose_open(objects_dir, oid, &f);
 
     if (r < 0)
         return r;
@@ -380,19 +176,11 @@ int loose_compare_blob(const char *objects_dir, const struct oid *oid, int fd, u
     return loose_at_end(f);
 }
 
-/* -ENOENT also when there is no such directory: what is wanted may be elsewhere. */
-static int open_loose(const char *dir, const struct oid *oid, struct loose_file **ret)
-{
-    int r = loose_open(dir, oid_git(oid), ret);
-
-    return r == -ENOTDIR ? -ENOENT : r;
-}
-
 int loose_header(const char *objects_dir, const struct oid *oid, git_object_t *ret_type,
                  uint64_t *ret_size)
 {
     _cleanup_(loose_file_freep) struct loose_file *f = NULL;
-    int r = open_loose(objects_dir, oid, &f);
+    int r = loose_open(objects_dir, oid, &f);
 
     if (r < 0)
         return r;
@@ -405,7 +193,7 @@ int loose_load(const char *objects_dir, const struct oid *oid, uint64_t most,
                git_object_t *ret_type, void **ret, size_t *ret_size)
 {
     _cleanup_(loose_file_freep) struct loose_file *f = NULL;
-    int r = open_loose(objects_dir, oid, &f);
+    int r = loose_open(objects_dir, oid, &f);
 
     if (r < 0)
         return r;
@@ -431,7 +219,7 @@ int loose_spill(const char *objects_dir, const struct oid *oid, int fd, git_obje
 {
     _cleanup_(loose_file_freep) struct loose_file *f = NULL;
     _cleanup_free_ char *piece = xmalloc(CHUNK);
-    int r = open_loose(objects_dir, oid, &f);
+    int r = loose_open(objects_dir, oid, &f);
 
     for (uint64_t at = 0; r == 0 && at < f->size;) {
         size_t n = f->size - at < CHUNK ? f->size - at : CHUNK;
@@ -447,4 +235,26 @@ int loose_spill(const char *objects_dir, const struct oid *oid, int fd, git_obje
     *ret_type = f->type;
     *ret_size = f->size;
     return 0;
+}
+
+char *loose_where(const char *objects_dir, const struct oid *oid)
+{
+    _cleanup_free_ char *path = loose_path(objects_dir, oid);
+    struct stat st;
+
+    return lstat(path, &st) == 0 ? TAKE(path) : NULL;
+}
+
+int loose_find(const char *objects_dir, const char *hex, size_t n, struct oid ret[2])
+{
+    _cleanup_free_ char *path = xasprintf("%s/%.2s", objects_dir, hex);
+    _cleanup_(closedirp) DIR *dir = opendir(path);
+    int found = 0;
+
+    for (struct dirent *e; dir && found < 2 && (e = readdir(dir));) {
+        _cleanup_free_ char *full = xasprintf("%.2s%s", hex, e->d_name);
+        if (!strncmp(full, hex, n) && strlen(full) == OID_HEX && oid_parse(full, &ret[found]) == 0)
+            found++;
+    }
+    return found;
 }

@@ -2,29 +2,25 @@
  * lies about the size, and loops for ever on a truncated one, which is what a power failure leaves.
  * So this reads them: bounded by the header, which is bounded by the file, and to the exact end.
  *
- * Writing one is libgit2's own (a temporary file, fsync, rename, fsync of the directory); several
- * at once are written by loose_writer.h. An object that is already there is read before it is taken
- * for written; if it is broken, it is written anew over it, so what a crash has torn heals with the
- * next write of the same content. */
+ * Written they are by libgit2, one at a time, which does it right (a temporary file, fsync, rename,
+ * fsync of the directory), or several at once by loose_writer.h. An object that is already there is
+ * read before it is taken for written; if it is broken, it is written anew over it, so what a crash
+ * has torn heals with the next write of the same content.
+ *
+ * None of these compares the content with the id, which source.h does. -ENOENT: not a loose object;
+ * -EIO: broken; -errno of the file. */
 #ifndef ONWARD_REPO_LOOSE_H
 #define ONWARD_REPO_LOOSE_H
 
 #include <git2.h>
-#include <git2/sys/odb_backend.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "repo/oid.h"
 
-/* A backend for the objects in `objects_dir`. Returns libgit2's code. The database that it is added
- * to owns it. */
-int loose_backend_new(const char *objects_dir, git_odb *odb, git_odb_backend **ret);
-
 /* Compares the loose blob `oid` with `size` bytes of the file `fd`, in pieces. 0: the same;
  * -ENOENT: not a loose object; -EIO: broken or different. */
 int loose_compare_blob(const char *objects_dir, const struct oid *oid, int fd, uint64_t size);
-
-/* Reading without libgit2, which is what source.h does. None of these compares the content with the
- * id. -ENOENT: not a loose object; -EIO: broken. */
 
 /* Type and size of an object, from its header. */
 int loose_header(const char *objects_dir, const struct oid *oid, git_object_t *ret_type,
@@ -37,5 +33,10 @@ int loose_load(const char *objects_dir, const struct oid *oid, uint64_t most,
  */
 int loose_spill(const char *objects_dir, const struct oid *oid, int fd, git_object_t *ret_type,
                 uint64_t *ret_size);
+/* The path of its file, the caller's; NULL: it has none. */
+char *loose_where(const char *objects_dir, const struct oid *oid);
+/* Up to two objects whose ids begin with the `n` digits `hex`, in lower case, n >= 2. Returns how
+ * many. */
+int loose_find(const char *objects_dir, const char *hex, size_t n, struct oid ret[2]);
 
 #endif

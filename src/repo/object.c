@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "base/metric.h"
+#include "repo/faults.h"
 #include "repo/handle.h"
 #include "repo/source.h"
 #include "repo/spill.h"
@@ -29,7 +30,7 @@ struct tree_object {
 struct blob_object {
     struct cached cached;
     struct blob blob;
-    struct raw raw;
+    struct unpacked raw;
 };
 
 static const char *not_a(git_object_t type)
@@ -40,9 +41,9 @@ static const char *not_a(git_object_t type)
 /* Reads an object of the wanted type; whatever is wrong with it is -EIO and told of, but for
  * -EFBIG: it is larger than `most`. */
 static int read_object(struct repo *repo, const struct oid *oid, git_object_t type, uint64_t most,
-                       struct raw *ret)
+                       struct unpacked *ret)
 {
-    struct raw raw;
+    struct unpacked raw;
     int r = source_read(repo->source, oid, most, &raw);
 
     if (r == -ENOENT)
@@ -50,7 +51,7 @@ static int read_object(struct repo *repo, const struct oid *oid, git_object_t ty
     if (r < 0)
         return r;
     if (raw.type != type) {
-        raw_done(&raw);
+        unpacked_done(&raw);
         return repo_object_bad(repo, oid, not_a(type));
     }
     *ret = raw;
@@ -130,7 +131,7 @@ static void tell_hidden(struct repo *repo, const struct tree *tree, const struct
 {
     char hex[OID_HEX + 1];
 
-    if (!hidden->n || !repo_first_hiding(repo, &tree->oid))
+    if (!hidden->n || !faults_first_hiding(repo->faults, &tree->oid))
         return;
     metric_add(METRIC_HIDDEN_ENTRIES, NULL, hidden->n);
     log_warn("hidden-entries", "tree=%s count=%zu names=\"%.1000s\"", oid_hex(&tree->oid, hex),
@@ -168,7 +169,7 @@ static size_t sort_entries(struct tree_entry *e, size_t n, struct hidden *hidden
 }
 
 /* Counts the entries of a raw tree, and the bytes of their names. -EIO if it is malformed. */
-static int measure_tree(const struct raw *raw, size_t *ret_n, size_t *ret_names)
+static int measure_tree(const struct unpacked *raw, size_t *ret_n, size_t *ret_names)
 {
     const char *at = raw->data, *end = at + raw->size;
     struct tree_entry e;
@@ -184,7 +185,7 @@ static int measure_tree(const struct raw *raw, size_t *ret_n, size_t *ret_names)
 }
 
 /* Takes the entries of a raw tree, which was measured, and copies their names to `names`. */
-static size_t take_entries(const struct raw *raw, struct tree_entry *entries, char *names,
+static size_t take_entries(const struct unpacked *raw, struct tree_entry *entries, char *names,
                            struct hidden *hidden)
 {
     const char *at = raw->data, *end = at + raw->size;
@@ -214,7 +215,7 @@ static void tree_destroy(struct cached *c)
 
 /* NULL: no memory. */
 static struct tree_object *tree_parse(struct repo *repo, const struct oid *oid,
-                                      const struct raw *raw, size_t n, size_t names)
+                                      const struct unpacked *raw, size_t n, size_t names)
 {
     _cleanup_(buf_done) struct buf text = {0};
     struct hidden hidden = {0};
@@ -235,7 +236,7 @@ static struct tree_object *tree_parse(struct repo *repo, const struct oid *oid,
 
 static int tree_read(struct repo *repo, const struct oid *oid, struct tree_object **ret)
 {
-    _cleanup_(raw_done) struct raw raw = {0};
+    _cleanup_(unpacked_done) struct unpacked raw = {0};
     size_t n, names;
     int r = read_object(repo, oid, GIT_OBJECT_TREE, UINT64_MAX, &raw);
 
@@ -340,7 +341,7 @@ static void blob_destroy(struct cached *c)
 {
     struct blob_object *o = container_of(c, struct blob_object, cached);
 
-    raw_done(&o->raw);
+    unpacked_done(&o->raw);
     free(o);
 }
 
@@ -350,7 +351,7 @@ static int blob_get(struct repo *repo, const struct oid *oid, uint64_t most,
                     struct blob_object **ret)
 {
     struct cached *hit = cache_begin(repo->blobs, oid);
-    struct raw raw;
+    struct unpacked raw;
 
     if (hit) {
         *ret = container_of(hit, struct blob_object, cached);

@@ -1,126 +1,165 @@
 #include "repo/odb.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
+#include <git2/sys/odb_backend.h>
+#include <git2/sys/repository.h>
+#include <string.h>
 
 #include "base/alloc.h"
-#include "base/buf.h"
-#include "base/cleanup.h"
-#include "base/io.h"
 #include "repo/giterr.h"
-#include "repo/loose.h"
+#include "repo/handle.h"
+#include "repo/loose_writer.h"
+#include "repo/source.h"
 
-#define ALTERNATES_DEEPEST 5 /* as Git */
-#define ALTERNATES_SIZE    (1 << 20)
-#define PRIORITY_LOOSE     1 /* packs are asked first: what is in both is whole there */
-#define PRIORITY_PACK      2
-
-/* Directories that have been found, and which they are, so that cycles end. */
-struct search {
-    struct odb_dirs *dirs;
-    VEC(struct stat) seen;
+struct backend {
+    git_odb_backend parent;
+    git_odb_backend *writer; /* libgit2's, of loose objects */
+    struct repo *repo;
 };
 
-static bool seen_before(struct search *s, const struct stat *st)
+static struct backend *backend_of(git_odb_backend *parent)
 {
-    vec_foreach (seen, &s->seen)
-        if (seen->st_dev == st->st_dev && seen->st_ino == st->st_ino)
-            return true;
-    *VEC_ADD(&s->seen) = *st;
-    return false;
+    return container_of(parent, struct backend, parent);
 }
 
-static void search_dir(struct search *s, const char *dir, int depth);
-
-static void search_alternates(struct search *s, const char *dir, int depth)
+/* Our -errno as libgit2's code, with words that giterr_errno() knows. */
+static int to_git(int r)
 {
-    _cleanup_free_ char *path = xasprintf("%s/info/alternates", dir);
-    _cleanup_(buf_done) struct buf text = {0};
-    char *rest, *line;
-
-    if (depth >= ALTERNATES_DEEPEST || io_read_file(AT_FDCWD, path, ALTERNATES_SIZE, &text) < 0)
-        return;
-    rest = text.data;
-    while ((line = strsep(&rest, "\r\n"))) {
-        if (!*line || *line == '#')
-            continue;
-        _cleanup_free_ char *alternate =
-            *line == '/' ? xstrdup(line) : xasprintf("%s/%s", dir, line);
-        search_dir(s, alternate, depth + 1);
-    }
-}
-
-/* An alternate that is gone costs the objects in it, not the repository. */
-static void search_dir(struct search *s, const char *dir, int depth)
-{
-    struct stat st;
-
-    if (stat(dir, &st) < 0 || seen_before(s, &st))
-        return;
-    *VEC_ADD(s->dirs) = xstrdup(dir);
-    search_alternates(s, dir, depth);
-}
-
-void odb_dirs_find(const char *objects_dir, struct odb_dirs *ret)
-{
-    struct search s = {.dirs = ret};
-
-    *ret = (struct odb_dirs){0};
-    search_dir(&s, objects_dir, 0);
-    free(s.seen.v);
-}
-
-void odb_dirs_done(struct odb_dirs *dirs)
-{
-    vec_foreach (dir, dirs)
-        free(*dir);
-    free(dirs->v);
-    *dirs = (struct odb_dirs){0};
-}
-
-static int add_backends(git_odb *odb, const char *dir, bool alternate)
-{
-    int (*add)(git_odb *, git_odb_backend *, int) =
-        alternate ? git_odb_add_alternate : git_odb_add_backend;
-    git_odb_backend *loose = NULL, *pack = NULL;
-    int code = loose_backend_new(dir, odb, &loose);
-
-    if (code == 0 && (code = add(odb, loose, PRIORITY_LOOSE)) < 0)
-        loose->free(loose);
-    if (code == 0)
-        code = git_odb_backend_pack(&pack, dir);
-    if (code == 0 && (code = add(odb, pack, PRIORITY_PACK)) < 0)
-        pack->free(pack);
-    return code;
-}
-
-int odb_open(const char *objects_dir, git_odb **ret)
-{
-    _cleanup_(odb_dirs_done) struct odb_dirs dirs;
-    git_odb *odb = NULL;
-
-    odb_dirs_find(objects_dir, &dirs);
-    if (!dirs.n) {
-        git_error_set_str(GIT_ERROR_ODB, "no directory of objects");
+    if (r == -ENOENT)
         return GIT_ENOTFOUND;
-    }
-    int code = git_odb_new(&odb);
-    for (size_t i = 0; code == 0 && i < dirs.n; i++)
-        code = add_backends(odb, dirs.v[i], i > 0);
-    if (code < 0) {
-        git_odb_free(odb);
-        return code;
-    }
-    *ret = odb;
+    if (r == -ENOMEM)
+        git_error_set_oom();
+    else
+        git_error_set_str(GIT_ERROR_ODB, strerrordesc_np(-r));
+    return GIT_ERROR;
+}
+
+static int backend_read(void **data, size_t *len, git_object_t *type, git_odb_backend *parent,
+                        const git_oid *oid)
+{
+    _cleanup_(unpacked_done) struct unpacked o = {0};
+    struct oid ours = oid_from_git(oid);
+    int r = source_read(backend_of(parent)->repo->source, &ours, SIZE_MAX, &o);
+
+    if (r < 0)
+        return to_git(r);
+    *data = git_odb_backend_data_alloc(parent, o.size + 1);
+    if (!*data)
+        return GIT_ERROR;
+    memcpy(*data, o.data, o.size + 1);
+    *len = o.size;
+    *type = o.type;
     return 0;
 }
 
-int odb_read(git_odb *odb, const git_oid *oid, git_odb_object **ret)
+static int backend_read_header(size_t *len, git_object_t *type, git_odb_backend *parent,
+                               const git_oid *oid)
 {
-    int code = git_odb_read(ret, odb, oid);
+    struct oid ours = oid_from_git(oid);
+    uint64_t size;
+    int r = source_header(backend_of(parent)->repo->source, &ours, type, &size);
 
-    if (code < 0 && code != GIT_ENOTFOUND && git_odb_refresh(odb) == 0)
-        code = git_odb_read(ret, odb, oid);
+    if (r < 0)
+        return to_git(r);
+    *len = size;
+    return 0;
+}
+
+static int backend_exists(git_odb_backend *parent, const git_oid *oid)
+{
+    git_object_t type;
+    size_t len;
+
+    return backend_read_header(&len, &type, parent, oid) == 0;
+}
+
+/* "Is it there already?", asked before a write. A broken object is as good as none: it is written
+ * anew over it. */
+static int backend_freshen(git_odb_backend *parent, const git_oid *oid)
+{
+    struct repo *repo = backend_of(parent)->repo;
+    struct oid ours = oid_from_git(oid);
+    bool there = loose_freshen(repo->objects_dir, &ours, false) > 0 ||
+                 source_freshen(repo->source, &ours, false) == 0;
+
+    return there ? 0 : GIT_ENOTFOUND;
+}
+
+static int backend_write(git_odb_backend *parent, const git_oid *oid, const void *data, size_t len,
+                         git_object_t type)
+{
+    git_odb_backend *writer = backend_of(parent)->writer;
+
+    return writer->write(writer, oid, data, len, type);
+}
+
+static int backend_writestream(git_odb_stream **stream, git_odb_backend *parent,
+                               git_object_size_t size, git_object_t type)
+{
+    git_odb_backend *writer = backend_of(parent)->writer;
+
+    return writer->writestream(stream, writer, size, type);
+}
+
+static void backend_free(git_odb_backend *parent)
+{
+    struct backend *b = backend_of(parent);
+
+    b->writer->free(b->writer);
+    free(b);
+}
+
+static int backend_new(struct repo *repo, git_odb *odb, git_odb_backend **ret)
+{
+    git_odb_backend *writer;
+    int code = git_odb_backend_loose(&writer, repo->objects_dir, -1, 1, 0, 0);
+
+    if (code < 0)
+        return code;
+    struct backend *b = NEW(struct backend);
+    writer->odb = odb; /* its streams find the database by it */
+    b->writer = writer;
+    b->repo = repo;
+    b->parent = (git_odb_backend){
+        .version = GIT_ODB_BACKEND_VERSION,
+        .read = backend_read,
+        .read_header = backend_read_header,
+        .exists = backend_exists,
+        .freshen = backend_freshen,
+        .write = backend_write,
+        .writestream = backend_writestream,
+        .free = backend_free,
+    };
+    *ret = &b->parent;
+    return 0;
+}
+
+int odb_new(struct repo *repo, git_odb **ret)
+{
+    git_odb_backend *backend;
+    git_odb *odb;
+    int code = git_odb_new(&odb);
+
+    if (code < 0)
+        return code;
+    code = backend_new(repo, odb, &backend);
+    if (code == 0 && (code = git_odb_add_backend(odb, backend, 1)) < 0)
+        backend->free(backend);
+    if (code < 0)
+        git_odb_free(odb);
+    else
+        *ret = odb;
+    return code;
+}
+
+int odb_give(struct repo *repo, git_repository *git)
+{
+    git_odb *odb;
+    int code = odb_new(repo, &odb);
+
+    if (code < 0)
+        return code;
+    code = git_repository_set_odb(git, odb);
+    git_odb_free(odb);
     return code;
 }

@@ -1,27 +1,19 @@
-/* The object database of a handle: packs by libgit2, loose objects by loose.h, and both again for
- * each alternate. Inside src/repo only. */
+/* The object database that libgit2 gets from us: one backend, which reads by source.h. None of its
+ * own readers is ever given a byte of the repository's objects. What it writes (loose objects, one
+ * at a time) is written by its own code, which reads nothing.
+ *
+ * A git_repository that is opened without it has libgit2's readers: odb_give() it before it is
+ * asked for anything. Inside src/repo only. */
 #ifndef ONWARD_REPO_ODB_H
 #define ONWARD_REPO_ODB_H
 
 #include <git2.h>
-#include <stddef.h>
 
-#include "repo/oid.h"
+struct repo;
 
-/* The directories that hold a repository's objects: its own first (none if that is not there), then
- * its alternates, each once. */
-struct odb_dirs {
-    char **v;
-    size_t n, cap;
-};
-
-void odb_dirs_find(const char *objects_dir, struct odb_dirs *ret);
-void odb_dirs_done(struct odb_dirs *dirs);
-
-/* Opens the objects in `objects_dir`. Returns libgit2's code; the result is the caller's. */
-int odb_open(const char *objects_dir, git_odb **ret);
-/* git_odb_read(), which looks for new packs only when an object is missing: this does when a loose
- * one is broken, too, since it may have been packed meanwhile. */
-int odb_read(git_odb *odb, const git_oid *oid, git_odb_object **ret);
+/* The objects of `repo`. Returns libgit2's code; the result is the caller's. */
+int odb_new(struct repo *repo, git_odb **ret);
+/* Makes it the database of `git`, which is the same repository or a work tree of it. */
+int odb_give(struct repo *repo, git_repository *git);
 
 #endif

@@ -19,49 +19,77 @@
 static atomic_uint_fast64_t last_serial;
 
 /* That the pack is one, and the one that the index was made for. */
-static int check_pack(struct pack *p)
+static int check_pack(struct pack *p, struct diag *reterr)
 {
     struct oid ours, theirs;
     uint32_t head[3];
-    struct stat st;
 
-    if (fstat(p->fd, &st) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode) || st.st_size < HEADER + OID_RAW)
-        return -EBADMSG;
-    p->end = st.st_size - OID_RAW;
-    if (pread(p->fd, head, sizeof(head), 0) != sizeof(head) ||
-        pread(p->fd, &ours, sizeof(ours), p->end) != sizeof(ours) ||
-        pack_index_pack_checksum(&p->index, &theirs) < 0)
-        return -EBADMSG;
+    if (p->file.size < HEADER + OID_RAW)
+        return diag_fail(reterr, -EBADMSG, "%s: it is cut short", p->file.path);
+    p->end = p->file.size - OID_RAW;
+    int r = pack_file_read(&p->file, head, sizeof(head), 0);
+    if (r == 0)
+        r = pack_file_read(&p->file, &ours, sizeof(ours), p->end);
+    if (r == 0)
+        r = pack_index_pack_checksum(&p->index, &theirs);
+    if (r < 0)
+        return diag_fail(reterr, r, "%s: it cannot be read", p->file.path);
     uint32_t version = be32toh(head[1]);
-    if (memcmp(head, "PACK", 4) || (version != 2 && version != 3) ||
-        be32toh(head[2]) != p->index.count || !oid_equal(&ours, &theirs))
-        return -EBADMSG;
+    if (memcmp(head, "PACK", 4) || (version != 2 && version != 3))
+        return diag_fail(reterr, -EBADMSG, "%s: it is no pack of version 2 or 3", p->file.path);
+    if (be32toh(head[2]) != p->index.count || !oid_equal(&ours, &theirs))
+        return diag_fail(reterr, -EBADMSG,
+                         "%s: it is cut short, or another than its index was made for",
+                         p->file.path);
     return 0;
 }
 
-int pack_open(const char *index_path, struct pack **ret)
+/* The pack beside an index. */
+static char *pack_path(const char *index_path)
+{
+    return xasprintf("%.*s.pack", (int)(strlen(index_path) - strlen(".idx")), index_path);
+}
+
+int pack_open(const char *index_path, size_t small, struct pack **ret, struct diag *reterr)
 {
     _cleanup_(pack_unrefp) struct pack *p = NEW(struct pack);
+    _cleanup_free_ char *path = pack_path(index_path);
 
     p->refs = 1;
     p->serial = atomic_fetch_add(&last_serial, 1) + 1;
-    p->path = xstrdup(index_path);
-    p->fd = -1;
-    int r = pack_index_open(&p->index, index_path);
+    p->file.fd = p->index.file.fd = -1;
+    int r = pack_index_open(&p->index, index_path, small, reterr);
     if (r < 0)
-        return r;
-    size_t stem = strlen(index_path) - strlen(".idx");
-    _cleanup_free_ char *path = xasprintf("%.*s.pack", (int)stem, index_path);
-    p->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (p->fd < 0)
-        return -errno;
-    r = check_pack(p);
+        return diag_prefix(reterr, r, "%s", index_path);
+    r = pack_file_open(&p->file, path);
+    if (r < 0)
+        return diag_fail(reterr, r, "%s: %s", path, strerrordesc_np(-r));
+    r = check_pack(p, reterr);
     if (r < 0)
         return r;
     *ret = TAKE(p);
     return 0;
+}
+
+void pack_rest(struct pack *p)
+{
+    pack_file_rest(&p->file);
+    pack_file_rest(&p->index.file);
+}
+
+unsigned pack_descriptors(const struct pack *p)
+{
+    return (p->file.fd >= 0) + (p->index.file.fd >= 0);
+}
+
+int pack_check(struct pack *p, struct diag *reterr)
+{
+    if (atomic_load(&p->checked))
+        return 0;
+    int r = pack_index_check(&p->index, p->end, reterr);
+    if (r == 0 || r == -EBADMSG)
+        atomic_store(&p->checked, true);
+    return r == -EBADMSG ? diag_prefix(reterr, r, "%s", p->index.file.path) : r;
 }
 
 struct pack *pack_ref(struct pack *p)
@@ -75,8 +103,7 @@ void pack_unref(struct pack *p)
     if (!p || atomic_fetch_sub(&p->refs, 1) > 1)
         return;
     pack_index_done(&p->index);
-    closep(&p->fd);
-    free(p->path);
+    pack_file_done(&p->file);
     free(p);
 }
 
@@ -84,10 +111,11 @@ int pack_sync(struct pack *p)
 {
     if (atomic_load(&p->durable))
         return 0;
-    _cleanup_close_ int index = open(p->path, O_RDONLY | O_CLOEXEC);
-    if (index < 0 || fsync(p->fd) < 0 || fsync(index) < 0)
-        return -errno;
-    int r = io_sync_parent(AT_FDCWD, p->path);
+    int r = pack_file_sync(&p->file);
+    if (r == 0)
+        r = pack_file_sync(&p->index.file);
+    if (r == 0)
+        r = io_sync_parent(AT_FDCWD, p->file.path);
     if (r == 0)
         atomic_store(&p->durable, true);
     return r;
@@ -126,8 +154,9 @@ ssize_t pack_window_get(struct pack_window *w, const struct pack *p, uint64_t at
         if (make_room(w, want) < 0)
             return -ENOMEM;
         w->serial = 0;
-        if (pread(p->fd, w->data, want, at) != (ssize_t)want)
-            return -EBADMSG;
+        int r = pack_file_read(&p->file, w->data, want, at);
+        if (r < 0)
+            return r;
         w->serial = p->serial;
         w->at = at;
         w->len = want;

@@ -17,16 +17,25 @@
 struct pack {
     atomic_uint refs;
     uint64_t serial; /* of this opening: no two packs of the process have the same */
-    char *path;      /* of the index */
-    int fd;
+    struct pack_file file;
     atomic_bool durable; /* pack_sync() has succeeded */
+    atomic_bool checked; /* pack_check() has looked */
     uint64_t end;        /* of the entries: where the checksum begins */
     struct pack_index index;
 };
 
-/* `index_path` ends in ".idx"; the pack is beside it. -errno of the files; -EBADMSG: not a pack
- * that this can read, or the index of another. */
-int pack_open(const char *index_path, struct pack **ret);
+/* `index_path` ends in ".idx"; the pack is beside it. `small` as of pack_index_open(). -errno of
+ * the files; -EBADMSG: not a pack that this can read, or the index of another; the reason begins
+ * with the name of the file. */
+int pack_open(const char *index_path, size_t small, struct pack **ret, struct diag *reterr);
+/* Gives the descriptors back: its files are opened for each read from now on. Before others know
+ * the pack. */
+void pack_rest(struct pack *p);
+/* How many descriptors it keeps. */
+unsigned pack_descriptors(const struct pack *p);
+/* Reads all of the index, once: the next call returns 0. -EBADMSG: it is broken, as `reterr` says;
+ * -errno of the file. */
+int pack_check(struct pack *p, struct diag *reterr);
 struct pack *pack_ref(struct pack *p);
 void pack_unref(struct pack *p);
 DEFINE_CLEANUP(struct pack *, pack_unref)
@@ -43,7 +52,8 @@ struct pack_window {
 
 void pack_window_done(struct pack_window *w);
 /* The bytes at `at`, as many as there are up to `least`; reads `want` of them unless they are in
- * the window. `*ret` is good until the next call. Returns how many, or -EBADMSG, -ENOMEM. */
+ * the window. `*ret` is good until the next call. Returns how many, or -EBADMSG, -ENOMEM, and
+ * -errno of the file. */
 ssize_t pack_window_get(struct pack_window *w, const struct pack *p, uint64_t at, size_t least,
                         size_t want, const unsigned char **ret);
 

@@ -6,10 +6,13 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "repo/odb.h"
+#include "repo/object_dirs.h"
 
-/* Each pack is an open file or two. Who has more has forgotten to repack; libgit2 finds them. */
-#define PACKS_MOST 200
+/* Descriptors that are kept; packs beyond are opened for each read. Who has so many has forgotten
+ * to repack. */
+#define KEPT_MOST 400
+/* Memory for small indexes. */
+#define HELD_MOST (32u << 20)
 /* Coarser than the time stamps of any filesystem. */
 #define TICK       (2 * NS_PER_SEC)
 #define LOOKS_MOST 3
@@ -17,31 +20,48 @@
 struct scan {
     struct pack_list *list;
     const struct pack_list *before;
+    size_t held;   /* bytes of indexes in memory */
+    unsigned kept; /* descriptors */
     bool vanished; /* a pack was gone when it was to be opened */
 };
 
 /* The pack whose index is the file `path`, if it was open before. */
 static struct pack *find_open(const struct scan *s, const char *path)
 {
-    struct stat st;
+    struct stat index, pack;
 
-    if (!s->before || stat(path, &st) < 0)
+    if (!s->before || stat(path, &index) < 0)
         return NULL;
     vec_foreach (p, &s->before->packs)
-        if (!strcmp((*p)->path, path) && pack_index_is(&(*p)->index, &st))
+        if (!strcmp((*p)->index.file.path, path) && pack_file_is(&(*p)->index.file, &index) &&
+            stat((*p)->file.path, &pack) == 0 && pack_file_is(&(*p)->file, &pack))
             return pack_ref(*p);
     return NULL;
 }
 
+static int open_pack(struct scan *s, const char *path, struct pack **ret, struct diag *reterr)
+{
+    int r = pack_open(path, s->held < HELD_MOST ? PACK_INDEX_SMALL : 0, ret, reterr);
+
+    if (r == 0 && s->kept >= KEPT_MOST)
+        pack_rest(*ret);
+    return r;
+}
+
 static void add_pack(struct scan *s, const char *path)
 {
-    if (s->list->packs.n == PACKS_MOST)
-        return;
+    _cleanup_(diag_done) struct diag why = {0};
     struct pack *p = find_open(s, path);
-    int r = p ? 0 : pack_open(path, &p);
-    if (r == 0)
-        *VEC_ADD(&s->list->packs) = p;
+    int r = p ? 0 : open_pack(s, path, &p, &why);
+
     s->vanished |= r == -ENOENT;
+    if (r == -EBADMSG)
+        *VEC_ADD(&s->list->refused) = xstrdup(diag_text(&why, r));
+    if (r < 0)
+        return;
+    *VEC_ADD(&s->list->packs) = p;
+    s->kept += pack_descriptors(p);
+    s->held += p->index.held ? p->index.file.size : 0;
 }
 
 static void note_dir(struct scan *s, const char *path)
@@ -78,12 +98,12 @@ static void add_packs(struct scan *s, const char *objects)
 /* Looks once. True if it has to be done again. */
 static bool look(struct scan *s, const char *objects_dir)
 {
-    struct odb_dirs dirs;
+    struct object_dirs dirs;
 
-    odb_dirs_find(objects_dir, &dirs);
+    object_dirs_find(objects_dir, &dirs);
     vec_foreach (dir, &dirs)
         add_packs(s, *dir);
-    odb_dirs_done(&dirs);
+    object_dirs_done(&dirs);
     return s->vanished;
 }
 
@@ -94,8 +114,7 @@ struct pack_list *pack_list_new(const char *objects_dir, const struct pack_list 
     /* A pack that goes away while we look has one in its place that we may not have seen. */
     for (int looks = 0; looks < LOOKS_MOST; looks++) {
         pack_list_unref(s.list);
-        s.vanished = false;
-        s.list = NEW(struct pack_list);
+        s = (struct scan){.list = NEW(struct pack_list), .before = before};
         s.list->refs = 1;
         if (!look(&s, objects_dir))
             break;
@@ -119,6 +138,9 @@ void pack_list_unref(struct pack_list *l)
     vec_foreach (p, &l->packs)
         pack_unref(*p);
     free(l->packs.v);
+    vec_foreach (why, &l->refused)
+        free(*why);
+    free(l->refused.v);
     free(l);
 }
 
@@ -140,18 +162,29 @@ bool pack_list_is_stale(const struct pack_list *l)
     return false;
 }
 
-int pack_list_find(struct pack_list *l, const struct oid *oid, struct pack **ret, uint64_t *ret_at)
+/* Of two failures to find something, the one that says more. */
+static int worse(int a, int b)
 {
-    size_t first = atomic_load_explicit(&l->recent, memory_order_relaxed);
+    return a == -ENOENT || (a == -EBADMSG && b != -ENOENT) ? b : a;
+}
+
+int pack_list_find(struct pack_list *l, const struct oid *oid, unsigned copy, struct pack **ret,
+                   uint64_t *ret_at)
+{
+    size_t first = copy ? 0 : atomic_load_explicit(&l->recent, memory_order_relaxed);
+    unsigned found = 0;
+    int failed = -ENOENT;
 
     for (size_t i = 0; i < l->packs.n; i++) {
         size_t n = (first + i) % l->packs.n;
-        if (pack_index_find(&l->packs.v[n]->index, oid, ret_at) < 0)
+        int r = pack_index_find(&l->packs.v[n]->index, oid, ret_at);
+        failed = r < 0 ? worse(failed, r) : failed;
+        if (r < 0 || ++found < copy)
             continue;
-        if (i)
+        if (i && !copy)
             atomic_store_explicit(&l->recent, n, memory_order_relaxed);
         *ret = l->packs.v[n];
         return 0;
     }
-    return -ENOENT;
+    return copy ? -ENOENT : failed;
 }

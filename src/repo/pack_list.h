@@ -23,6 +23,7 @@ struct pack_list {
     atomic_uint refs;
     VEC(struct pack_dir) dirs;
     VEC(struct pack *) packs;
+    VEC(char *) refused;  /* for each pack that cannot be read: its file and why, a line */
     atomic_size_t recent; /* the pack that had what was looked for last: the first to ask */
 };
 
@@ -36,7 +37,10 @@ DEFINE_CLEANUP(struct pack_list *, pack_list_unref)
  * read may have changed again in the same tick of the file's clock, so it may. */
 bool pack_list_is_stale(const struct pack_list *l);
 
-/* The pack that has the object, borrowed from the list, and the offset in it. -ENOENT. */
-int pack_list_find(struct pack_list *l, const struct oid *oid, struct pack **ret, uint64_t *ret_at);
+/* The pack that has the object, borrowed from the list, and the offset in it. Several may have one:
+ * `copy` 0 is the first that is found, 1 and so on are all of them. -ENOENT; of 0 also -EBADMSG:
+ * not found, but not all indexes can be read; -errno of their files. */
+int pack_list_find(struct pack_list *l, const struct oid *oid, unsigned copy, struct pack **ret,
+                   uint64_t *ret_at);
 
 #endif

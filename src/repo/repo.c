@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/io.h"
+#include "repo/faults.h"
 #include "repo/giterr.h"
 #include "repo/handle.h"
 #include "repo/scratches.h"
@@ -201,8 +202,8 @@ int repo_open(const char *path, struct repo **ret, struct diag *reterr)
 
     pthread_once(&once, process_setup);
     pthread_mutex_init(&repo->idle_lock, NULL);
-    pthread_mutex_init(&repo->said_lock, NULL);
     pthread_mutex_init(&repo->stored_lock, NULL);
+    repo->faults = faults_new();
     repo->scratches = scratches_new();
     repo->path = realpath(path, NULL);
     if (!repo->path)
@@ -227,13 +228,11 @@ void repo_free(struct repo *repo)
     spill_free(repo->spill);
     handle_close_all(repo);
     scratches_free(repo->scratches);
+    faults_free(repo->faults);
     cache_free(repo->trees);
     cache_free(repo->blobs);
-    oidset_done(&repo->bad);
-    oidset_done(&repo->hiding);
     oidset_done(&repo->stored);
     pthread_mutex_destroy(&repo->idle_lock);
-    pthread_mutex_destroy(&repo->said_lock);
     pthread_mutex_destroy(&repo->stored_lock);
     free(repo->path);
     free(repo->git_dir);
@@ -277,4 +276,9 @@ void repo_cache_limit(struct repo *repo, uint64_t bytes)
 void repo_spool_in(struct repo *repo, const char *dir)
 {
     spill_in(repo->spill, dir);
+}
+
+void repo_on_fault(struct repo *repo, repo_fault_fn *fault, void *arg)
+{
+    faults_listen(repo->faults, fault, arg);
 }

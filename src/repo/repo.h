@@ -53,4 +53,16 @@ void repo_cache_limit(struct repo *repo, uint64_t bytes);
  * larger. Before the first question. */
 void repo_spool_in(struct repo *repo, const char *dir);
 
+/* Something that was found to be wrong with the repository's files; each is told once. All are
+ * borrowed for the call. */
+struct repo_fault {
+    const char *event;  /* "bad-object", "bad-pack" */
+    const char *id;     /* of the object; NULL: a pack */
+    const char *reason; /* names the files */
+};
+typedef void repo_fault_fn(const struct repo_fault *fault, void *arg);
+/* Has `fault` called from any thread, also for what was found before; NULL ends it. It must not ask
+ * the repository. */
+void repo_on_fault(struct repo *repo, repo_fault_fn *fault, void *arg);
+
 #endif

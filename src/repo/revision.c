@@ -34,7 +34,7 @@ void revision_free(struct revision *rev)
     free(rev);
 }
 
-static int read_large_commit(struct repo *repo, const struct oid *oid, struct raw *ret)
+static int read_large_commit(struct repo *repo, const struct oid *oid, struct unpacked *ret)
 {
     git_object_t type;
     uint64_t size;
@@ -46,9 +46,9 @@ static int read_large_commit(struct repo *repo, const struct oid *oid, struct ra
 }
 
 /* Reads the commit object. -ENOENT if there is none of this id, or it is something else. */
-static int read_commit(struct repo *repo, const struct oid *oid, struct raw *ret)
+static int read_commit(struct repo *repo, const struct oid *oid, struct unpacked *ret)
 {
-    struct raw raw;
+    struct unpacked raw;
     int r = source_read(repo->source, oid, SURELY_SMALL, &raw);
 
     if (r == -EFBIG)
@@ -58,7 +58,7 @@ static int read_commit(struct repo *repo, const struct oid *oid, struct raw *ret
     if (r < 0)
         return r;
     if (raw.type != GIT_OBJECT_COMMIT) {
-        raw_done(&raw);
+        unpacked_done(&raw);
         return -ENOENT;
     }
     *ret = raw;
@@ -171,7 +171,7 @@ static int parse_revision(const char *at, const char *end, struct revision *rev)
 int revision_load(struct repo *repo, const struct oid *oid, struct revision **ret)
 {
     _cleanup_(revision_freep) struct revision *rev = NULL;
-    _cleanup_(raw_done) struct raw raw = {0};
+    _cleanup_(unpacked_done) struct unpacked raw = {0};
     int r = read_commit(repo, oid, &raw);
 
     if (r < 0)
@@ -225,7 +225,7 @@ static int parse_brief(const char *at, const char *end, struct revision_brief *r
 int revision_brief(struct repo *repo, const struct oid *oid, struct revision_brief *ret)
 {
     struct revision_brief brief = {0};
-    _cleanup_(raw_done) struct raw raw = {0};
+    _cleanup_(unpacked_done) struct unpacked raw = {0};
     int r = read_commit(repo, oid, &raw);
 
     if (r < 0)
@@ -241,19 +241,17 @@ int revision_brief(struct repo *repo, const struct oid *oid, struct revision_bri
  * does not know (its regular expressions, in libgit2 1.5). */
 
 /* An unambiguous beginning of an id. */
-static int resolve_prefix(struct handle *h, const char *name, git_oid *ret)
+static int resolve_prefix(struct repo *repo, const char *name, struct oid *ret)
 {
     size_t n = strlen(name);
-    git_oid prefix;
 
-    if (n < PREFIX_LEAST || n > OID_HEX || strspn(name, "0123456789abcdefABCDEF") != n ||
-        git_oid_fromstrn(&prefix, name, n) < 0)
+    if (n < PREFIX_LEAST || n > OID_HEX || strspn(name, "0123456789abcdefABCDEF") != n)
         return -ENOENT;
-    return git_odb_exists_prefix(ret, h->odb, &prefix, n) < 0 ? -ENOENT : 0;
+    return source_find(repo->source, name, n, ret);
 }
 
 /* A ref, in full or the way people shorten it. */
-static int resolve_ref(struct handle *h, const char *name, git_oid *ret)
+static int resolve_ref(struct handle *h, const char *name, struct oid *ret)
 {
     git_reference *ref = NULL, *direct = NULL;
     int code = git_reference_dwim(&ref, h->git, name);
@@ -261,7 +259,7 @@ static int resolve_ref(struct handle *h, const char *name, git_oid *ret)
     if (code == 0)
         code = git_reference_resolve(&direct, ref);
     if (code == 0)
-        git_oid_cpy(ret, git_reference_target(direct));
+        *ret = oid_from_git(git_reference_target(direct));
     git_reference_free(direct);
     git_reference_free(ref);
     return code == 0 ? 0 : -ENOENT;
@@ -270,13 +268,10 @@ static int resolve_ref(struct handle *h, const char *name, git_oid *ret)
 static int resolve_short(struct repo *repo, const char *name, struct oid *ret)
 {
     _cleanup_(handle_give_backp) struct handle *h = NULL;
-    git_oid oid;
     int r = handle_borrow(repo, &h, NULL);
 
-    if (r == 0 && resolve_ref(h, name, &oid) < 0)
-        r = resolve_prefix(h, name, &oid);
-    if (r == 0)
-        *ret = oid_from_git(&oid);
+    if (r == 0 && resolve_ref(h, name, ret) < 0)
+        r = resolve_prefix(repo, name, ret);
     return r;
 }
 

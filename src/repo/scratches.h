@@ -5,7 +5,6 @@
 #define ONWARD_REPO_SCRATCHES_H
 
 #include <git2.h>
-#include <git2/sys/odb_backend.h>
 #include <stdint.h>
 
 #include "repo/oid.h"
@@ -23,9 +22,5 @@ int scratches_load(struct scratches *all, const struct oid *oid, uint64_t most,
                    git_object_t *ret_type, void **ret, size_t *ret_size);
 int scratches_spill(struct scratches *all, const struct oid *oid, int fd, git_object_t *ret_type,
                     uint64_t *ret_size);
-
-/* A backend by which libgit2 reads them, and which has nothing when it asks before a write. The
- * database that it is added to owns it; `all` lives longer. */
-git_odb_backend *scratches_backend_new(struct scratches *all);
 
 #endif

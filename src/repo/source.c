@@ -1,36 +1,37 @@
 #include "repo/source.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/buf.h"
 #include "base/io.h"
-#include "repo/giterr.h"
+#include "repo/faults.h"
 #include "repo/handle.h"
 #include "repo/hash.h"
 #include "repo/loose.h"
-#include "repo/missing.h"
-#include "repo/odb.h"
+#include "repo/object_dirs.h"
 #include "repo/packs.h"
 #include "repo/scratches.h"
 
-#define WRONG_CONTENT "its content does not match its id"
-#define TAGS_DEEPEST  16 /* tags of tags */
+#define TAGS_DEEPEST 16 /* tags of tags */
+#define TAG_MOST     (16u << 20)
+
+/* It is there in every repository, stored or not. */
+static const struct oid empty_tree = {{0x4b, 0x82, 0x5d, 0xc6, 0x42, 0xcb, 0x6e, 0xb9, 0xa0, 0x60,
+                                       0xe5, 0x4b, 0xf8, 0xd6, 0x92, 0x88, 0xfb, 0xee, 0x49, 0x04}};
 
 struct source {
     struct repo *repo;
     struct packs *packs;
-    struct odb_dirs dirs;
-    struct missing *missing;
+    struct object_dirs dirs;
 };
 
-void raw_done(struct raw *raw)
+static void on_fault(const char *why, void *arg)
 {
-    if (raw->owner)
-        git_odb_object_free(raw->owner);
-    else
-        free(raw->data);
-    *raw = (struct raw){0};
+    faults_pack(arg, why);
 }
 
 struct source *source_new(struct repo *repo, size_t bases)
@@ -39,8 +40,8 @@ struct source *source_new(struct repo *repo, size_t bases)
 
     s->repo = repo;
     s->packs = packs_new(repo->objects_dir, bases);
-    odb_dirs_find(repo->objects_dir, &s->dirs);
-    s->missing = missing_new(&s->dirs);
+    packs_on_fault(s->packs, on_fault, repo->faults);
+    object_dirs_find(repo->objects_dir, &s->dirs);
     return s;
 }
 
@@ -49,80 +50,48 @@ void source_free(struct source *s)
     if (!s)
         return;
     packs_free(s->packs);
-    missing_free(s->missing);
-    odb_dirs_done(&s->dirs);
+    object_dirs_done(&s->dirs);
     free(s);
 }
 
-/* ---- libgit2 ---- */
+/* ---- what is wrong ---- */
 
-/* libgit2's answer `code` to the question for `oid`, as ours. `broken`: somebody had a copy that
- * was no good. */
-static int conclude(struct source *s, const struct oid *oid, int code, bool broken)
+/* Whether a failure is one of this copy, so that another may do. The others are the last word. */
+static bool is_of_copy(int r)
 {
-    if (code == GIT_ENOTFOUND && !broken)
-        return -ENOENT;
-    int err = giterr_errno(code);
-    if (err == -ENOMEM || err == -EMFILE || err == -ENFILE) /* that says nothing of the object */
-        return err;
-    return repo_object_bad(s->repo, oid, code == GIT_ENOTFOUND ? WRONG_CONTENT : giterr_text());
+    return r == -ENOENT || r == -EIO || r == -EBADMSG;
 }
 
-/* What libgit2 is asked for one object. */
-struct question {
-    struct source *source;
-    const struct oid *oid;
-    bool broken; /* by what was seen so far */
-};
-
-/* Asks libgit2 by `ask`, unless it is known to say no. */
-static int ask_libgit2(struct question *q, int (*ask)(git_odb *odb, const git_oid *oid, void *arg),
-                       void *arg)
+/* The files that have a copy of the object. */
+static void list_copies(struct source *s, const struct oid *oid, struct buf *out)
 {
-    _cleanup_(handle_give_backp) struct handle *h = NULL;
-    struct missing_stamp asked;
+    char *path;
 
-    if (!q->broken && missing_has(q->source->missing, q->oid, &asked))
-        return -ENOENT;
-    int r = handle_borrow(q->source->repo, &h, NULL);
-    if (r < 0)
+    for (unsigned n = 1; (path = packs_where(s->packs, oid, n)); n++) {
+        buf_addf(out, "%s%s", out->len ? ", " : "", path);
+        free(path);
+    }
+    vec_foreach (dir, &s->dirs)
+        if ((path = loose_where(*dir, oid))) {
+            buf_addf(out, "%s%s", out->len ? ", " : "", path);
+            free(path);
+        }
+}
+
+/* The answer when no copy is good, from that of the first and of the last: -ENOENT if there is none
+ * at all. */
+static int conclude(struct source *s, const struct oid *oid, int r)
+{
+    _cleanup_(buf_done) struct buf why = {0}, files = {0};
+
+    if (!is_of_copy(r))
         return r;
-    int code = ask(h->odb, oid_git(q->oid), arg);
-    if (code >= 0)
-        return 0;
-    r = conclude(q->source, q->oid, code, q->broken);
+    packs_suspect(s->packs);
     if (r == -ENOENT)
-        missing_add(q->source->missing, q->oid, &asked);
-    return r;
-}
-
-struct header {
-    git_object_t type;
-    uint64_t size;
-};
-
-static int ask_header(git_odb *odb, const git_oid *oid, void *arg)
-{
-    struct header *header = arg;
-    size_t size;
-    int code = git_odb_read_header(&size, &header->type, odb, oid);
-
-    if (code == 0)
-        header->size = size;
-    return code;
-}
-
-static int ask_object(git_odb *odb, const git_oid *oid, void *arg)
-{
-    struct raw *raw = arg;
-    int code = odb_read(odb, oid, &raw->owner);
-
-    if (code < 0)
-        return code;
-    raw->type = git_odb_object_type(raw->owner);
-    raw->size = git_odb_object_size(raw->owner);
-    raw->data = (void *)git_odb_object_data(raw->owner);
-    return 0;
+        return r;
+    list_copies(s, oid, &files);
+    buf_addf(&why, "broken or not what its id says, in %s", buf_str(&files));
+    return repo_object_bad(s->repo, oid, buf_str(&why));
 }
 
 /* ---- headers ---- */
@@ -130,189 +99,214 @@ static int ask_object(git_odb *odb, const git_oid *oid, void *arg)
 int source_header(struct source *s, const struct oid *oid, git_object_t *ret_type,
                   uint64_t *ret_size)
 {
-    struct question q = {s, oid};
-    struct header header;
-    int r;
+    git_object_t type, *want = ret_type ? &type : NULL;
+    int r = -ENOENT, failed = -ENOENT;
+    uint64_t size;
 
     if (oid_is_zero(oid))
         return -ENOENT;
-    r = scratches_header(s->repo->scratches, oid, &header.type, &header.size);
-    if (r < 0)
-        r = packs_header(s->packs, oid, ret_type ? &header.type : NULL, &header.size);
-    for (size_t i = 0; r < 0 && i < s->dirs.n; i++)
-        r = loose_header(s->dirs.v[i], oid, &header.type, &header.size);
-    if (r < 0) {
-        q.broken = r != -ENOENT;
-        r = ask_libgit2(&q, ask_header, &header);
+    r = scratches_header(s->repo->scratches, oid, &type, &size);
+    if (is_of_copy(r))
+        r = failed = packs_header(s->packs, oid, want, &size);
+    for (size_t i = 0; is_of_copy(r) && i < s->dirs.n; i++) {
+        r = loose_header(s->dirs.v[i], oid, &type, &size);
+        failed = r == -ENOENT ? failed : r;
+    }
+    if (is_of_copy(r))
+        r = packs_header(s->packs, oid, want, &size);
+    if (r == -ENOENT && failed == r && oid_equal(oid, &empty_tree)) {
+        type = GIT_OBJECT_TREE;
+        size = r = 0;
     }
     if (r < 0)
-        return r;
+        return conclude(s, oid, r == -ENOENT ? failed : r);
     if (ret_type)
-        *ret_type = header.type;
-    *ret_size = header.size;
+        *ret_type = type;
+    *ret_size = size;
     return 0;
 }
 
-/* ---- whole objects ---- */
+/* ---- copies ---- */
 
-/* Whether a reader's answer is the last word; else the next is asked. */
-static bool is_final(int r)
-{
-    return r == 0 || r == -EFBIG || r == -ENOMEM;
-}
+/* What is done with a copy of an object, to memory or to a file. Each leaves nothing behind when it
+ * fails, and verifies what it got. */
+struct job {
+    const struct oid *oid;
+    uint64_t most;   /* of what goes to memory */
+    const char *dir; /* of what goes to a file … */
+    int fd;          /* … which is this; -1: to memory */
+    struct unpacked *ret;
+};
 
-static int verified(const struct oid *oid, struct raw *raw, int r)
+static int verified(const struct job *j, int r)
 {
+    if (r == 0 && j->fd < 0)
+        r = hash_verify(j->oid, j->ret->type, j->ret->data, j->ret->size);
+    else if (r == 0)
+        r = hash_verify_fd(j->oid, j->ret->type, j->fd, j->ret->size);
     if (r == 0)
-        r = hash_verify(oid, raw->type, raw->data, raw->size);
-    if (r < 0)
-        raw_done(raw);
-    return r;
+        return 0;
+    unpacked_done(j->ret);
+    return j->fd >= 0 && ftruncate(j->fd, 0) < 0 ? -errno : r;
 }
 
-/* From where it is kept, without libgit2. -ENOENT: not there; other codes but the final ones: a
- * copy is broken. */
-static int read_stored(struct source *s, const struct oid *oid, uint64_t most, struct raw *ret)
+static int do_scratch(struct scratches *all, const struct job *j)
 {
-    int r = packs_read(s->packs, oid, most, &ret->type, &ret->data, &ret->size), broken = -ENOENT;
-
-    r = verified(oid, ret, r);
-    for (size_t i = 0; !is_final(r) && i < s->dirs.n; i++) {
-        broken = r == -ENOENT ? broken : r;
-        r = loose_load(s->dirs.v[i], oid, most, &ret->type, &ret->data, &ret->size);
-        r = verified(oid, ret, r);
-    }
-    return r == -ENOENT ? broken : r;
-}
-
-static int read_fast(struct source *s, const struct oid *oid, uint64_t most, struct raw *ret)
-{
-    struct scratches *scratches = s->repo->scratches;
-    int r = scratches_load(scratches, oid, most, &ret->type, &ret->data, &ret->size);
-
-    r = verified(oid, ret, r);
-    return is_final(r) ? r : read_stored(s, oid, most, ret);
-}
-
-static int read_libgit2(struct question *q, uint64_t most, struct raw *ret)
-{
-    struct header header;
-    int r = most < SIZE_MAX ? ask_libgit2(q, ask_header, &header) : 0;
-
-    if (r == 0 && most < SIZE_MAX && header.size > most)
-        return -EFBIG;
-    return r < 0 ? r : ask_libgit2(q, ask_object, ret);
-}
-
-int source_verify(struct source *s, const struct oid *oid)
-{
-    _cleanup_(raw_done) struct raw raw = {0};
-    int r = read_stored(s, oid, UINT64_MAX, &raw);
-
-    if (r == -ENOENT) { /* in a pack that is one too many for us */
-        struct question q = {s, oid};
-        r = read_libgit2(&q, SIZE_MAX, &raw);
-    }
-    return r;
-}
-
-int source_read(struct source *s, const struct oid *oid, uint64_t most, struct raw *ret)
-{
-    struct raw raw = {0};
+    struct unpacked *o = j->ret;
+    uint64_t size;
     int r;
+
+    if (j->fd < 0)
+        return verified(j, scratches_load(all, j->oid, j->most, &o->type, &o->data, &o->size));
+    r = scratches_spill(all, j->oid, j->fd, &o->type, &size);
+    o->size = r == 0 ? size : 0;
+    return verified(j, r);
+}
+
+static int do_loose(const char *dir, const struct job *j)
+{
+    struct unpacked *o = j->ret;
+    uint64_t size;
+    int r;
+
+    if (j->fd < 0)
+        return verified(j, loose_load(dir, j->oid, j->most, &o->type, &o->data, &o->size));
+    r = loose_spill(dir, j->oid, j->fd, &o->type, &size);
+    o->size = r == 0 ? size : 0;
+    return verified(j, r);
+}
+
+static int do_packed(struct packs *packs, const struct packed_copy *copy, const struct job *j)
+{
+    return verified(j, j->fd < 0 ? packs_read(packs, copy, j->most, j->ret)
+                                 : packs_spill(packs, copy, j->dir, j->fd, j->ret));
+}
+
+/* Every copy that packs have. -EBADMSG: all of them are broken. */
+static int do_packs(struct packs *packs, const struct job *j)
+{
+    struct packed_copy copy = {j->oid};
+    int first = do_packed(packs, &copy, j), r = first;
+
+    while (r == -EBADMSG || r == -EIO) {
+        copy.number++;
+        r = do_packed(packs, &copy, j);
+    }
+    return r == -ENOENT ? first : r;
+}
+
+/* From where it is kept. -ENOENT: not there; other codes that are of a copy: what is there is
+ * broken. */
+static int do_stored(struct source *s, const struct job *j)
+{
+    int r = do_packs(s->packs, j), failed = r;
+
+    for (size_t i = 0; is_of_copy(r) && i < s->dirs.n; i++) {
+        r = do_loose(s->dirs.v[i], j);
+        failed = r == -ENOENT ? failed : r;
+    }
+    if (is_of_copy(r))
+        r = do_packs(s->packs, j);
+    return r == -ENOENT ? failed : r;
+}
+
+static int do_job(struct source *s, const struct job *j)
+{
+    int r = do_scratch(s->repo->scratches, j);
+
+    if (is_of_copy(r))
+        r = do_stored(s, j);
+    if (r == -ENOENT && oid_equal(j->oid, &empty_tree)) {
+        *j->ret = (struct unpacked){GIT_OBJECT_TREE, 0, j->fd < 0 ? xcalloc(1, 1) : NULL};
+        return 0;
+    }
+    return r < 0 ? conclude(s, j->oid, r) : 0;
+}
+
+int source_read(struct source *s, const struct oid *oid, uint64_t most, struct unpacked *ret)
+{
+    struct unpacked o = {0};
 
     if (oid_is_zero(oid))
         return -ENOENT;
-    r = read_fast(s, oid, most, &raw);
-    if (!is_final(r)) {
-        struct question q = {s, oid, r != -ENOENT};
-        r = read_libgit2(&q, most, &raw);
-    }
+    int r = do_job(s, &(struct job){oid, most, .fd = -1, .ret = &o});
     if (r == 0)
-        *ret = raw;
+        *ret = o;
     return r;
-}
-
-int source_freshen(struct source *s, const struct oid *oid, bool trusted)
-{
-    _cleanup_(raw_done) struct raw raw = {0};
-    int r = packs_freshen(s->packs, oid);
-
-    if (r < 0 || trusted)
-        return r;
-    r = packs_read(s->packs, oid, UINT64_MAX, &raw.type, &raw.data, &raw.size);
-    return verified(oid, &raw, r);
-}
-
-/* ---- to a file ---- */
-
-/* What a reader has written to `fd`, verified; -EBADMSG, and the file is empty again, if it is not
- * the object. */
-static int verified_fd(const struct oid *oid, int fd, const struct header *header, int r)
-{
-    if (r == 0)
-        r = hash_verify_fd(oid, header->type, fd, header->size);
-    if (r < 0 && ftruncate(fd, 0) < 0)
-        return -errno;
-    return r;
-}
-
-/* Whether a failure is one of the object, so that another copy may do, and not of the file. */
-static bool is_of_object(int r)
-{
-    return r == -ENOENT || r == -EIO || r == -EBADMSG;
-}
-
-/* As read_fast(). */
-static int spill_fast(struct source *s, const struct oid *oid, const char *dir, int fd,
-                      struct header *ret)
-{
-    int r = scratches_spill(s->repo->scratches, oid, fd, &ret->type, &ret->size);
-    int broken = -ENOENT;
-
-    r = verified_fd(oid, fd, ret, r);
-    if (is_of_object(r)) {
-        r = packs_spill(s->packs, oid, dir, fd, &ret->type, &ret->size);
-        r = verified_fd(oid, fd, ret, r);
-    }
-    for (size_t i = 0; is_of_object(r) && i < s->dirs.n; i++) {
-        broken = r == -ENOENT ? broken : r;
-        r = loose_spill(s->dirs.v[i], oid, fd, &ret->type, &ret->size);
-        r = verified_fd(oid, fd, ret, r);
-    }
-    return r == -ENOENT ? broken : r;
-}
-
-static int spill_libgit2(struct question *q, int fd, struct header *ret)
-{
-    _cleanup_(raw_done) struct raw raw = {0};
-    int r = ask_libgit2(q, ask_object, &raw);
-
-    if (r < 0)
-        return r;
-    ret->type = raw.type;
-    ret->size = raw.size;
-    return io_pwrite_full(fd, raw.data, raw.size, 0);
 }
 
 int source_spill(struct source *s, const struct oid *oid, const char *dir, int fd,
                  git_object_t *ret_type, uint64_t *ret_size)
 {
-    struct header header;
-    int r;
+    struct unpacked o = {0};
 
     if (oid_is_zero(oid))
         return -ENOENT;
-    r = spill_fast(s, oid, dir, fd, &header);
-    if (is_of_object(r)) {
-        struct question q = {s, oid, r != -ENOENT};
-        r = spill_libgit2(&q, fd, &header);
-    }
+    int r = do_job(s, &(struct job){oid, .dir = dir, .fd = fd, .ret = &o});
     if (r == 0) {
-        *ret_type = header.type;
-        *ret_size = header.size;
+        *ret_type = o.type;
+        *ret_size = o.size;
     }
     return r;
+}
+
+int source_verify(struct source *s, const struct oid *oid)
+{
+    _cleanup_(unpacked_done) struct unpacked o = {0};
+
+    return do_stored(s, &(struct job){oid, UINT64_MAX, .fd = -1, .ret = &o});
+}
+
+int source_freshen(struct source *s, const struct oid *oid, bool trusted)
+{
+    _cleanup_(unpacked_done) struct unpacked o = {0};
+    int r = packs_freshen(s->packs, oid);
+
+    if (r < 0 || trusted)
+        return r;
+    return do_packed(s->packs, &(struct packed_copy){oid},
+                     &(struct job){oid, UINT64_MAX, .fd = -1, .ret = &o});
+}
+
+/* ---- by the beginning of an id ---- */
+
+struct found {
+    const char *hex;
+    size_t n;
+    struct oid oid;
+    bool any, several;
+};
+
+static void consider(struct found *f, const struct oid *ids, int n)
+{
+    char digits[OID_HEX + 1];
+
+    for (int i = 0; i < n; i++) {
+        if (strncmp(oid_hex(&ids[i], digits), f->hex, f->n))
+            continue;
+        f->several |= f->any && !oid_equal(&f->oid, &ids[i]);
+        f->any = true;
+        f->oid = ids[i];
+    }
+}
+
+int source_find(struct source *s, const char *prefix, size_t n, struct oid *ret)
+{
+    char hex[OID_HEX + 1] = "0000000000000000000000000000000000000000";
+    struct found f = {hex, n};
+    struct oid least, ids[2];
+
+    for (size_t i = 0; i < n; i++)
+        hex[i] = tolower((unsigned char)prefix[i]);
+    if (oid_parse(hex, &least) < 0)
+        return -ENOENT;
+    consider(&f, ids, packs_from(s->packs, &least, ids));
+    vec_foreach (dir, &s->dirs)
+        consider(&f, ids, loose_find(*dir, hex, n, ids));
+    if (!f.any || f.several)
+        return -ENOENT;
+    *ret = f.oid;
+    return 0;
 }
 
 /* ---- tags ---- */
@@ -320,9 +314,9 @@ int source_spill(struct source *s, const struct oid *oid, const char *dir, int f
 /* What an annotated tag's object names: "object <id>\n" is its first line. */
 static int tag_target(struct source *s, struct oid *oid)
 {
-    _cleanup_(raw_done) struct raw raw = {0};
+    _cleanup_(unpacked_done) struct unpacked raw = {0};
     char hex[OID_HEX + 1];
-    int r = source_read(s, oid, UINT64_MAX, &raw);
+    int r = source_read(s, oid, TAG_MOST, &raw);
 
     if (r < 0)
         return r;

@@ -58,13 +58,15 @@ static bool is_delta(const struct pack_entry *e)
 static int base_place(struct unpacker *u, const struct chain_link *delta, struct place *ret)
 {
     struct place place = {delta->pack, delta->entry.base_at};
+    int r = 0;
 
-    if ((int)delta->entry.type == GIT_OBJECT_REF_DELTA &&
-        pack_index_find(&delta->pack->index, &delta->entry.base, &place.at) < 0 &&
-        pack_list_find(u->list, &delta->entry.base, &place.pack, &place.at) < 0)
-        return -EBADMSG;
-    *ret = place;
-    return 0;
+    if ((int)delta->entry.type == GIT_OBJECT_REF_DELTA)
+        r = pack_index_find(&delta->pack->index, &delta->entry.base, &place.at);
+    if (r < 0)
+        r = pack_list_find(u->list, &delta->entry.base, 0, &place.pack, &place.at);
+    if (r == 0)
+        *ret = place;
+    return r == -ENOENT ? -EBADMSG : r;
 }
 
 int unpacker_walk(struct unpacker *u, struct place place, size_t want)
@@ -190,7 +192,7 @@ static int unpacked_new(git_object_t type, uint64_t size, struct unpacked *ret)
     if (!data)
         return -ENOMEM;
     data[size] = 0;
-    *ret = (struct unpacked){type, data, size};
+    *ret = (struct unpacked){type, size, data};
     return 0;
 }
 

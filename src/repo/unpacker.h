@@ -15,6 +15,7 @@
 #include "repo/base_cache.h"
 #include "repo/inflater.h"
 #include "repo/pack_list.h"
+#include "repo/unpacked.h"
 
 /* Where an object is. */
 struct place {
@@ -38,13 +39,6 @@ struct unpacker {
     unsigned char *delta;         /* where deltas are inflated to */
     size_t delta_cap;
     struct unpacker *next; /* of those that have nothing to do */
-};
-
-/* An object: `data` is malloc'ed, with a NUL behind `size` bytes. */
-struct unpacked {
-    git_object_t type;
-    unsigned char *data;
-    size_t size;
 };
 
 struct unpacker *unpacker_new(struct base_cache *bases);

@@ -54,15 +54,11 @@ static int64_t take(const struct oid *oid, const struct got *got)
 
 static int64_t read_own(const struct oid *oid)
 {
-    struct got got;
-    void *data;
+    _cleanup_(unpacked_done) struct unpacked o = {0};
 
-    if (packs_read(run.packs, oid, UINT64_MAX, &got.type, &data, &got.size) < 0)
+    if (packs_read(run.packs, &(struct packed_copy){oid}, UINT64_MAX, &o) < 0)
         return -1;
-    got.data = data;
-    int64_t size = take(oid, &got);
-    free(data);
-    return size;
+    return take(oid, &(struct got){o.type, o.data, o.size});
 }
 
 static int64_t read_git(git_odb *odb, const struct oid *oid)

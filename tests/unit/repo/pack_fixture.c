@@ -73,22 +73,35 @@ void packed_open(struct packed *f, size_t bases)
     f->packs = packs_new(objects, bases);
 }
 
+int packed_read(struct packs *packs, const struct oid *oid, uint64_t most, git_object_t *ret_type,
+                void **ret, size_t *ret_size)
+{
+    struct unpacked o;
+    int r = packs_read(packs, &(struct packed_copy){oid}, most, &o);
+
+    if (r < 0)
+        return r;
+    *ret_type = o.type;
+    *ret = o.data;
+    *ret_size = o.size;
+    return 0;
+}
+
 int packed_spill(struct packs *packs, const struct oid *oid, const char *dir, char **ret,
                  size_t *ret_size)
 {
     _cleanup_free_ char *path = xasprintf("%s/spilled", dir);
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     _cleanup_(buf_done) struct buf content = {0};
-    git_object_t type;
-    uint64_t size;
+    struct unpacked o;
 
     assert_true(fd >= 0);
-    int r = packs_spill(packs, oid, dir, fd, &type, &size);
+    int r = packs_spill(packs, &(struct packed_copy){oid}, dir, fd, &o);
     if (r < 0)
         return r;
     assert_int_equal(io_read_fd(fd, SIZE_MAX / 2, &content), 0);
-    assert_int_equal(content.len, size);
-    *ret_size = size;
+    assert_int_equal(content.len, o.size);
+    *ret_size = o.size;
     *ret = buf_take(&content);
     return 0;
 }

@@ -22,6 +22,9 @@ int packed_teardown(void **state);
 void packed_repack(struct packed *f, bool by_offset);
 /* Opens f->packs anew. */
 void packed_open(struct packed *f, size_t bases);
+/* What packs_read() says of the copy that is found first; the caller frees the content. */
+int packed_read(struct packs *packs, const struct oid *oid, uint64_t most, git_object_t *ret_type,
+                void **ret, size_t *ret_size);
 /* Writes the object to a new file; returns what packs_spill() did and, if that is 0, the content,
  * for the caller to free. */
 int packed_spill(struct packs *packs, const struct oid *oid, const char *dir, char **ret,

@@ -1,5 +1,7 @@
 #include "pack_oracle.h"
 
+#include "pack_fixture.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -48,7 +50,7 @@ static void compare_one(struct packs *packs, const struct told *o, struct pack_o
     if (r < 0 || head_type != o->type || head_size != o->size)
         fail_msg("header of %s: %d, type %d, size %" PRIu64, oid_hex(&o->oid, hex), r, head_type,
                  head_size);
-    r = packs_read(packs, &o->oid, UINT64_MAX, &type, &data, &size);
+    r = packed_read(packs, &o->oid, UINT64_MAX, &type, &data, &size);
     if (r < 0 || type != o->type || size != o->size || memcmp(data, o->data, size) ||
         ((char *)data)[size])
         fail_msg("content of %s: %d", oid_hex(&o->oid, hex), r);

@@ -14,7 +14,7 @@
 static int open_index(struct made *f, struct pack_index *ix)
 {
     _cleanup_free_ char *path = xasprintf("%s/made.idx", f->pack_dir);
-    return pack_index_open(ix, path);
+    return pack_index_open(ix, path, PACK_INDEX_SMALL, NULL);
 }
 
 /* All ids of the pack, and none beside them. */
@@ -99,7 +99,7 @@ static void test_refuses(void **state)
     assert_int_equal(open_changed(f, 7, "\3", 1), -EBADMSG);
     assert_int_equal(open_changed(f, 8 + 40 * 4, "\377", 1), -EBADMSG);
     assert_int_equal(open_changed(f, 8 + 255 * 4, "\0\0\0\13", 4), -EBADMSG);
-    assert_int_equal(pack_index_open(&(struct pack_index){0}, f->dir), -EBADMSG);
+    assert_int_equal(pack_index_open(&(struct pack_index){0}, f->dir, 0, NULL), -EBADMSG);
     assert_int_equal(io_remove_tree(AT_FDCWD, f->pack_dir), 0);
     assert_int_equal(open_index(f, &(struct pack_index){0}), -ENOENT);
 }

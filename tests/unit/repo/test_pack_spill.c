@@ -48,10 +48,10 @@ static void test_chain_of_large_deltas(void **state)
         memcpy(&fifth, spilled + 20 - id, 4);
         assert_int_equal(fifth, 5);
         assert_memory_equal(spilled + LARGE - id, "123", id);
-        assert_int_equal(packs_read(f->packs, &oid, LARGE, &type, &data, &read_size), 0);
+        assert_int_equal(packed_read(f->packs, &oid, LARGE, &type, &data, &read_size), 0);
         assert_int_equal(read_size, LARGE);
         assert_true(!memcmp(data, spilled, LARGE));
-        assert_int_equal(packs_read(f->packs, &oid, LARGE - 1, &type, &data, &read_size), -EFBIG);
+        assert_int_equal(packed_read(f->packs, &oid, LARGE - 1, &type, &data, &read_size), -EFBIG);
         free(data);
         free(spilled);
     }
@@ -80,7 +80,7 @@ static void test_wrong_results_are_not_found(void **state)
     made_open(f);
     for (int id = 10; id <= 13; id++) {
         struct oid oid = made_id(id);
-        assert_int_equal(packed_spill(f->packs, &oid, f->dir, &spilled, &size), -ENOENT);
+        assert_int_equal(packed_spill(f->packs, &oid, f->dir, &spilled, &size), -EBADMSG);
     }
 }
 
@@ -88,8 +88,7 @@ static void test_a_full_disk_is_said(void **state)
 {
     struct made *f = *state;
     _cleanup_close_ int full = open("/dev/full", O_RDWR | O_CLOEXEC);
-    git_object_t type;
-    uint64_t size;
+    struct unpacked o;
 
     add_chain(f);
     pack_maker_blob(&f->m, 20, "small");
@@ -97,7 +96,8 @@ static void test_a_full_disk_is_said(void **state)
     static const int ids[] = {0, 3, 20};
     for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
         struct oid oid = made_id(ids[i]);
-        assert_int_equal(packs_spill(f->packs, &oid, f->dir, full, &type, &size), -ENOSPC);
+        assert_int_equal(packs_spill(f->packs, &(struct packed_copy){&oid}, f->dir, full, &o),
+                         -ENOSPC);
     }
 }
 

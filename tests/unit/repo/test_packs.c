@@ -1,4 +1,5 @@
 #include "pack_fixture.h"
+#include "pack_maker.h"
 #include "pack_oracle.h"
 
 #include <errno.h>
@@ -6,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -95,6 +97,61 @@ static void test_alternates(void **state)
     assert_all_there(packs, inner);
 }
 
+/* As git made them until 2008. */
+static void test_indexes_of_version_1(void **state)
+{
+    struct packed *f = *state;
+
+    packed_repack(f, true);
+    test_run(f->path, "chmod u+w objects/pack/*; for p in objects/pack/*.pack; do\n"
+                      "    git index-pack --index-version=1 -o ${p%%.pack}.idx $p; done");
+    packed_open(f, PACKED_BASES);
+    assert_all_there(f->packs, f->path);
+}
+
+/* More than there are descriptors for. */
+#define CROWD 500
+
+static size_t open_files(void)
+{
+    _cleanup_free_ char *n = test_output("/", "ls /proc/%d/fd | wc -l", getpid());
+
+    return strtoul(n, NULL, 10);
+}
+
+static void test_more_packs_than_descriptors(void **state)
+{
+    struct made *f = *state;
+    size_t before = open_files();
+
+    for (uint32_t i = 0; i < CROWD; i++) {
+        _cleanup_free_ char *name = xasprintf("pack-%u", i);
+        pack_maker_blob(&f->m, i, name);
+        pack_maker_write(&f->m, f->pack_dir, name);
+        pack_maker_done(&f->m);
+        pack_maker_init(&f->m);
+    }
+    f->packs = packs_new(f->dir, 1 << 20);
+    assert_in_range(open_files() - before, 390, 410);
+    for (uint32_t i = 0; i < CROWD; i++) {
+        _cleanup_free_ char *name = xasprintf("pack-%u", i);
+        _cleanup_free_ void *data = NULL;
+        struct oid oid = made_id(i);
+        git_object_t type;
+        size_t size;
+        assert_int_equal(packed_read(f->packs, &oid, 100, &type, &data, &size), 0);
+        assert_string_equal(data, name);
+    }
+    test_run(f->pack_dir, "rm -f *");
+    for (uint32_t i = 0; i < CROWD; i++) {
+        struct oid oid = made_id(i);
+        assert_in_range(-ask(f->packs, &oid), 0, ENOENT); /* as long as it is open, it is there */
+    }
+    struct oid oid = made_id(CROWD);
+    assert_int_equal(ask(f->packs, &oid), -ENOENT);
+    assert_int_equal(open_files(), before);
+}
+
 static void test_nothing_there(void **state)
 {
     _cleanup_(packs_freep) struct packs *packs = packs_new("/nonexistent", PACKED_BASES);
@@ -159,7 +216,7 @@ static void test_spill(void **state)
     packed_open(f, PACKED_BASES);
     for (size_t i = 0; i < ARRAY_SIZE(revs); i++) {
         struct oid oid = oid_at(f->path, revs[i]);
-        assert_int_equal(packs_read(f->packs, &oid, UINT64_MAX, &type, &data, &size), 0);
+        assert_int_equal(packed_read(f->packs, &oid, UINT64_MAX, &type, &data, &size), 0);
         assert_int_equal(packed_spill(f->packs, &oid, f->dir, &spilled, &spilled_size), 0);
         assert_int_equal(size, spilled_size);
         if (size)
@@ -192,7 +249,7 @@ static void *read_all_the_time(void *arg)
     while (!r->stop)
         vec_foreach (o, &r->objects) {
             r->reads++;
-            if (packs_read(r->packs, &o->oid, UINT64_MAX, &type, &data, &size) < 0) {
+            if (packed_read(r->packs, &o->oid, UINT64_MAX, &type, &data, &size) < 0) {
                 r->absent++;
                 continue;
             }
@@ -210,7 +267,7 @@ static void expect_object(struct readers *r, const char *line)
 
     snprintf(hex, sizeof(hex), "%s", line);
     assert_int_equal(oid_parse(hex, &o->oid), 0);
-    assert_int_equal(packs_read(r->packs, &o->oid, UINT64_MAX, &type, &o->data, &o->size), 0);
+    assert_int_equal(packed_read(r->packs, &o->oid, UINT64_MAX, &type, &o->data, &o->size), 0);
 }
 
 static void expect_all(struct readers *r, const char *path)
@@ -279,6 +336,8 @@ int main(void)
         TEST(test_deleted_packs_stay_until_somebody_looks),
         TEST(test_spill),
         TEST(test_repack_meanwhile),
+        TEST(test_indexes_of_version_1),
+        MADE(test_more_packs_than_descriptors),
         cmocka_unit_test(test_nothing_there),
     };
     const struct CMUnitTest given[] = {

@@ -25,7 +25,7 @@ static void assert_reads(struct fixture *f, const struct oid *oid, git_object_t 
     _cleanup_free_ char *path = xasprintf("%s/spilled", f->dir);
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     _cleanup_(buf_done) struct buf spilled = {0};
-    struct raw raw = {0};
+    struct unpacked raw = {0};
     git_object_t header_type = 0;
     uint64_t size = 0;
 
@@ -37,7 +37,7 @@ static void assert_reads(struct fixture *f, const struct oid *oid, git_object_t 
     assert_int_equal(raw.size, len);
     assert_memory_equal(raw.data, data, len);
     assert_int_equal(((char *)raw.data)[len], 0);
-    raw_done(&raw);
+    unpacked_done(&raw);
     if (len)
         assert_int_equal(source_read(source(f), oid, len - 1, &raw), -EFBIG);
     assert_int_equal(source_spill(source(f), oid, f->dir, fd, &header_type, &size), 0);
@@ -53,7 +53,7 @@ static void assert_fails(struct fixture *f, const struct oid *oid, int err)
     _cleanup_free_ char *path = xasprintf("%s/spilled", f->dir);
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     git_object_t type;
-    struct raw raw;
+    struct unpacked raw;
     uint64_t size;
 
     assert_int_equal(source_read(source(f), oid, UINT64_MAX, &raw), err);
@@ -217,6 +217,84 @@ static void test_a_whole_copy_makes_up_for_a_broken_one(void **state)
     assert_int_equal(metric_value("onward_object_errors_total"), errors);
 }
 
+static void test_a_whole_copy_in_another_pack_makes_up_too(void **state)
+{
+    struct fixture *f = *state;
+    struct oid mine = write_two(f);
+
+    /* Which is asked first is chance: so each is broken once. */
+    for (int which = 0; which < 2; which++) {
+        test_run(f->path, "mkdir -p ../p; mv .git/objects/pack/* ../p; rm -rf .git/objects/??;"
+                          "cp ../p/*.pack ../p/*.idx .git/objects/pack");
+        forge_packed(f, MINE, FORGED);
+        test_run(f->path,
+                 "cd .git/objects/pack; for i in pack idx; do mv *.$i %s.$i;"
+                 "cp ../../../../p/*.$i %s.$i; done",
+                 which ? "pack-a" : "pack-b", which ? "pack-b" : "pack-a");
+        fixture_reopen(f);
+        assert_reads(f, &mine, GIT_OBJECT_BLOB, MINE, strlen(MINE));
+        test_run(f->path, "rm -f .git/objects/pack/*; mv ../p/* .git/objects/pack");
+    }
+}
+
+struct heard {
+    char last[1000];
+    int objects, packs;
+};
+
+static void on_fault(const struct repo_fault *fault, void *arg)
+{
+    struct heard *h = arg;
+
+    h->objects += fault->id != NULL;
+    h->packs += fault->id == NULL;
+    if (!fault->id)
+        snprintf(h->last, sizeof(h->last), "%s", fault->reason);
+}
+
+/* Flips a bit at `at` of the only index; reads an object of it, and tells what was heard. */
+static struct heard hear_flipped(struct fixture *f, const struct oid *oid, size_t at)
+{
+    _cleanup_free_ char *path = test_output(f->path, "echo .git/objects/pack/*.idx");
+    struct heard heard = {0};
+    struct unpacked raw;
+    size_t len;
+    _cleanup_free_ char *index = test_read_file(f->path, path, &len);
+
+    index[at] ^= 4;
+    test_write_bytes(f->path, path, index, len);
+    fixture_reopen(f);
+    repo_on_fault(f->repo, on_fault, &heard);
+    for (int i = 0; i < 2; i++)
+        assert_true(source_read(source(f), oid, UINT64_MAX, &raw) < 0);
+    index[at] ^= 4;
+    test_write_bytes(f->path, path, index, len);
+    assert_true(!heard.packs || strstr(heard.last, path + strlen(".git/")));
+    return heard;
+}
+
+/* Refused at once, or found out when it leads nowhere; and said once, by name. */
+static void test_broken_indexes_are_said(void **state)
+{
+    struct fixture *f = *state;
+    struct oid mine = write_two(f);
+    int64_t errors = metric_value("onward_pack_errors_total");
+    size_t ids = 8 + 256 * 4, n = 4;
+
+    test_run(f->path, "chmod u+w .git/objects/pack/*");
+    assert_int_equal(hear_flipped(f, &mine, 5).packs, 1);
+    assert_int_equal(hear_flipped(f, &mine, 8).packs, 1);
+    for (size_t i = 0; i < n; i++) { /* one of the ids is that of `mine`; all of the offsets */
+        struct heard h = hear_flipped(f, &(struct oid){{1}}, ids + i * OID_RAW + 7);
+        assert_int_equal(h.packs, 1);
+        assert_non_null(strstr(h.last, "checksum"));
+    }
+    test_run(f->path, "git fsck");
+    fixture_reopen(f);
+    assert_reads(f, &mine, GIT_OBJECT_BLOB, MINE, strlen(MINE));
+    assert_int_equal(metric_value("onward_pack_errors_total"), errors + 2 + n);
+}
+
 static void test_broken_revisions_and_trees_are_errors(void **state)
 {
     struct fixture *f = *state;
@@ -243,6 +321,8 @@ int main(void)
         TEST(test_what_is_missing_is_found_when_it_comes),
         TEST(test_wrong_content_is_an_error_of_that_object_alone),
         TEST(test_a_whole_copy_makes_up_for_a_broken_one),
+        TEST(test_a_whole_copy_in_another_pack_makes_up_too),
+        TEST(test_broken_indexes_are_said),
         TEST(test_broken_revisions_and_trees_are_errors),
     };
 
