@@ -208,12 +208,12 @@ static void add_file_jobs(struct run *run)
         };
 }
 
-static void choose(struct run *run, const struct declaration *old, const struct declaration *new)
+static void choose(struct run *run, const struct declaration *old, const struct declaration *now)
 {
-    if (!new)
+    if (!now)
         run->rules.checks = FILE_YAML | FILE_JSON;
-    for (size_t i = 0; new &&i < new->checks.n; i++) {
-        const char *name = new->checks.v[i];
+    for (size_t i = 0; now && i < now->checks.n; i++) {
+        const char *name = now->checks.v[i];
         const struct check_config *host = host_check(run->checks, name);
         run->rules.checks |= file_check_named(name);
         if (check_is_builtin(name))
@@ -221,7 +221,7 @@ static void choose(struct run *run, const struct declaration *old, const struct 
         if (host)
             add_host_job(run, host);
         else
-            miss(run, old, new, name);
+            miss(run, old, now, name);
     }
 }
 

@@ -75,9 +75,9 @@ static void show_declared(const struct roster_site *s, struct site_status *out)
 }
 
 /* A time that was worked out from two clocks is not quite the same the next time. */
-static int64_t steady(int64_t new, int64_t old)
+static int64_t steady(int64_t now, int64_t before)
 {
-    return new - old < NS_PER_MS &&old - new < NS_PER_MS ? old : new;
+    return now - before < NS_PER_MS && before - now < NS_PER_MS ? before : now;
 }
 
 /* What is shown now; everything in it is borrowed. `old`: what was shown last, or NULL. */

@@ -349,33 +349,33 @@ static void keep_old(struct targets *t, struct targets *old)
 
 int targets_update(struct targets *t, const struct targets_source *source)
 {
-    _cleanup_(targets_done) struct targets new = {0};
+    _cleanup_(targets_done) struct targets next = {0};
     struct targets old;
     int r = 0;
 
-    choose_head(source, t, &new);
-    /* Revisions that differ in files only have the same declaration. */
+    choose_head(source, t, &next);
+    /* The declaration alone does not tell: revisions that differ in other files share it. */
     bool same =
-        new.declaration &&new.declaration == t->declaration &&oid_equal(&new.head, &t->head);
-    if (new.declaration && !same)
-        r = fill(source, t, &new);
+        next.declaration && next.declaration == t->declaration && oid_equal(&next.head, &t->head);
+    if (next.declaration && !same)
+        r = fill(source, t, &next);
     if (r == -ECANCELED)
         return r;
     if (r < 0) {
-        freeze(&new, "declaration",
+        freeze(&next, "declaration",
                xasprintf("cannot tell what the sites should run: %s", strerror(-r)));
-        vec_foreach (e, &new)
+        vec_foreach (e, &next)
             target_done(e);
-        free(new.v);
+        free(next.v);
     }
-    bool changed = !same || !str_equal(t->frozen, new.frozen);
+    bool changed = !same || !str_equal(t->frozen, next.frozen);
     if (r < 0 || same)
-        keep_old(&new, t);
-    vec_foreach (e, &new)
+        keep_old(&next, t);
+    vec_foreach (e, &next)
         if (e->site->pin)
             changed |= follow_pin(source, e);
     old = *t;
-    *t = new;
-    new = old;
+    *t = next;
+    next = old;
     return changed;
 }

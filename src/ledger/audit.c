@@ -223,13 +223,13 @@ static void compare(struct audit *a, const struct oid *old_oid, const struct oid
 }
 
 /* A2: what a ledger has no place for, or has lost. */
-static bool is_file(struct audit *a, const char *path, const struct tree_entry *new)
+static bool is_file(struct audit *a, const char *path, const struct tree_entry *entry)
 {
-    if (!new)
+    if (!entry)
         find(a, NULL, 0, "%s was removed", path);
-    else if (new->kind != ENTRY_FILE)
+    else if (entry->kind != ENTRY_FILE)
         find(a, NULL, 0, "%s is no file any more", path);
-    return new &&new->kind == ENTRY_FILE;
+    return entry && entry->kind == ENTRY_FILE;
 }
 
 static void on_site(struct audit *a, const char *name, const struct tree_entry *old,

@@ -257,7 +257,7 @@ static int plan_path(struct plan *p, const struct oid *from, const struct oid *t
 
     if (r == 0)
         r = find_at(p->repo, to, path, &new);
-    if (r < 0 || (old.kind == new.kind &&oid_equal(&old.oid, &new.oid)))
+    if (r < 0 || (oid_equal(&old.oid, &new.oid) && old.kind == new.kind))
         return r;
     struct tree_entry a = old, b = new;
     keep_file(&a);

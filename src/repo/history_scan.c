@@ -52,24 +52,24 @@ static int leave(struct scan *s)
 }
 
 /* An entry that differs: NULL is not there. A directory is told of when it is left. */
-static int differ(struct scan *s, const struct tree_entry *old, const struct tree_entry *new)
+static int differ(struct scan *s, const struct tree_entry *old, const struct tree_entry *now)
 {
     struct level *l = &s->levels.v[s->levels.n - 1];
-    bool was_dir = old && old->kind == ENTRY_DIR, is_dir = new &&new->kind == ENTRY_DIR;
-    struct history_change change = {.there = new};
+    bool was_dir = old && old->kind == ENTRY_DIR, is_dir = now && now->kind == ENTRY_DIR;
+    struct history_change change = {.there = now};
     path_id id;
 
-    l->change.listing |= !old || !new || old->kind != new->kind;
-    int r = s->sink->path(s->sink->arg, l->id, new ? new->name : old->name, &id);
+    l->change.listing |= !old || !now || old->kind != now->kind;
+    int r = s->sink->path(s->sink->arg, l->id, now ? now->name : old->name, &id);
     if (r == 0 && !is_dir) {
-        if (new) {
-            change.kind = new->kind;
-            change.oid = new->oid;
+        if (now) {
+            change.kind = now->kind;
+            change.oid = now->oid;
         }
         r = s->sink->change(s->sink->arg, id, &change);
     }
     if (r == 0 && (was_dir || is_dir))
-        r = enter(s, id, was_dir ? &old->oid : NULL, is_dir ? &new->oid : NULL);
+        r = enter(s, id, was_dir ? &old->oid : NULL, is_dir ? &now->oid : NULL);
     return r;
 }
 
