@@ -551,14 +551,19 @@ static int by_waiting(const void *a, const void *b)
     return x->site < y->site ? -1 : x->site > y->site;
 }
 
-/* Takes room for one more call (I5). */
-static bool take_room(struct planner *p, size_t site)
+static bool has_room(const struct planner *p, size_t site)
 {
     int backend = p->in->sites[site].backend;
 
-    if (backend < 0 || p->running[backend] >= p->in->backends[backend].concurrency)
+    return backend >= 0 && p->running[backend] < p->in->backends[backend].concurrency;
+}
+
+/* Takes room for one more call (I5). */
+static bool take_room(struct planner *p, size_t site)
+{
+    if (!has_room(p, site))
         return false;
-    p->running[backend]++;
+    p->running[p->in->sites[site].backend]++;
     return true;
 }
 
@@ -589,13 +594,6 @@ static void start(struct planner *p, size_t i)
                                             .generation = again ? t->generation : t->generation + 1,
                                             .attempt = again ? t->attempt + 1 : 1,
                                             .heal = l->heal}; /* I2 */
-}
-
-static bool has_room(const struct planner *p, size_t site)
-{
-    int backend = p->in->sites[site].backend;
-
-    return p->running[backend] < p->in->backends[backend].concurrency;
 }
 
 /* Starts what is due, as far as backends and waves have room (I5, I13). */
