@@ -37,7 +37,7 @@ char *proposal_ref_name(uint64_t number)
 
 /* People */
 
-void signature_copy(const struct signature *from, struct signature *ret)
+static void signature_copy(const struct signature *from, struct signature *ret)
 {
     *ret = (struct signature){
         .name = xstrdup(from->name),

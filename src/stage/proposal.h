@@ -87,7 +87,6 @@ char *proposal_revision_text(const struct proposal *p);
 
 /* "Name <address>", of one harmless line; yours. */
 char *signature_text(const struct signature *s);
-void signature_copy(const struct signature *from, struct signature *ret);
 /* Value of the field `key` ("Onward-Proposal") in the last paragraph of a message; NULL. Yours. */
 char *proposal_field(const char *message, const char *key);
 

@@ -3,7 +3,7 @@
  *
  *             proposals_put            proposals_close
  *    (none) ────────────────▶ open ────────────────────▶ closing ────────────────▶ (none)
- *                             ▲  │                       │    │   proposals_end
+ *                             ▲  │                       │    │  proposals_resolve
  *                             ├──┘ proposals_put,        │    │
  *                             │    proposals_approve     │    └ withdrawn, or merged: the
  *                             └──────────────────────────┘      mainline has the revision

@@ -43,8 +43,7 @@
  *
  * Threads and locks. Two read-write locks, taken in this order:
  *   freeze   held for reading by everything that changes the workspace, for writing by a commit
- *   while
- *            it takes the workspace as it is: changes wait, readers do not.
+ *            while it takes the workspace as it is: changes wait, readers do not.
  *   tree     held for reading to use nodes and uppers, for writing to change names or to move to
  *            another upper.
  * Both prefer writers. Nothing of one workspace is ever held while waiting for another. */
