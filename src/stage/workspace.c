@@ -352,9 +352,8 @@ static int base_time(struct repo *repo, const struct oid *base, int64_t before, 
     int r = revision_brief(repo, base, &brief);
     if (r < 0)
         return r;
-    int64_t most = INT64_MAX / NS_PER_SEC - 1;
-    int64_t time = brief.time < 0 ? 0 : brief.time > most ? most : brief.time;
-    *ret = time * NS_PER_SEC > before ? time * NS_PER_SEC : before + 1;
+    int64_t time = clock_from_seconds(brief.time);
+    *ret = time > before ? time : before + 1;
     return 0;
 }
 

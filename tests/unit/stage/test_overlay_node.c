@@ -241,8 +241,13 @@ static void a_new_base_has_a_later_time(void **state)
 {
     struct fixture *f = *state;
 
+    test_run(f->dir, "rm -rf clone && git clone -q repo.git clone && cd clone && echo 2 > three && "
+                     "GIT_COMMITTER_DATE='@0 +0000' git commit -qam past && git push -q");
+    assert_int_equal(mainline_refresh(f->mainline, NULL), 0);
+    assert_int_equal(fx_mkdir(f, "early", 0777), 0);
+    assert_int_equal(mtime(f, "early/three"), NS_PER_SEC); /* as below revisions/ */
     test_run(f->dir,
-             "rm -rf clone && git clone -q repo.git clone && cd clone && echo 3 > three && "
+             "cd clone && echo 3 > three && "
              "GIT_COMMITTER_DATE=2090-01-01T00:00:00Z git commit -qam future && git push -q");
     assert_int_equal(mainline_refresh(f->mainline, NULL), 0);
     assert_int_equal(fx_mkdir(f, "late", 0777), 0);
