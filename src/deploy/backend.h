@@ -42,7 +42,7 @@ enum backend_end {
     BACKEND_REFUSED, /* apply: it did not work, and trying again would give the same */
     BACKEND_TIMEOUT, /* it had not ended in time and was stopped: the same as failed */
     BACKEND_STALLED, /* it will not work until somebody changes something (exit status 78) */
-    BACKEND_STOPPED, /* this daemon ends; nothing is known of the site */
+    BACKEND_STOPPED, /* it was told to (stop_fd): nothing is known of the site */
     BACKEND_ENDS
 };
 /* "done", "later", … */

@@ -1,3 +1,6 @@
+/* Runs a program as include/onward/backend.h tells its author: `COMMAND… VERB` in the site's source
+ * directory at the revision, the request on its standard input and in its environment. How it ended
+ * is its exit status; what it printed is the log, the last line of that the message. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

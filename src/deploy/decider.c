@@ -349,14 +349,18 @@ int64_t decider_decide(struct decider *r)
 
 /* ---- news ------------------------------------------------------------------------------------ */
 
+static bool is_rewritten(const struct decider *r)
+{
+    return str_equal(r->targets.frozen_kind, "rewritten");
+}
+
 /* Moves the high-water mark to the mainline's revision, unless that was found to be no descendant.
  * Before anything is started, so that all that was ever started lies at or behind the mark. */
 static void see(struct decider *r, const struct oid *head)
 {
     _cleanup_(diag_done) struct diag why = {0};
-    const char *kind = r->targets.frozen_kind;
 
-    if (!r->config->enabled || oid_is_zero(head) || (kind && !strcmp(kind, "rewritten")))
+    if (!r->config->enabled || oid_is_zero(head) || is_rewritten(r))
         return;
     int err = ledger_see(r->config->ledger, head, &why);
     if (err < 0)
@@ -501,10 +505,9 @@ static int order_pause(struct decider *r, const struct command *c)
 /* The mainline as it is now is the one that sites follow from now on. */
 static int order_accept(struct decider *r, const struct command *c)
 {
-    const char *kind = r->targets.frozen_kind;
     struct record record = {.kind = RECORD_ACCEPTED};
 
-    if (!kind || strcmp(kind, "rewritten") != 0)
+    if (!is_rewritten(r))
         return diag_fail(c->reterr, -EINVAL,
                          "the mainline was not rewritten: there is nothing to accept");
     int err = mainline_head(r->config->mainline, &record.to);
