@@ -17,8 +17,8 @@ void autocommit_end(struct autocommit *a);
 /* Ends it, if need be. NULL is allowed. */
 void autocommit_free(struct autocommit *a);
 
-/* The workspace was written to: it is due so long after now, unless it
- * is written to again. Cheap when it waits already. Not under ws->tree held for writing. */
+/* The workspace was written to: it is due so long after now, unless it is written to again. Cheap
+ * when it waits already. Not under ws->tree held for writing. */
 void autocommit_arm(struct autocommit *a, struct workspace *ws);
 /* The same after ws->autocommit has changed: it may be due sooner than it was. */
 void autocommit_rearm(struct autocommit *a, struct workspace *ws);

@@ -5,10 +5,10 @@
 
 #include "base/clock.h"
 #include "repo/diff.h"
-#include "repo/history.h"
 #include "repo/scratch.h"
 #include "stage/autocommit_node.h"
 #include "stage/commit.h"
+#include "stage/landing.h"
 #include "stage/message.h"
 #include "stage/outcome.h"
 #include "stage/rebase.h"
@@ -18,8 +18,7 @@
 #include "tree/menu.h"
 #include "tree/text.h"
 
-#define DIFF_MOST   (256 << 20)
-#define BEHIND_MOST 100000 /* first-parent steps that are counted */
+#define DIFF_MOST (256 << 20)
 
 /* The workspace's tree and its base's, as of now. The tree is nowhere but in `scratch`. */
 struct pair {
@@ -95,22 +94,6 @@ static int count_change(const struct change *c, void *arg)
     return 0;
 }
 
-static void add_behind(struct workspace *ws, const struct oid *base, struct buf *out)
-{
-    const struct staging_config *config = ws->env->config;
-    struct oid head;
-    int behind = -ENOENT;
-
-    if (mainline_head(config->mainline, &head) == -ENOENT)
-        behind = oid_is_zero(base) ? 0 : -ENOENT;
-    else if (!oid_is_zero(base))
-        behind = history_distance(config->repo, &head, base, BEHIND_MOST);
-    if (behind < 0)
-        buf_adds(out, "behind: unknown\n");
-    else
-        buf_addf(out, "behind: %d\n", behind);
-}
-
 static void add_outcome(struct workspace *ws, struct buf *out)
 {
     _cleanup_(buf_done) struct buf text = {0};
@@ -136,7 +119,7 @@ static int open_status(void *ctx, struct node *dir, uint64_t ino, struct node **
         return r;
     buf_addf(&text, "workspace: %s\nowner: %s\nbase: %s\n", ws->name, ws->state.owner,
              oid_is_zero(&pair.base) ? "none" : oid_hex(&pair.base, hex));
-    add_behind(ws, &pair.base, &text);
+    landing_add_behind(ws->env->config, &pair.base, &text);
     buf_addf(&text, "added: %zu\nmodified: %zu\ndeleted: %zu\ntype-changed: %zu\n", counts['A'],
              counts['M'], counts['D'], counts['T']);
     add_outcome(ws, &text);

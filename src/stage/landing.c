@@ -9,7 +9,8 @@
 #include "stage/author.h"
 #include "stage/outcome.h"
 
-#define TRIES_MOST 64 /* lost races, or changes while checks ran, before it gives up */
+#define TRIES_MOST  64     /* lost races, or changes while checks ran, before it gives up */
+#define BEHIND_MOST 100000 /* first-parent steps that are counted */
 
 int landing_refuse(struct landing *l, int err, const char *why)
 {
@@ -238,6 +239,22 @@ int landing_try(struct landing *l)
     if (r == 0)
         r = merge(l);
     return r < 0 ? r : check(l, &(struct check_input){l->head_tree, l->merged}, 0);
+}
+
+void landing_add_behind(const struct staging_config *config, const struct oid *base,
+                        struct buf *out)
+{
+    struct oid head;
+    int behind = mainline_head(config->mainline, &head);
+
+    if (oid_is_zero(base))
+        behind = behind == -ENOENT ? 0 : -ENOENT;
+    else if (behind == 0)
+        behind = history_distance(config->repo, &head, base, BEHIND_MOST);
+    if (behind < 0)
+        buf_adds(out, "behind: unknown\n");
+    else
+        buf_addf(out, "behind: %d\n", behind);
 }
 
 const char *landing_label(int r)

@@ -113,6 +113,10 @@ int landing_refuse_diag(struct landing *l, int err, const struct diag *why);
 /* 1 if the mainline has the revision, 0 if it has not (or there is no such revision). */
 int landing_has_landed(const struct staging_config *config, const struct oid *revision);
 
+/* Adds "behind: N", the steps from head back to `base` (zero: nothing), or "behind: unknown". */
+void landing_add_behind(const struct staging_config *config, const struct oid *base,
+                        struct buf *out);
+
 /* What METRIC_COMMITS counts a landing under that ended like this. Static. */
 const char *landing_label(int r);
 

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "check/check.h"
 #include "repo/diff.h"
-#include "repo/history.h"
+#include "stage/landing.h"
 #include "stage/listing.h"
 #include "stage/review.h"
 #include "stage/review_merge.h"
@@ -18,8 +18,7 @@
 #include "tree/menu.h"
 #include "tree/text.h"
 
-#define DIFF_MOST   (64 << 20)
-#define BEHIND_MOST 100000 /* first-parent steps that are counted */
+#define DIFF_MOST (64 << 20)
 
 struct proposals_dir {
     struct node node;
@@ -111,19 +110,6 @@ static void add_line(struct buf *out, const char *key, const char *value)
     buf_addc(out, '\n');
 }
 
-static void add_behind(struct proposals *s, const struct proposal *p, struct buf *out)
-{
-    struct oid head;
-    int n = mainline_head(s->config.mainline, &head);
-
-    if (n == 0)
-        n = history_distance(s->config.repo, &head, &p->base, BEHIND_MOST);
-    if (n < 0)
-        buf_adds(out, "behind: unknown\n");
-    else
-        buf_addf(out, "behind: %d\n", n);
-}
-
 static int add_status(struct proposals *s, struct proposal *p, struct buf *out)
 {
     _cleanup_free_ char *who = signature_text(&p->author), *reason = proposals_reason(s, p);
@@ -137,7 +123,7 @@ static int add_status(struct proposals *s, struct proposal *p, struct buf *out)
     }
     buf_addf(out, "revision: %s\n", oid_hex(&p->content, hex));
     buf_addf(out, "base: %s\n", oid_is_zero(&p->base) ? "none" : oid_hex(&p->base, hex));
-    add_behind(s, p, out);
+    landing_add_behind(&s->config, &p->base, out);
     buf_addf(out, "approvals: %zu\nneeded: %d\n", p->approvals.n, review_needed(s));
     reason[strcspn(reason, "\n")] = 0;
     if (*reason)

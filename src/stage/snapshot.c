@@ -17,9 +17,10 @@ struct snapshot {
     struct sink *sink;
     struct kept_dirs *keep;
     struct diag *reterr;
-    struct buf
-        path; /* of the directory in hand, with a slash at its end; for messages and `keep` */
-    int at;   /* the directory in hand; one descriptor, whatever the depth */
+    /* The directory in hand: its path with a slash at its end, for messages and `keep`; and its
+     * one descriptor, whatever the depth. */
+    struct buf path;
+    int at;
     int depth;
 };
 
