@@ -148,7 +148,8 @@ def losses(m, repo, client, acked, synced):
 def check_reachable(repo, dir):
     """As a transfer does it: whole, right, nothing missing."""
     copy = dir + "/copy.git"
-    p = run("git", "-c", "transfer.fsckObjects=true", "clone", "-q", "--mirror", "--no-local", repo, copy, check=False)
+    p = run("git", "-c", "transfer.fsckObjects=true", "clone", "-q", "--mirror", "--no-local", repo, copy, check=False,
+            timeout=600)
     shutil.rmtree(copy, ignore_errors=True)
     return [f"P4: {p.stderr.strip()}"] if p.returncode else []
 
