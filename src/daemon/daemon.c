@@ -12,6 +12,7 @@
 #include "base/keeper.h"
 #include "base/log.h"
 #include "coord/lease.h"
+#include "daemon/durable.h"
 #include "daemon/history_wait.h"
 #include "daemon/identity.h"
 #include "daemon/packer.h"
@@ -53,6 +54,7 @@ struct daemon {
     char *state_dir; /* NULL: none was needed */
     struct lease *state_lock, *lease;
     char *idle_why; /* why this process deploys nothing; NULL: it does */
+    char *doubt;    /* why what is synced may be lost all the same; NULL: it cannot */
     char *apart; /* what to say of a mount beside us that has other workspaces; NULL: none seen */
     struct ledger *ledger;
     struct history_index *history; /* NULL: there is no state directory to keep it in */
@@ -268,6 +270,7 @@ static void status_text(void *ctx, struct buf *out)
     json_object_set_new(j, "reconciling", json_boolean(!d->idle_why));
     json_put_str(j, "idle_because", d->idle_why);
     json_put_str(j, "workspaces_apart", d->apart);
+    json_put_str(j, "not_durable", d->doubt);
     json_put_str(j, "problem", fleet->problem);
     json_put_str(j, "paused", fleet->paused);
     json_object_set_new(j, "rollouts", fleet_rollouts_json(fleet));
@@ -427,6 +430,23 @@ static int open_staging(struct daemon *d, struct diag *reterr)
     return 0;
 }
 
+/* Said, not refused: whoever tries things out does so in memory. */
+static void say_doubt(struct daemon *d)
+{
+    char when[CLOCK_TEXT];
+
+    d->doubt = d->options->read_only ? NULL : durable_doubt(d->state_dir, repo_common_dir(d->repo));
+    if (!d->doubt)
+        return;
+    log_warn("not-durable", "reason=\"%s\" consequence=\"what was acknowledged may be lost\"",
+             d->doubt);
+    json_t *e = json_object();
+    json_put_str(e, "at", clock_format(clock_real(), when));
+    json_put_str(e, "event", "not-durable");
+    json_put_str(e, "detail", d->doubt);
+    on_event(e, d);
+}
+
 static int open_events(struct daemon *d, struct diag *reterr)
 {
     /* Without a state directory (a second, read-only mount) there is nothing to record. */
@@ -448,6 +468,7 @@ static int open_nodes(struct daemon *d, struct diag *reterr)
     }
     if (r < 0)
         return r;
+    say_doubt(d);
     struct view_config config = {
         .repo = d->repo,
         .mainline = d->mainline,
@@ -605,6 +626,7 @@ static void close_all(struct daemon *d)
     free(d->idle_why);
     free(d->host);
     free(d->apart);
+    free(d->doubt);
     free(d->note);
     pthread_rwlock_destroy(&d->steering);
 }

@@ -12,6 +12,7 @@
 #include "base/alloc.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "daemon/confine.h"
 #include "daemon/daemon.h"
 #include "daemon/state_dir.h"
 #include "onward/version.h"
@@ -68,6 +69,7 @@ static int go_background(void)
 {
     int fds[2];
 
+    confine_descriptors();
     if (pipe2(fds, O_CLOEXEC) < 0)
         return -errno;
     pid_t pid = fork();
@@ -164,6 +166,7 @@ static void prepare_process(void)
     sigset_t ends;
     struct rlimit files;
 
+    confine_memory();
     /* Every thread but the main loop leaves these to it. */
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
