@@ -26,6 +26,7 @@
 #include "repo/oid_json.h"
 #include "repo/ref_mark.h"
 #include "repo/watch.h"
+#include "site/restore.h"
 #include "stage/author.h"
 #include "stage/proposal_node.h"
 #include "stage/staging.h"
@@ -411,6 +412,7 @@ static int open_staging(struct daemon *d, struct diag *reterr)
         .identity_arg = d,
         .admit = on_admit,
         .admit_arg = d,
+        .survives = restore_survives,
         .checks = d->config->checks.v,
         .nchecks = d->config->checks.n,
         .mountpoint = d->config->mountpoint,

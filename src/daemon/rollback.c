@@ -6,6 +6,7 @@
 
 #include "repo/history.h"
 #include "site/restore.h"
+#include "stage/trailer.h"
 
 /* How often it begins anew because others commit meanwhile. */
 #define TRIES 10
@@ -75,7 +76,7 @@ static void write_message(const struct restoration *a, struct buf *out)
     }
     buf_addc(out, '\n');
     add_rolled_back(a, out);
-    buf_addf(out, "Restores: %s\nReason: %s\n", hex, o->reason);
+    buf_addf(out, TRAILER_RESTORES ": %s\nReason: %s\n", hex, o->reason);
 }
 
 /* ---- landing ------------------------------------------------------------------------------------

@@ -340,3 +340,35 @@ int restore_tree(const struct restore *what, struct oid *ret, struct diag *reter
         *ret = r.now.tree;
     return err;
 }
+
+static int survives(struct restoring *r)
+{
+    vec_foreach (s, &r->to.declaration->sites) {
+        int same = s->pin ? 1 : takes_same(r, s->name, &r->head, &r->to);
+        if (same == 0 && (same = takes_same(r, s->name, &r->to, &r->now)) == 0)
+            return diag_fail(r->reterr, -EBUSY,
+                             "what site %s takes has changed since: roll it back once more",
+                             s->name);
+        if (same < 0)
+            return same;
+    }
+    return 0;
+}
+
+int restore_survives(struct repo *repo, const struct oid *base, const struct oid *restored,
+                     const struct oid *merged, struct diag *reterr)
+{
+    const struct restore what = {.repo = repo};
+    _cleanup_(restoring_done) struct restoring r = {.what = &what,
+                                                    .reterr = reterr,
+                                                    .head = {"what it follows", *base},
+                                                    .to = {"the restored tree", *restored},
+                                                    .now = {"the merged tree", *merged}};
+    int err = side_declare(&r, &r.head);
+
+    if (err == 0)
+        err = side_declare(&r, &r.to);
+    if (err == 0)
+        err = side_declare(&r, &r.now);
+    return err < 0 ? err : survives(&r);
+}

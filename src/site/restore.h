@@ -29,4 +29,9 @@ struct restore {
  *   -ENODATA  the sites' inputs at head are those already */
 int restore_tree(const struct restore *what, struct oid *ret, struct diag *reterr);
 
+/* A restored tree, made for the tree `base`, was merged with what came after. 0: every site that it
+ * moves (but those with a pin) takes from `merged` what it restored; -EBUSY: one does not. */
+int restore_survives(struct repo *repo, const struct oid *base, const struct oid *restored,
+                     const struct oid *merged, struct diag *reterr);
+
 #endif

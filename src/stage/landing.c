@@ -106,6 +106,16 @@ static int merge_trees_of(struct landing *l)
     return r;
 }
 
+static int survives(struct landing *l)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    const struct landing_change *c = &l->change;
+    const struct staging_config *config = l->config;
+    int r = config->survives(config->repo, &c->base_tree, &c->tree, &l->merged, &why);
+
+    return r < 0 ? landing_refuse_diag(l, r, &why) : 0;
+}
+
 /* What the mainline would be if the change landed now: `merged`, on top of `head`. */
 static int merge(struct landing *l)
 {
@@ -117,6 +127,8 @@ static int merge(struct landing *l)
         l->merged = l->change.tree;
     else
         r = merge_trees_of(l);
+    if (r == 0 && l->change.restores && l->config->survives)
+        r = survives(l);
     if (r == 0 && oid_equal(&l->merged, &l->head_tree))
         return landing_refuse(l, -ENODATA, "the mainline has these changes already");
     return r;

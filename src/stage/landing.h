@@ -52,6 +52,7 @@ struct landing_change {
     struct oid tree;
     const struct signature *author;
     const char *message; /* of the revision */
+    bool restores;       /* what sites took: config->survives is asked when it was merged */
 };
 
 /* Errors end the landing; but for -EAGAIN their reason stands in landing->reasons. */

@@ -11,6 +11,7 @@
 #include "stage/outcome.h"
 #include "stage/review.h"
 #include "stage/snapshot.h"
+#include "stage/trailer.h"
 
 /* One merge under way. */
 struct merging {
@@ -37,6 +38,7 @@ static struct landing_change change_of(const struct proposal *p, const char *mes
         .tree = p->tree,
         .author = &p->author,
         .message = message,
+        .restores = !p->workspace && trailer_has(message, TRAILER_RESTORES),
     };
 }
 

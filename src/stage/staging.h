@@ -34,6 +34,11 @@ struct staging_config {
      * reason: it was rewritten. NULL: always. */
     int (*admit)(const struct oid *head, void *arg, struct diag *reterr);
     void *admit_arg;
+    /* May a change that restores what sites took (TRAILER_RESTORES) land as `merged` with what came
+     * after `base`? All are trees. -EBUSY with the reason: it would restore something else. NULL:
+     * always. */
+    int (*survives)(struct repo *repo, const struct oid *base, const struct oid *restored,
+                    const struct oid *merged, struct diag *reterr);
     const struct check_config *checks; /* what the host offers; outlives the staging area */
     size_t nchecks;
     const char *mountpoint;  /* where checks see the trees that they look at; NULL: nowhere */

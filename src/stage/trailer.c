@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/alloc.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "repo/revision.h"
@@ -92,4 +93,11 @@ int trailer_check(const char *message, struct diag *reterr)
                                  claims[i]);
     }
     return 0;
+}
+
+bool trailer_has(const char *message, const char *key)
+{
+    _cleanup_free_ char *line = xasprintf("\n%s: ", key);
+
+    return strstr(message, line) != NULL;
 }

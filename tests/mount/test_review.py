@@ -14,6 +14,9 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import onwardtest
 from onwardtest import ENV, ONWARD, Mount, commit, git, make_repo, read, run, until, write
+from test_command import onward
+from test_deploy import DECLARATION, config, in_sync, records
+from test_forward import history, inputs, push, settled
 
 SHARED = ["-o", "allow_other,noreconcile"]
 ANN, BOB, CAY = 4001, 4002, 4003
@@ -489,6 +492,40 @@ def test_a_mount_for_one(dir):
         said = m.read("staging/w/.onward/outcome")
         assert "proposal 1: needs 1 approval\n" in said and "allow_other" in said, said
         assert os.stat(m / "proposals/1/approve").st_mode & 0o777 == 0o200
+
+
+def test_an_approved_rollback_moves_the_sites(dir):
+    """Restarted between, and merged with what others pushed; but never with what these sites take."""
+    repo, ids = history(dir, [{"hub/hub.conf": "2\n"}, {"onward.yaml": DECLARATION + "review: {approvals: 1}\n"}])
+    os.chmod(dir, 0o755)
+
+    def roll_back(m):
+        return re.match(r"proposal (\d+): ", onward(m, "rollback", "hub", "--to", ids[0], "--reason", "it burns"))[1]
+
+    m = Mount(dir, repo, config=config(dir) + CONFIG, options=["-o", "allow_other"], expect="commit-refused").start()
+    settled(m)
+    n = roll_back(m)
+    push(m, {"hub/new.conf": "n\n"})
+    until("the push is seen", lambda: m.link("head") == git(repo, "rev-parse", "main").strip())
+    assert tell(ANN, m / f"proposals/{n}/approve", "go") == errno.EBUSY
+    assert "what site hub takes has changed since" in m.read(f"proposals/{n}/status"), m.read(f"proposals/{n}/status")
+    write(m / f"proposals/{n}/withdraw", "too late\n")
+    n = roll_back(m)
+    m.kill()
+    m.start()
+    push(m, {"stores/s1/site.conf": "other\n"})
+    until("the push is seen", lambda: m.link("head") == git(repo, "rev-parse", "main").strip())
+    assert tell(ANN, m / f"proposals/{n}/approve", "go") == 0
+    new = git(repo, "rev-parse", "main").strip()
+    until("hub goes back", lambda: in_sync(m, "hub", new))
+    assert inputs(repo, new, ["hub"]) == inputs(repo, ids[0], ["hub"])
+    run("diff", "-r", m / f"revisions/{ids[0]}/hub", m / "sites/hub/deployed/")
+    until("s1 has what was pushed", lambda: in_sync(m, "s1") and m.read("sites/s1/deployed/site.conf") == "other\n")
+    trailers = git(repo, "log", "-1", "--format=%(trailers:only)", "main")
+    restored = f"Restores: {ids[0]}\nReason: it burns\nApproved-by: {WHO[ANN]}\n"
+    assert re.fullmatch("Rollback-of: [0-9a-f]{40}\n" + re.escape(restored) + "\n*", trailers), trailers
+    assert os.listdir(m / "proposals") == [] and records(m, "hub")[-1]["to"] == new
+    m.stop()
 
 
 if __name__ == "__main__":
