@@ -1,5 +1,5 @@
-/* What the threads that take requests from the kernel are about: which of them has a page of a
- * mapping in hand that the kernel has just written back.
+/* What the threads that take requests from the kernel are about: which of them waits, and how
+ * (vigil.h); which has a page of a mapping in hand that the kernel has just written back.
  *
  * A request is in nobody's books between the moment when the kernel hands it to a thread and the
  * moment when its handler begins. So the reads from /dev/fuse go through intake_read(), which notes
@@ -18,7 +18,7 @@ struct intake *intake_new(void);
 /* When no thread reads any more. NULL is allowed. */
 void intake_free(struct intake *in);
 
-/* read(2) of a request; what the thread did before is done. */
+/* read(2) of a request; what the thread did before is done. -1 with EINTR: try again. */
 ssize_t intake_read(struct intake *in, int fd, void *buf, size_t len);
 
 /* Waits until every page that the kernel had handed over when this was called has been written.

@@ -17,8 +17,9 @@
  * once a run, ls -l twice for labels and access lists; after a READ or READDIR the kernel asks once
  * more for the time of access, if the mount may be written to.
  *
- * Threads: libfuse's workers call the nodes' ops. Ops of nodes with NODE_SLOW that may take long
- * run in a pool of their own, so that a commit or a generated file never keeps a reader waiting. */
+ * Threads: libfuse's workers call the nodes' ops; how they wait for requests says vigil.h. Ops of
+ * nodes with NODE_SLOW that may take long run in a pool of their own, so that a commit or a
+ * generated file never keeps a reader waiting. */
 #ifndef ONWARD_MOUNT_MOUNT_H
 #define ONWARD_MOUNT_MOUNT_H
 

@@ -1,4 +1,5 @@
 /* The books of mount/intake.h: who has a written-back page in hand is waited for, nobody else. */
+#include <errno.h>
 #include <linux/fuse.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -21,8 +22,13 @@ static void *take(void *arg)
 {
     struct bench *b = arg;
     char buf[256];
+    ssize_t n;
 
-    while (intake_read(b->intake, b->pipe[0], buf, sizeof(buf)) > 0) {
+    while ((n = intake_read(b->intake, b->pipe[0], buf, sizeof(buf))) != 0) {
+        if (n < 0) {
+            assert_int_equal(errno, EINTR); /* called away */
+            continue;
+        }
         sem_post(&b->taken);
         sem_wait(&b->go);
     }
@@ -118,11 +124,31 @@ static void a_page_in_hand_is_waited_for(void **state)
     pthread_join(b->waiter, NULL);
 }
 
+/* Two threads, of which one is called away while the other looks out (vigil.h). */
+static void a_row_of_requests_is_taken_one_by_one(void **state)
+{
+    struct bench *b = *state;
+    pthread_t second;
+
+    pthread_create(&second, NULL, take, b);
+    for (int i = 0; i < 1000; i++) {
+        send(b, FUSE_WRITE, 7, FUSE_WRITE_CACHE);
+        sem_wait(&b->taken);
+        assert_int_equal(sem_trywait(&b->taken), -1);
+        sem_post(&b->go);
+        intake_wait_stores(b->intake, is_seven, NULL);
+    }
+    close(b->pipe[1]);
+    b->pipe[1] = -1;
+    pthread_join(second, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_else_is_waited_for, setup, teardown),
         cmocka_unit_test_setup_teardown(a_page_in_hand_is_waited_for, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_row_of_requests_is_taken_one_by_one, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
