@@ -12,7 +12,7 @@
 
 static const struct {
     const char *name, *help, *label, *label2;
-    bool gauge, histogram;
+    bool gauge, histogram, info;
 } table[METRIC_COUNT] = {
     [METRIC_FUSE_REQUESTS] = {"onward_fuse_requests_total", "Requests from the kernel", "op"},
     [METRIC_PREFETCHED_FILES] = {"onward_prefetched_files_total",
@@ -33,6 +33,8 @@ static const struct {
     [METRIC_SITES] = {"onward_sites", "Sites by state", "state", .gauge = true},
     [METRIC_ROLLOUTS] = {"onward_rollouts", "Rollouts under way by the phase of their open wave",
                          "phase", .gauge = true},
+    [METRIC_SITE_INFO] = {"onward_site_info", "What each site runs, and what it should run",
+                          .gauge = true, .info = true},
 };
 
 struct series {
@@ -136,14 +138,46 @@ static void render_series(enum metric m, struct buf *out)
     }
 }
 
+void metric_render_head(enum metric m, struct buf *out)
+{
+    const char *type = table[m].histogram ? "histogram" : table[m].gauge ? "gauge" : "counter";
+
+    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", table[m].name, table[m].help, table[m].name,
+             type);
+}
+
+static void add_label_value(const char *s, struct buf *out)
+{
+    for (; *s; s++) {
+        if (*s == '"' || *s == '\\')
+            buf_addc(out, '\\');
+        if (*s == '\n')
+            buf_adds(out, "\\n");
+        else
+            buf_addc(out, *s);
+    }
+}
+
+void metric_render_info(enum metric m, const struct metric_label *labels, size_t n, struct buf *out)
+{
+    buf_adds(out, table[m].name);
+    for (size_t i = 0; i < n; i++) {
+        buf_addc(out, i ? ',' : '{');
+        buf_adds(out, labels[i].name);
+        buf_adds(out, "=\"");
+        add_label_value(labels[i].value, out);
+        buf_addc(out, '"');
+    }
+    buf_adds(out, "} 1\n");
+}
+
 void metric_render(struct buf *out)
 {
     pthread_mutex_lock(&lock);
     for (int m = 0; m < METRIC_COUNT; m++) {
-        buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", table[m].name, table[m].help, table[m].name,
-                 table[m].histogram ? "histogram"
-                 : table[m].gauge   ? "gauge"
-                                    : "counter");
+        if (table[m].info)
+            continue;
+        metric_render_head(m, out);
         if (table[m].histogram)
             render_histogram(m, out);
         else

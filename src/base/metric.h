@@ -1,7 +1,8 @@
 /* Counters, gauges and histograms, declared in the one table of metric.c and shown as Prometheus
  * text in `.onward/metrics`. A metric with a label has a value for each label value; label values
  * are short strings of our own (an operation, a backend's name), never text from the repository.
- * Thread-safe. */
+ * What a metric of the kind "info" says is not kept here: who knows it writes it when it is asked
+ * for, behind metric_render(). Thread-safe. */
 #ifndef ONWARD_BASE_METRIC_H
 #define ONWARD_BASE_METRIC_H
 
@@ -23,6 +24,7 @@ enum metric {
     METRIC_TO_DEPLOYED,    /* histogram */
     METRIC_SITES,          /* label: state; gauge */
     METRIC_ROLLOUTS,       /* label: phase of the open wave; gauge */
+    METRIC_SITE_INFO,      /* info, of each site */
     METRIC_COUNT
 };
 
@@ -40,7 +42,15 @@ static inline void metric_bump(int64_t *counter, int64_t n)
 void metric_set(enum metric m, const char *label, int64_t value);
 /* Adds a duration in ns to a histogram. */
 void metric_observe(enum metric m, int64_t ns);
-/* All metrics as Prometheus text. */
+/* All metrics but those of the kind "info" as Prometheus text. */
 void metric_render(struct buf *out);
+/* The head of one metric of that kind, and a line of it: 1, with labels, whose values may be any
+ * text. */
+void metric_render_head(enum metric m, struct buf *out);
+struct metric_label {
+    const char *name, *value;
+};
+void metric_render_info(enum metric m, const struct metric_label *labels, size_t n,
+                        struct buf *out);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/metric.h"
 #include "repo/oid_json.h"
 
 #define ABBREV     12                /* digits of an id in the table */
@@ -316,6 +317,23 @@ static json_t *few_json(const struct fleet_few *few)
     vec_foreach (name, &few->names)
         json_array_append_new(names, json_string(*name));
     return names;
+}
+
+void fleet_render_metric(const struct fleet *f, struct buf *out)
+{
+    char deployed[OID_HEX + 1], desired[OID_HEX + 1];
+
+    metric_render_head(METRIC_SITE_INFO, out);
+    vec_foreach (s, &f->sites) {
+        const struct site_status *site = *s;
+        struct metric_label labels[] = {
+            {"site", site->name},
+            {"team", site->team},
+            {"deployed", oid_is_zero(&site->deployed) ? "" : oid_hex(&site->deployed, deployed)},
+            {"desired", oid_is_zero(&site->desired) ? "" : oid_hex(&site->desired, desired)},
+        };
+        metric_render_info(METRIC_SITE_INFO, labels, ARRAY_SIZE(labels), out);
+    }
 }
 
 json_t *fleet_rollouts_json(const struct fleet *f)

@@ -63,6 +63,8 @@ const struct site_status *fleet_site(const struct fleet *f, const char *name);
  * problem, the pause, and the rollouts that have a wave which is not done, those that have stopped
  * first; of many, the larger ones. */
 void fleet_render(const struct fleet *f, struct buf *out);
+/* METRIC_SITE_INFO: a line a site, with its team and the revisions that it runs and should run. */
+void fleet_render_metric(const struct fleet *f, struct buf *out);
 /* The rollouts as an array of JSON objects: revision, open (name of a wave, or null), waves, and
  * some names: moving, failed, passed. */
 json_t *fleet_rollouts_json(const struct fleet *f);

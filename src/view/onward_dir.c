@@ -51,10 +51,14 @@ static int open_config(void *ctx, struct node *dir, uint64_t ino, struct node **
 
 static int open_metrics(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
 {
+    struct view *v = ctx;
+    _cleanup_(fleet_unrefp) struct fleet *fleet = fleet_board_peek(v->config.board);
     struct buf text = {0};
 
     metric_render(&text);
-    return open_text(ctx, ino, &text, ret);
+    if (fleet)
+        fleet_render_metric(fleet, &text);
+    return open_text(v, ino, &text, ret);
 }
 
 static int open_version(void *ctx, struct node *dir, uint64_t ino, struct node **ret)

@@ -274,6 +274,8 @@ def test_what_somebody_changed_is_told_and_healed(dir):
         until("s2 has drifted", lambda: state(m, "s2")["state"] == "drifted")
         assert state(m, "s2")["message"] == "1 differs: base/common.conf (content)", state(m, "s2")
         assert read(f"{dir}/sites/s2/current/base/common.conf") == "tampered\n"
+        id = git(repo, "rev-parse", "main").strip()
+        assert m.metric(f'onward_site_info{{site="s2",team="retail",deployed="{id}",desired="{id}"}}') == 1
         drift = m.read("sites/s2/drift")
         assert drift.startswith("content base/common.conf\ndiff --git ") and drift.endswith("\n-c=1\n+tampered\n"), drift
         say(m / ".onward/ctl", "retry s2")

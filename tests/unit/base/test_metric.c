@@ -23,6 +23,23 @@ static void metrics_are_prometheus_text(void **state)
     buf_done(&out);
 }
 
+static void labels_of_an_info_hold_any_text(void **state)
+{
+    const struct metric_label labels[] = {{"site", "a"}, {"team", "q\"b\\n\n"}};
+    struct buf out = {0};
+
+    metric_render(&out);
+    assert_null(strstr(out.data, "onward_site_info"));
+    buf_clear(&out);
+    metric_render_head(METRIC_SITE_INFO, &out);
+    metric_render_info(METRIC_SITE_INFO, labels, 2, &out);
+    assert_string_equal(out.data,
+                        "# HELP onward_site_info What each site runs, and what it should run\n"
+                        "# TYPE onward_site_info gauge\n"
+                        "onward_site_info{site=\"a\",team=\"q\\\"b\\\\n\\n\"} 1\n");
+    buf_done(&out);
+}
+
 static void durations_fall_into_buckets(void **state)
 {
     struct buf out = {0};
@@ -44,6 +61,7 @@ static void durations_fall_into_buckets(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(metrics_are_prometheus_text),
+                                       cmocka_unit_test(labels_of_an_info_hold_any_text),
                                        cmocka_unit_test(durations_fall_into_buckets)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
