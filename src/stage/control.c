@@ -199,6 +199,17 @@ static int do_commit(void *ctx, const struct caller *who, const char *line)
     return commit_workspace(ctx, who, line);
 }
 
+static void commit_refused(void *ctx, const struct caller *who, const char *why)
+{
+    _cleanup_(buf_done) struct buf text = {0};
+
+    if (workspace_may_change(ctx, who) < 0 || workspace_lock_committing(ctx) < 0)
+        return;
+    buf_addf(&text, "%s\n", why);
+    outcome_save(ctx, &text);
+    workspace_unlock_committing(ctx);
+}
+
 static int do_rebase(void *ctx, const struct caller *who, const char *line)
 {
     return rebase_workspace(ctx, who);
@@ -218,40 +229,38 @@ static int do_drop(void *ctx, const struct caller *who, const char *line)
     return r;
 }
 
+/* `what` says what is to be done with lines. */
 static int open_control(struct workspace *ws, struct node *dir, uint64_t ino,
-                        int (*command)(void *, const struct caller *, const char *),
-                        struct node **ret)
+                        struct control_config what, struct node **ret)
 {
     struct oid base;
     int64_t mtime;
     workspace_base(ws, &base, &mtime);
-    struct control_config config = {
-        .mode = 0200,
-        .uid = ws->state.uid,
-        .gid = ws->state.gid,
-        .mtime = mtime,
-        .command = command,
-        .ctx = ws,
-        .holder = dir->parent,
-    };
-
-    *ret = control_node_get(ws->env->config->table, ino, &config);
+    what.mode = 0200;
+    what.uid = ws->state.uid;
+    what.gid = ws->state.gid;
+    what.mtime = mtime;
+    what.ctx = ws;
+    what.holder = dir->parent;
+    *ret = control_node_get(ws->env->config->table, ino, &what);
     return 0;
 }
 
 static int open_commit(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
 {
-    return open_control(ctx, dir, ino, do_commit, ret);
+    return open_control(ctx, dir, ino,
+                        (struct control_config){.command = do_commit, .refused = commit_refused},
+                        ret);
 }
 
 static int open_rebase(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
 {
-    return open_control(ctx, dir, ino, do_rebase, ret);
+    return open_control(ctx, dir, ino, (struct control_config){.command = do_rebase}, ret);
 }
 
 static int open_drop(void *ctx, struct node *dir, uint64_t ino, struct node **ret)
 {
-    return open_control(ctx, dir, ino, do_drop, ret);
+    return open_control(ctx, dir, ino, (struct control_config){.command = do_drop}, ret);
 }
 
 /* The menu */

@@ -85,11 +85,21 @@ static bool is_cut(off_t end)
     return end % CONTROL_PIECE == 0;
 }
 
+static int refuse(struct control_node *c, const struct caller *who, int err, const char *why)
+{
+    if (c->config.refused)
+        c->config.refused(c->config.ctx, who, why);
+    return err;
+}
+
+#define TOO_LONG "a line is longer than 64 KiB"
+
 /* What is behind the last newline: kept if it is a piece, else a command. */
 static int take_rest(struct control_node *c, const struct caller *who, const char *rest, bool cut)
 {
     if (!cut)
-        return strlen(rest) ? c->config.command(c->config.ctx, who, rest) : -EINVAL;
+        return strlen(rest) ? c->config.command(c->config.ctx, who, rest)
+                            : refuse(c, who, -EINVAL, "a line begins with a NUL byte");
     struct buf tail = {0};
     buf_adds(&tail, rest);
     keep_tail(c, who->uid, &tail);
@@ -104,11 +114,13 @@ static ssize_t control_write(struct node *node, const struct caller *who, const 
 
     buf_add(&text, data, size);
     if (off == 0 && size && text.len == size && strspn(text.data, "\n") == size)
-        return -EINVAL;
+        return refuse(c, who, -EINVAL, "the line is empty");
     char *line = text.data, *end;
     while ((end = memchr(line, '\n', text.data + text.len - line))) {
         if (memchr(line, 0, end - line))
-            return -EINVAL;
+            return refuse(c, who, -EINVAL, "a line has a NUL byte in it");
+        if (end - line > CONTROL_LINE_MOST)
+            return refuse(c, who, -EMSGSIZE, TOO_LONG);
         *end = 0;
         if (*line) {
             int r = c->config.command(c->config.ctx, who, line);
@@ -119,7 +131,7 @@ static ssize_t control_write(struct node *node, const struct caller *who, const 
     }
     size_t rest = text.data + text.len - line;
     if (rest > CONTROL_LINE_MOST)
-        return -EMSGSIZE;
+        return refuse(c, who, -EMSGSIZE, TOO_LONG);
     int r = rest ? take_rest(c, who, line, is_cut(off + size)) : 0;
     return r < 0 ? r : (ssize_t)size;
 }

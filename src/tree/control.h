@@ -15,14 +15,16 @@
 
 /* `command` gets each line that is not empty, without its newline; what it returns (0 or -errno) is
  * what the write returns, and a failure skips the rest of the write. `mode`: 0200 or 0220. Runs in
- * a slow thread. uid, gid: the owner, (uid_t)-1 for the mount's. The same `ino` gives the same node
- * as long as it lives. */
+ * a slow thread. `refused` (or NULL) is told why of what is no line to give to `command`: too long,
+ * with a NUL, or nothing. uid, gid: the owner, (uid_t)-1 for the mount's. The same `ino` gives the
+ * same node as long as it lives. */
 struct control_config {
     mode_t mode;
     uid_t uid;
     gid_t gid;
     int64_t mtime;
     int (*command)(void *ctx, const struct caller *who, const char *line);
+    void (*refused)(void *ctx, const struct caller *who, const char *why);
     void *ctx;
     struct node *holder; /* referenced as long as the node lives: keeps ctx alive; may be NULL */
 };

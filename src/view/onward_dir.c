@@ -84,23 +84,38 @@ static char *begin_of(const char *line)
     return xasprintf("%.*s%s", (int)cut, line, cut < len ? "…" : "");
 }
 
-/* Runs a command and keeps its reason for the same user's next read of `outcome`. */
+/* Keeps what that user reads in `outcome` next. Takes the text. */
+static void keep_outcome(struct view *v, const struct caller *who, struct buf *said)
+{
+    _cleanup_free_ char *uid = xasprintf("%u", who->uid);
+
+    pthread_mutex_lock(&v->lock);
+    free(map_put(&v->outcomes, uid, buf_take(said)));
+    pthread_mutex_unlock(&v->lock);
+}
+
+static void on_refused(void *ctx, const struct caller *who, const char *why)
+{
+    struct buf said = {0};
+
+    buf_addf(&said, "%s\n", why);
+    keep_outcome(ctx, who, &said);
+}
+
 static int on_command(void *ctx, const struct caller *who, const char *line)
 {
     struct view *v = ctx;
     _cleanup_(diag_done) struct diag why = {0};
     _cleanup_(buf_done) struct buf said = {0}, answer = {0};
-    _cleanup_free_ char *uid = xasprintf("%u", who->uid), *begin = begin_of(line);
+    _cleanup_free_ char *begin = begin_of(line);
     int r = v->config.command(v->config.ctx, who, line, &answer, &why);
 
     buf_add_visible(&said, begin);
     buf_addf(&said, ": %s\n", r < 0 ? diag_text(&why, r) : answer.len ? answer.data : "done");
     if (r < 0)
-        log_warn("command-failed", "uid=%s line=\"%s\" reason=\"%s\"", uid, begin,
+        log_warn("command-failed", "uid=%u line=\"%s\" reason=\"%s\"", who->uid, begin,
                  diag_text(&why, r));
-    pthread_mutex_lock(&v->lock);
-    free(map_put(&v->outcomes, uid, buf_take(&said)));
-    pthread_mutex_unlock(&v->lock);
+    keep_outcome(v, who, &said);
     return r;
 }
 
@@ -113,6 +128,7 @@ static int open_ctl(void *ctx, struct node *dir, uint64_t ino, struct node **ret
         .gid = (gid_t)-1,
         .mtime = onward_mtime(v),
         .command = on_command,
+        .refused = on_refused,
         .ctx = v,
     };
 

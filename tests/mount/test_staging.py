@@ -85,6 +85,10 @@ def test_refusals_at_the_call(dir):
         fails(errno.EEXIST, os.mkdir, ws)
         fails(errno.ENODATA, say, ws + "/.onward/commit", "nothing")
         assert "nothing" in read(ws + "/.onward/outcome").lower()
+        for control in (ws + "/.onward/commit", m / ".onward/ctl"):
+            for line, why in (("", "is empty"), ("a\0b", "NUL")):
+                fails(errno.EINVAL, say, control, line)
+                assert why in read(os.path.dirname(control) + "/outcome"), (control, why)
         write(ws + "/a.txt", "x")
         fails(errno.ENOTEMPTY, os.rmdir, ws)
         for bad in (".hidden", "no such@nothing", "x@nope"):

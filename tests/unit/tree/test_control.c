@@ -148,6 +148,9 @@ static void errors_reach_the_writer(void **state)
     memset(large, 'x', CONTROL_LINE_MOST + 1);
     large[CONTROL_LINE_MOST + 1] = 0;
     assert_int_equal(say(f, 1, large), -EMSGSIZE);
+    large[CONTROL_LINE_MOST + 1] = '\n';
+    assert_int_equal(f->node->ops->write(f->node, &who, large, CONTROL_LINE_MOST + 2, 0),
+                     -EMSGSIZE);
     assert_int_equal(say(f, 1, "still\n"), 6);
     assert_string_equal(buf_str(&f->heard.lines), "1:good;1:still;");
 }
