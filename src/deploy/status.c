@@ -190,6 +190,7 @@ struct fleet *status_fleet(const struct status_source *source)
     f->head = source->targets->head;
     f->problem =
         xstrdup_or_null(source->targets->frozen ? source->targets->frozen : source->problem);
+    f->more = xstrdup_or_null(source->targets->frozen_more);
     f->paused = xstrdup_or_null(source->paused);
     vec_foreach (r, &plan->waves)
         show_rollout(source, r, &now, VEC_ADD(&f->rollouts));

@@ -23,36 +23,43 @@ void targets_done(struct targets *t)
     free(t->v);
     declaration_unref(t->declaration);
     free(t->frozen);
+    free(t->frozen_more);
     *t = (struct targets){0};
 }
 
 static void freeze(struct targets *t, const char *kind, char *reason)
 {
     free(t->frozen);
+    free(t->frozen_more);
     t->frozen_kind = kind;
     t->frozen = reason;
+    t->frozen_more = NULL;
 }
 
 /* ---- the declaration ----------------------------------------------------------------------------
  */
 
-/* The first finding, and how many more there are. */
-static char *findings_text(const struct findings *f)
+#define MORE_SHOWN 19 /* findings besides the first */
+
+/* `n` findings from the one at `from` on, without the last newline. */
+static char *findings_text(const struct findings *f, size_t from, size_t n)
 {
     _cleanup_(buf_done) struct buf text = {0};
-    struct findings first = {.n = f->n ? 1 : 0};
+    struct findings some = {.n = n < f->n - from ? n : f->n - from};
 
-    first.v = f->v;
-    findings_render(&first, &text);
+    some.v = f->v + from;
+    findings_render(&some, &text);
+    size_t left = findings_count(f) - from - some.n;
     while (text.len && text.data[text.len - 1] == '\n')
         text.data[--text.len] = 0;
-    if (f->n + f->left_out > 1)
-        buf_addf(&text, " (and %zu more)", f->n + f->left_out - 1);
+    if (left)
+        buf_addf(&text, from ? "\n… and %zu more" : " (and %zu more)", left);
     return buf_take(&text);
 }
 
-/* The declaration of a revision; if it has none that is right, `ret_why` says so. */
-static int load(struct repo *repo, const struct oid *rev, struct declaration **ret, char **ret_why)
+/* The declaration of a revision; if it has none that is right, `ret_why` says so in one line. */
+static int load(struct repo *repo, const struct oid *rev, struct declaration **ret, char **ret_why,
+                char **ret_more)
 {
     _cleanup_(findings_done) struct findings findings = {0};
     _cleanup_(diag_done) struct diag why = {0};
@@ -63,9 +70,10 @@ static int load(struct repo *repo, const struct oid *rev, struct declaration **r
     if (r == 0)
         r = declaration_load(repo, &brief.tree, ret, &findings, &why);
     if (r < 0)
-        *ret_why = findings.n ? findings_text(&findings)
+        *ret_why = findings.n ? findings_text(&findings, 0, 1)
                               : xasprintf("cannot read the declaration of revision %s: %s",
                                           oid_hex(rev, hex), diag_text(&why, r));
+    *ret_more = r < 0 && findings.n > 1 ? findings_text(&findings, 1, MORE_SHOWN) : NULL;
     return r;
 }
 
@@ -79,10 +87,10 @@ struct last_good {
 static int try_older(const struct oid *rev, const struct oid *tree, int64_t time, void *arg)
 {
     struct last_good *g = arg;
-    _cleanup_free_ char *why = NULL;
+    _cleanup_free_ char *why = NULL, *more = NULL;
 
     g->rev = *rev;
-    return load(g->repo, rev, &g->declaration, &why) == 0 || --g->left == 0;
+    return load(g->repo, rev, &g->declaration, &why, &more) == 0 || --g->left == 0;
 }
 
 /* How far back a good declaration is looked for. Each revision costs a parse. */
@@ -139,18 +147,21 @@ static void choose_head(const struct targets_source *s, const struct targets *ol
                         struct targets *t)
 {
     struct oid tip = choose_tip(s, t);
-    char *why = NULL;
+    char *why = NULL, *more = NULL;
 
     if (oid_is_zero(&tip))
         return;
     bool known = old->declaration && oid_equal(&tip, &old->head);
     if (known)
         t->declaration = declaration_ref(old->declaration);
-    else if (load(s->repo, &tip, &t->declaration, &why) < 0) {
-        if (t->frozen)
+    else if (load(s->repo, &tip, &t->declaration, &why, &more) < 0) {
+        if (t->frozen) {
             free(why);
-        else
+            free(more);
+        } else {
             freeze(t, "declaration", why);
+            t->frozen_more = more;
+        }
         if (old->declaration) {
             tip = old->head;
             t->declaration = declaration_ref(old->declaration);
@@ -368,7 +379,8 @@ int targets_update(struct targets *t, const struct targets_source *source)
             target_done(e);
         free(next.v);
     }
-    bool changed = !same || !str_equal(t->frozen, next.frozen);
+    bool changed =
+        !same || !str_equal(t->frozen, next.frozen) || !str_equal(t->frozen_more, next.frozen_more);
     if (r < 0 || same)
         keep_old(&next, t);
     vec_foreach (e, &next)

@@ -31,7 +31,8 @@ struct targets {
     struct declaration *declaration; /* NULL: none yet */
     VEC(struct target);              /* one for each site of it, in its order */
     const char *frozen_kind;         /* "declaration" "rewritten"; NULL: not frozen; static */
-    char *frozen;                    /* …the reason */
+    char *frozen;                    /* …the reason, or the first of them */
+    char *frozen_more;               /* …the others, a line each; NULL: none */
 };
 void targets_done(struct targets *t);
 

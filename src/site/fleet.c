@@ -55,6 +55,7 @@ void fleet_unref(struct fleet *f)
     free(f->rollouts.v);
     free(f->paused);
     free(f->problem);
+    free(f->more);
     free(f);
 }
 
@@ -143,6 +144,16 @@ static void note_render(const char *note, const char *text, struct buf *out)
     buf_addf(out, "# %s", note);
     buf_add_visible(out, text);
     buf_addc(out, '\n');
+}
+
+static void lines_render(const char *lines, struct buf *out)
+{
+    while (lines && *lines) {
+        size_t len = strcspn(lines, "\n");
+        _cleanup_free_ char *line = xstrndup(lines, len);
+        note_render("", line, out);
+        lines += len + (lines[len] == '\n');
+    }
 }
 
 /* ---- rollouts ---- */
@@ -272,6 +283,7 @@ static void notes_render(const struct fleet *f, struct buf *out)
 {
     if (f->problem)
         note_render("", f->problem, out);
+    lines_render(f->more, out);
     if (f->paused)
         note_render("paused ", f->paused, out);
     rollouts_render(f, out);

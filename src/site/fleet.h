@@ -43,6 +43,7 @@ struct fleet {
     unsigned refs;
     struct oid head; /* mainline revision that this was decided on; zero: none */
     char *problem;   /* the declaration (or the mainline) is wrong: why nothing moves; NULL */
+    char *more;      /* what else is wrong with it, a line each; NULL: nothing */
     int64_t at;      /* real ns, strictly larger with each snapshot */
     char *paused;    /* who paused rollouts, when and why; NULL: nobody */
     VEC(struct fleet_rollout) rollouts;
