@@ -85,9 +85,9 @@ static void print_text(const struct call *call, const struct report *r)
     }
     fprintf(call->out,
             "%s%" JSON_INTEGER_FORMAT " records in %" JSON_INTEGER_FORMAT
-            " commits of %" JSON_INTEGER_FORMAT " hosts: ",
+            " commits of %" JSON_INTEGER_FORMAT " host%s: ",
             n ? "\n" : "", json_int(r->totals, "records", 0), json_int(r->totals, "commits", 0),
-            json_int(r->totals, "chains", 0));
+            json_int(r->totals, "chains", 0), json_int(r->totals, "chains", 0) == 1 ? "" : "s");
     if (n)
         fprintf(call->out, "%zu findings%s\n", n,
                 json_is_true(json_object_get(r->totals, "complete")) ? "" : ", and more");

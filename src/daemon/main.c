@@ -122,6 +122,15 @@ static int make_absolute(char **path, const char *what, struct diag *reterr)
     return 0;
 }
 
+/* "https://…", and "user@host:path" as ssh(1) has it, if there is no such path here. */
+static bool is_url(const char *repository)
+{
+    size_t len = strcspn(repository, ":/");
+
+    return strstr(repository, "://") ||
+           (len && repository[len] == ':' && access(repository, F_OK) < 0);
+}
+
 /* The command line overrides the file; then everything that is needed must be there. */
 static int complete_config(const struct options *o, struct config *c, struct diag *reterr)
 {
@@ -141,6 +150,11 @@ static int complete_config(const struct options *o, struct config *c, struct dia
         return diag_fail(
             reterr, -EDESTADDRREQ,
             "usage: onwardfs [-f] [-o OPTION,…] [--config FILE] REPOSITORY MOUNTPOINT");
+    if (is_url(c->repository))
+        return diag_fail(reterr, -ENOTSUP,
+                         "cannot mount %s: this version mounts repositories of this host only; "
+                         "clone it (git clone --mirror) and mount the clone",
+                         c->repository);
     int r = make_absolute(&c->repository, "cannot open the repository", reterr);
     if (r == 0 && access(c->mountpoint, F_OK) < 0 && errno == ENOTCONN)
         return diag_fail(reterr, -ENOTCONN,

@@ -510,7 +510,9 @@ int ledger_seen_holds(struct repo *repo, const struct oid *seen, const struct oi
     oid_hex(seen, hex);
     if (oid_is_zero(head))
         return diag_fail(reterr, -ESTALE,
-                         "there is no mainline: its branch does not exist, and it was at %s", hex);
+                         "there is no mainline: its branch does not exist, and it was at %s; put "
+                         "it back, or name the right one (-o branch=NAME)",
+                         hex);
     int r = history_is_ancestor(repo, seen, head);
     if (r == -ENOENT)
         return diag_fail(reterr, -ESTALE,

@@ -355,6 +355,8 @@ def test_one_clear_line_for_what_cannot_be_mounted(dir):
     for background in ([], ["-f"]):
         o = [*background, "-o", state]
         refused(*o, dir + "/none", dir + "/mnt", words=[dir + "/none", "No such file"])
+        for url in ("https://example.org/x.git", "git@example.org:x.git"):
+            refused(*o, url, dir + "/mnt", words=[url, "git clone --mirror"])
         refused(*o, dir + "/plain", dir + "/mnt", words=[dir + "/plain", "not a Git repository"])
         refused(*o, dir + "/sha256.git", dir + "/mnt", words=["SHA-256"])
         refused(*o, dir + "/odd.git", dir + "/mnt", words=["unheard"])

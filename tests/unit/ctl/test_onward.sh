@@ -55,7 +55,7 @@ mkdir "$dir/tree/sites/s1" "$dir/tree/sites/s2"
 totals='{"chains":1,"commits":9,"records":12,"findings":1,"complete":true}'
 echo "$totals" >"$dir/tree/.onward/ledger"
 expect "what to verify is said" 2 "verify --ledger" env ONWARD_MOUNT="$dir/tree" "$onward" verify
-expect "an intact ledger" 0 "12 records in 9 commits of 1 hosts: intact" env ONWARD_MOUNT="$dir/tree" "$onward" verify --ledger
+expect "an intact ledger" 0 "12 records in 9 commits of 1 host: intact" env ONWARD_MOUNT="$dir/tree" "$onward" verify --ledger
 printf '%s\n' '{"host":"ops-1","commit":"0123456789abcdef","site":"s1","generation":7,"what":"it is gone"}' "$totals" \
     >"$dir/tree/.onward/ledger"
 expect "a finding in the ledger" 1 "ops-1 0123456789ab s1 #7: it is gone" env ONWARD_MOUNT="$dir/tree" "$onward" verify --ledger
