@@ -67,9 +67,11 @@ static void keep_tail(struct control_node *c, uid_t uid, struct buf *text)
 }
 
 /* `echo x > file` truncates first: what an earlier writer left unfinished is not to become a part
- * of this command. Times and modes are nobody's business here. */
+ * of this command. Times are nobody's business here; who may write is not to be changed. */
 static int control_setattr(struct node *node, const struct caller *who, const struct set_attrs *set)
 {
+    if (set->valid & (SET_MODE | SET_UID | SET_GID))
+        return -EPERM;
     if (set->valid & SET_SIZE) {
         struct buf tail = take_tail((struct control_node *)node, who->uid);
         buf_done(&tail);
