@@ -2,8 +2,11 @@
  * directory at the revision, the request on its standard input and in its environment. How it ended
  * is its exit status; what it printed is the log, the last line of that the message. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -14,7 +17,8 @@
 
 struct backend_exec {
     struct backend backend;
-    char *home; /* of the daemon's user */
+    char *home;          /* of the daemon's user */
+    atomic_bool mounted; /* the mount has been seen */
 };
 
 /* ---- the request ------------------------------------------------------------------------------
@@ -121,6 +125,26 @@ static void judge(const struct backend_request *request, const struct command_en
         backend_result_set(ret, ret->end, "%s%s%s", status, colon, line);
 }
 
+/* Whether the mount in which commands work is in its place: asked of the kernel without asking the
+ * mount, that is us. */
+static bool is_mounted(const char *mountpoint)
+{
+    struct statx st;
+
+    return statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) ==
+               0 &&
+           st.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
+/* A command that finds its files gone, or no place to start in, says nothing of the site. */
+static void doubt(struct backend_exec *b, const struct backend_request *request,
+                  struct backend_result *ret)
+{
+    if (ret->end != BACKEND_DONE && ret->end != BACKEND_STOPPED && b->mounted &&
+        !is_mounted(request->mountpoint))
+        backend_result_set(ret, BACKEND_STOPPED, "the mount has ended");
+}
+
 /* ---- the vtable -------------------------------------------------------------------------------
  */
 
@@ -170,10 +194,13 @@ static void backend_exec_call(struct backend *backend, const struct backend_requ
     const char *name = backend->config->command.v[0];
     _cleanup_free_ char *program = command_find(name);
 
+    if (is_mounted(request->mountpoint))
+        b->mounted = true;
     if (program)
         run(b, request, program, ret);
     else
         backend_result_set(ret, BACKEND_FAILED, "there is no command %s in %s", name, COMMAND_PATH);
+    doubt(b, request, ret);
 }
 
 static void backend_exec_free(struct backend *backend)

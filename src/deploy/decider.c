@@ -11,6 +11,7 @@
 
 #define KILL_AFTER   (10 * NS_PER_SEC) /* from TERM to KILL */
 #define LEDGER_AGAIN NS_PER_SEC        /* after the ledger could not be written */
+#define NEVER        (365 * 86400 * NS_PER_SEC)
 
 /* A view of the fleet costs something for each site: from so many sites on, what happens at them is
  * gathered for so long a time for each before it is shown. New revisions and orders do not wait. */
@@ -117,6 +118,14 @@ static void await_health(struct decider *r, struct attempt *a)
     r->dirty = true;
 }
 
+/* It was not told to stop, but the mount has ended, and so shall we: nothing more is started for
+ * its site until then. */
+static void await_end(struct attempt *a)
+{
+    a->call = VERB_NONE;
+    a->health_at = a->health_until = clock_mono() + NEVER;
+}
+
 static void note_observation(struct decider *r, struct attempt *a)
 {
     struct roster_site *s = map_get(&r->roster.by_name, a->request.site->name);
@@ -139,6 +148,9 @@ static void take_in(struct decider *r, struct attempt *a)
         a->result.end = BACKEND_STOPPED;
     if (a->call == VERB_OBSERVE) {
         note_observation(r, a);
+    } else if (a->result.end == BACKEND_STOPPED && !a->stopping && !r->ending) {
+        await_end(a);
+        return;
     } else if (attempt_next(a) == NEXT_HEALTH) {
         await_health(r, a);
         return;

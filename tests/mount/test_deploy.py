@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -362,6 +363,31 @@ def test_ending_records_what_was_running(dir):
     m.ended()
     journal = git(repo, "log", "--format=%B", "refs/onward/ledger/" + os.uname().nodename)
     assert "interrupted" in journal, journal
+
+
+def test_what_begins_when_the_mount_has_ended_is_interrupted(dir):
+    """A mount that is busy goes on for those who are in it, but is no longer where others look for it."""
+    sites = "  - {name: late, source: late, team: platform, backend: shell}\n"
+    repo = make_repo(dir + "/r.git", {**TREE, "onward.yaml": DECLARATION + sites, "late/f": "1\n"})
+    script = (f"[ $ONWARD_SITE.$ONWARD_GENERATION != hub.2 ] || "
+              f"{{ touch {dir}/busy; while [ ! -e {dir}/go ]; do sleep 0.02; done; }}")
+
+    def kinds(site):
+        """Of its second generation, in the ledger."""
+        text = git(repo, "log", "--reverse", "--format=%B", "refs/onward/ledger/" + os.uname().nodename)
+        return re.findall(rf"^{site} #2 (\w+)", text, re.M)
+    m = Mount(dir, repo, config=config(dir, script), expect="interrupted").start()
+    for site in ("hub", "late"):
+        until(site + " is in sync", lambda: in_sync(m, site))
+    commit(repo + ".work", {"hub/hub.conf": "2\n"})
+    until("hub works in the mount", lambda: os.path.exists(dir + "/busy"))
+    run("fusermount3", "-u", "-z", m.path)
+    commit(repo + ".work", {"late/f": "2\n"})
+    until("late is tried", lambda: "attempt" in kinds("late"))
+    write(dir + "/go", "")
+    m.ended()
+    assert kinds("late") == ["attempt", "interrupted"], kinds("late")
+    assert kinds("hub") == ["attempt", "interrupted"], "nobody could ask for its health"
 
 
 def test_without_a_backend_a_site_says_why(dir):

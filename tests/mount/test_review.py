@@ -507,7 +507,8 @@ def test_an_approved_rollback_moves_the_sites(dir):
     n = roll_back(m)
     push(m, {"hub/new.conf": "n\n"})
     until("the push is seen", lambda: m.link("head") == git(repo, "rev-parse", "main").strip())
-    assert tell(ANN, m / f"proposals/{n}/approve", "go") == errno.EBUSY
+    got = tell(ANN, m / f"proposals/{n}/approve", "go")
+    assert got == errno.EBUSY, (got, m.read(f"proposals/{n}/status"))
     assert "what site hub takes has changed since" in m.read(f"proposals/{n}/status"), m.read(f"proposals/{n}/status")
     write(m / f"proposals/{n}/withdraw", "too late\n")
     n = roll_back(m)
