@@ -28,14 +28,18 @@ def test_a_workspace_commits_by_itself(dir):
             fails(errno.EINVAL, say, auto, bad)
         write(auto, "300ms")
         assert read(auto) == "300ms\n"
-        old, at = head(repo), time.monotonic()
-        for i in range(5):      # it waits for the last write
+        # It waits for the last write. On a busy machine we may be too slow for that to be seen: then it was due.
+        old, wrote, prompt = head(repo), time.monotonic(), True
+        for i in range(5):
+            before, wrote = wrote, time.monotonic()
             write(ws + "/a.txt", f"{i}\n")
+            prompt = prompt and time.monotonic() - before < 0.3
             time.sleep(0.1)     # what is tested is time
-        if time.monotonic() - at < 0.75:
-            assert head(repo) == old
-        new = until("it commits by itself", lambda: head(repo) != old and head(repo))
-        assert git(repo, "show", "main:a.txt") == "4\n"
+            same = head(repo) == old
+            prompt = prompt and time.monotonic() - wrote < 0.3
+            assert same or not prompt
+        until("it commits by itself", lambda: git(repo, "show", "main:a.txt") == "4\n")
+        new = head(repo)
         assert git(repo, "log", "-1", "--format=%B", "main").strip() == (
             "Autocommit of workspace w after 300ms without writes\n\nOnward-Workspace: w")
         until("it says so", lambda: read(ws + "/.onward/outcome") == new + "\n")

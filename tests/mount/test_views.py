@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import fidelity
@@ -190,7 +191,6 @@ def test_a_write_to_a_mapping_does_not_stay(dir):
 
 
 def test_changes_by_others_show_within_100_ms(dir):
-    import time
     repo = make_repo(dir + "/r.git", {"a": "1"})
     work = repo + ".work"
     with Mount(dir, repo, options=VIEW) as m:
@@ -225,11 +225,12 @@ def test_nothing_is_polled(dir):
                     if line.startswith("voluntary_ctxt_switches"):
                         total += int(line.split()[1])
             return total
-        import time
-        time.sleep(0.3)
-        before = switches()
-        time.sleep(1)
-        assert switches() - before <= 2, f"{switches() - before} wake-ups in an idle second"
+        def second():
+            before = switches()
+            time.sleep(1)
+            return switches() - before
+        # On a busy machine what a mount begins with takes a while; what is polled never ends.
+        until("a second without wake-ups", lambda: second() <= 2)
 
 
 def test_an_old_revision_stays(dir):
