@@ -152,10 +152,12 @@ static int64_t first_change(struct mainline *m)
 static int look_up_head(struct mainline *m, struct diag *reterr)
 {
     struct oid listed = target_of(m->refs, m->ref), head = {0};
-    int r = ref_read(m->repo, m->ref, &head);
+    int r = ref_check(m->repo, m->ref, reterr);
 
+    if (r == 0)
+        r = ref_read(m->repo, m->ref, &head);
     if (r < 0 && r != -ENOENT)
-        return diag_fail(reterr, r, "cannot read %s: %s", m->ref, strerrordesc_np(-r));
+        return diag_prefix(reterr, r, "the mainline");
     return oid_equal(&listed, &head) ? 0 : mainline_refresh(m, reterr);
 }
 

@@ -20,6 +20,8 @@
 #define PIECE (1u << 20) /* of a blob that is copied */
 
 #define NAME_MOST 255
+/* A tree that is larger is refused unread: five million entries. */
+#define TREE_MOST (UINT64_C(256) << 20)
 
 struct tree_object {
     struct cached cached;
@@ -238,8 +240,10 @@ static int tree_read(struct repo *repo, const struct oid *oid, struct tree_objec
 {
     _cleanup_(unpacked_done) struct unpacked raw = {0};
     size_t n, names;
-    int r = read_object(repo, oid, GIT_OBJECT_TREE, UINT64_MAX, &raw);
+    int r = read_object(repo, oid, GIT_OBJECT_TREE, TREE_MOST, &raw);
 
+    if (r == -EFBIG)
+        return repo_object_bad(repo, oid, "too large for a tree");
     if (r < 0)
         return r;
     if (measure_tree(&raw, &n, &names) < 0)

@@ -287,6 +287,40 @@ int ref_read(struct repo *repo, const char *name, struct oid *ret)
     return 0;
 }
 
+int ref_check(struct repo *repo, const char *name, struct diag *reterr)
+{
+    _cleanup_(handle_give_backp) struct handle *h = NULL;
+    _cleanup_(unpacked_done) struct unpacked raw = {0};
+    _cleanup_(buf_done) struct buf why = {0};
+    char hex[OID_HEX + 1];
+    git_oid id;
+    int r = handle_borrow(repo, &h, reterr);
+
+    if (r < 0)
+        return r;
+    int code = git_reference_name_to_id(&id, h->git, name);
+    if (code == GIT_ENOTFOUND || code == GIT_EINVALIDSPEC)
+        return 0;
+    if (code < 0)
+        return diag_fail(reterr, giterr_errno(code),
+                         "cannot read the file %s/%s: %s; write the id of its last commit there, "
+                         "which %s/logs/%s may have",
+                         repo->common_dir, name, giterr_text(), repo->common_dir, name);
+    struct oid named = oid_from_git(&id), commit = source_peel(repo->source, &named);
+    struct oid *last = oid_is_zero(&commit) ? &named : &commit;
+    r = source_read(repo->source, last, COMMIT_MOST, &raw);
+    if (r == 0 && raw.type == GIT_OBJECT_COMMIT)
+        return 0;
+    if (r == 0)
+        buf_adds(&why, "no commit");
+    else
+        source_explain(repo->source, last, &why);
+    return diag_fail(reterr, -EIO,
+                     "%s leads to %s, which is %s; fetch it from another clone, or move the branch "
+                     "to a commit that is whole: git -C %s update-ref %s COMMIT",
+                     name, oid_hex(last, hex), buf_str(&why), repo->path, name);
+}
+
 int ref_head_branch(struct repo *repo, char **ret)
 {
     _cleanup_(handle_give_backp) struct handle *h = NULL;

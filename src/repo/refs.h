@@ -38,6 +38,9 @@ size_t refs_first(const struct refs *refs, const char *prefix);
 
 /* The commit that the ref names now (peeled). -ENOENT if there is no such ref or it names none. */
 int ref_read(struct repo *repo, const char *name, struct oid *ret);
+/* Whether the ref leads to a commit that can be read, or is not there at all: 0. -EIO: its file is
+ * broken, or what it names is missing, broken or no commit; the reason says what to do. */
+int ref_check(struct repo *repo, const char *name, struct diag *reterr);
 /* The full name of the branch that HEAD names, born or not ("refs/heads/main"); yours. -ENOENT if
  * HEAD is detached. */
 int ref_head_branch(struct repo *repo, char **ret);

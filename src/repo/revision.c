@@ -42,7 +42,7 @@ static int read_large_commit(struct repo *repo, const struct oid *oid, struct un
 
     if (r == 0 && type != GIT_OBJECT_COMMIT)
         return -ENOENT;
-    return r < 0 ? r : source_read(repo->source, oid, UINT64_MAX, ret);
+    return r < 0 ? r : source_read(repo->source, oid, COMMIT_MOST, ret);
 }
 
 /* Reads the commit object. -ENOENT if there is none of this id, or it is something else. */
@@ -53,6 +53,8 @@ static int read_commit(struct repo *repo, const struct oid *oid, struct unpacked
 
     if (r == -EFBIG)
         r = read_large_commit(repo, oid, &raw);
+    if (r == -EFBIG)
+        return repo_object_bad(repo, oid, "too large for a commit");
     if (r == -ENOENT)
         return access(repo->objects_dir, F_OK) == 0 ? -ENOENT : -EIO; /* is the repository there? */
     if (r < 0)

@@ -17,7 +17,6 @@
 #include "repo/scratches.h"
 
 #define TAGS_DEEPEST 16 /* tags of tags */
-#define TAG_MOST     (16u << 20)
 
 /* It is there in every repository, stored or not. */
 static const struct oid empty_tree = {{0x4b, 0x82, 0x5d, 0xc6, 0x42, 0xcb, 0x6e, 0xb9, 0xa0, 0x60,
@@ -78,19 +77,29 @@ static void list_copies(struct source *s, const struct oid *oid, struct buf *out
         }
 }
 
+void source_explain(struct source *s, const struct oid *oid, struct buf *out)
+{
+    _cleanup_(buf_done) struct buf files = {0};
+
+    list_copies(s, oid, &files);
+    if (files.len)
+        buf_addf(out, "broken or not what its id says, in %s", buf_str(&files));
+    else
+        buf_adds(out, "missing");
+}
+
 /* The answer when no copy is good, from that of the first and of the last: -ENOENT if there is none
  * at all. */
 static int conclude(struct source *s, const struct oid *oid, int r)
 {
-    _cleanup_(buf_done) struct buf why = {0}, files = {0};
+    _cleanup_(buf_done) struct buf why = {0};
 
     if (!is_of_copy(r))
         return r;
     packs_suspect(s->packs);
     if (r == -ENOENT)
         return r;
-    list_copies(s, oid, &files);
-    buf_addf(&why, "broken or not what its id says, in %s", buf_str(&files));
+    source_explain(s, oid, &why);
     return repo_object_bad(s->repo, oid, buf_str(&why));
 }
 
@@ -316,7 +325,7 @@ static int tag_target(struct source *s, struct oid *oid)
 {
     _cleanup_(unpacked_done) struct unpacked raw = {0};
     char hex[OID_HEX + 1];
-    int r = source_read(s, oid, TAG_MOST, &raw);
+    int r = source_read(s, oid, COMMIT_MOST, &raw);
 
     if (r < 0)
         return r;

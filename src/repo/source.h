@@ -24,9 +24,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "repo/oid.h"
 #include "repo/unpacked.h"
+
+/* A commit or tag that is larger is refused unread. */
+#define COMMIT_MOST (UINT64_C(64) << 20)
 
 struct repo;
 struct source;
@@ -43,6 +47,8 @@ int source_header(struct source *s, const struct oid *oid, git_object_t *ret_typ
 /* The object, of any type; the caller gives it back with unpacked_done(). -EFBIG: it is larger than
  * `most`, or a delta to something larger; -ENOENT -EIO -ENOMEM. */
 int source_read(struct source *s, const struct oid *oid, uint64_t most, struct unpacked *ret);
+/* Adds the words for an object that cannot be read: "missing", or "broken …" with its files. */
+void source_explain(struct source *s, const struct oid *oid, struct buf *out);
 /* Whether the object is stored, and whole: 0. It is read. */
 int source_verify(struct source *s, const struct oid *oid);
 /* Whether a pack has the object, whole (`trusted`: it was found so before) and young for `git gc`

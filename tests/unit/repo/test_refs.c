@@ -112,6 +112,40 @@ static void test_one_ref_is_read_as_it_is(void **state)
     assert_int_equal(ref_head_branch(f->repo, &branch), -ENOENT);
 }
 
+/* What nobody could start with says which file is to blame, and what to do. */
+static void assert_check_says(struct fixture *f, const char *change, const char *words,
+                              const char *advice)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+
+    test_run(f->path, "cp -a .git ../saved; %s", change);
+    fixture_reopen(f);
+    assert_int_equal(ref_check(f->repo, "refs/heads/main", &why), -EIO);
+    test_run(f->path, "rm -rf .git; mv ../saved .git");
+    assert_non_null(strstr(why.text, words));
+    assert_non_null(strstr(why.text, advice));
+}
+
+static void test_a_ref_without_sense_is_explained(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_int_equal(ref_check(f->repo, "refs/heads/main", NULL), 0);
+    free(test_commit(f->path, "a", "1", "x"));
+    assert_int_equal(ref_check(f->repo, "refs/heads/main", NULL), 0);
+    _cleanup_free_ char *object =
+        test_output(f->path, "git rev-parse HEAD | sed 's,..,objects/&/,'");
+    _cleanup_free_ char *torn =
+        xasprintf("chmod u+w .git/%s; truncate -s 9 .git/%s", object, object);
+    _cleanup_free_ char *gone = xasprintf("rm -f .git/%s", object);
+    assert_check_says(f, torn, object, "update-ref refs/heads/main");
+    assert_check_says(f, gone, "which is missing", "update-ref refs/heads/main");
+    assert_check_says(f, "t=$(git rev-parse HEAD^{tree}); echo $t >.git/refs/heads/main",
+                      "no commit", "fetch");
+    assert_check_says(f, ": >.git/refs/heads/main", ".git/refs/heads/main", "logs/refs/heads/main");
+    assert_check_says(f, "echo x >.git/refs/heads/main", ".git/refs/heads/main", "logs/");
+}
+
 static void test_a_ref_moves_only_from_where_it_is(void **state)
 {
     struct fixture *f = *state;
@@ -221,6 +255,7 @@ int main(void)
         TEST(test_the_list_is_that_of_git),
         TEST(test_reloading_gives_what_loading_gives),
         TEST(test_one_ref_is_read_as_it_is),
+        TEST(test_a_ref_without_sense_is_explained),
         TEST(test_a_ref_moves_only_from_where_it_is),
         TEST(test_a_lock_is_waited_for_and_then_named),
         TEST(test_no_move_is_lost_in_a_race),
