@@ -388,8 +388,11 @@ static int check_type(struct repo *repo, const struct oid *oid, git_object_t typ
     git_object_t real;
     uint64_t size;
 
-    if (source_header(repo->source, oid, &real, &size) == 0 && real == type)
+    int r = source_header(repo->source, oid, &real, &size);
+    if (r == 0 && real == type)
         return 0;
+    if (r < 0 && r != -ENOENT)
+        return diag_fail(reterr, r, "cannot read %s: %s", oid_hex(oid, hex), strerror(-r));
     return diag_fail(reterr, -EINVAL, "there is no %s %s", git_object_type2string(type),
                      oid_hex(oid, hex));
 }
