@@ -71,6 +71,7 @@ class World:
         self.state, = glob.glob(dir + "/state/*/workspaces")
         self.faults = F.Faults(dir, [self.state, self.repo])
         self.n = 0
+        self.approvals = 0      # that head asks for
         self.m = None
         self.start()
 
@@ -103,23 +104,48 @@ class World:
     def main(self):
         return git(self.repo, "rev-parse", "main").strip()
 
-    def push(self, path="elsewhere"):
+    def push(self, path="elsewhere", text=None):
         """Somebody else moves the mainline."""
         work = self.repo + ".work"
         git(work, "pull", "-q", "--ff-only", "origin", "main")
-        id = commit(work, {path: f"{self.fresh()}\n"})
+        id = commit(work, {path: text or f"{self.fresh()}\n"})
         until("head moves", lambda: self.m.link("head") == id)
 
     def see(self):
         """What an operator sees."""
         names = sorted(os.listdir(self.m / "staging"))
-        state = {"workspaces": names, "main": self.main()}
+        state = {"workspaces": names, "main": self.main(), "proposals": self.proposals()}
         if "w" in names:
             state["tree"] = look(self.ws())
             state["base"] = self.m.link("staging/w/.onward/base")
             for name in ("changes", "autocommit", "message"):
                 state[name] = self.m.read("staging/w/.onward/" + name)
         return state
+
+    def proposals(self):
+        """Each with what it proposes and who has approved it."""
+        return {n: (git(self.repo, "rev-parse", f"refs/onward/proposals/{n}^{{tree}}").strip(),
+                    re.sub(" [0-9TZ:-]+ ", " ", self.m.read(f"proposals/{n}/approvals")))
+                for n in os.listdir(self.m / "proposals")}
+
+    def ask_for(self, approvals):
+        """From now on, by a commit of somebody else's; what was proposed before is gone."""
+        for n in os.listdir(self.m / "proposals"):
+            put(self.m / f"proposals/{n}/withdraw", "over\n", flags=0)
+        if self.approvals != approvals:
+            self.push("onward.yaml", f"onward: 1\nreview: {{approvals: {approvals}}}\n")
+            self.approvals = approvals
+
+    def propose(self):
+        """By somebody else, with Git; its number."""
+        git(self.repo + ".work", "pull", "-q", "--ff-only", "origin", "main")
+        with open(self.repo + ".work/b", "w") as f:
+            f.write(f"proposed {self.fresh()}\n")
+        git(self.repo + ".work", "commit", "-q", "-a", "-m", "proposed by Ann")
+        git(self.repo + ".work", "push", "-q", "origin", f"HEAD:refs/onward/proposals/{self.n}")
+        git(self.repo + ".work", "reset", "-q", "--hard", "HEAD~")
+        until("it is seen", lambda: str(self.n) in os.listdir(self.m / "proposals"))
+        return str(self.n)
 
     def leftovers(self):
         """Files that only an interrupted step leaves."""
@@ -134,8 +160,9 @@ class World:
             found += uppers if len(uppers) != 1 else []
         return found
 
-    def clean(self):
-        """A workspace `w` on head without changes."""
+    def clean(self, approvals=0):
+        """A workspace `w` on head without changes; and nothing proposed."""
+        self.ask_for(approvals)
         if not os.path.isdir(self.ws()):
             os.mkdir(self.ws())
         put(self.control("autocommit"), "off\n")
@@ -382,7 +409,73 @@ class Drop(Step):
         return "w" not in after["workspaces"] and after["main"] == before["main"]
 
 
-STEPS = [New, NewOnRevision, Write, Replace, Names, Commit, CommitMessage, Merge, Conflict, Rebase, Autocommit, Drop]
+class Propose(Step):
+    """A commit where head asks for an approval."""
+
+    def prepare(self, w):
+        w.clean(approvals=1)
+        put(w.ws() + "/b", f"mine {w.fresh()}\n")
+
+    def act(self, w):
+        put(w.control("commit"), "why\n", flags=0)
+
+    def done(self, w, before, after):
+        new = {n: p for n, p in after["proposals"].items() if n not in before["proposals"]}
+        assert len(new) == 1 and not before["proposals"], new
+        n, (tree, approvals), = *new, *new.values()
+        assert git(w.repo, "show", f"{tree}:b") == before["tree"]["b"][1] and not approvals
+        return {**after, "proposals": {}} == before
+
+
+class Approve(Step):
+    """Of what somebody else has proposed: it is merged with a mainline that has moved."""
+    atomic = says = False
+
+    def prepare(self, w):
+        w.clean(approvals=1)
+        self.n = w.propose()
+        w.push()
+        self.b = git(w.repo, "show", f"refs/onward/proposals/{self.n}:b")
+        if w.m.link("staging/w/.onward/base") != w.m.link("head"):
+            put(w.control("rebase"), "now\n")
+
+    def act(self, w):
+        try:
+            put(w.m / f"proposals/{self.n}/approve", "good\n", flags=0)
+        except FileNotFoundError:
+            if git(w.repo, "show", "main:b") != self.b:     # else: it is merged already
+                raise
+
+    def done(self, w, before, after):
+        assert git(w.repo, "rev-parse", "main^").strip() == before["main"]
+        message = git(w.repo, "log", "-1", "--format=%an: %B", "main")
+        assert re.fullmatch("Ann Lee: proposed by Ann\n\nApproved-by: .*\n+", message), message
+        assert git(w.repo, "diff", "--name-only", "main^", "main") == "b\n" and git(w.repo, "show", "main:b") == self.b
+        return {**after, "main": before["main"], "proposals": before["proposals"]} == before and not after["proposals"]
+
+    def between(self, before, after):
+        """It has the approval, and waits for another word of that person's to be merged."""
+        n = after["proposals"].get(self.n)
+        return n and n[1].endswith(" good\n") and {**after, "proposals": before["proposals"]} == before
+
+
+class Withdraw(Step):
+    atomic = says = False
+
+    def prepare(self, w):
+        w.clean(approvals=1)
+        self.n = w.propose()
+
+    def act(self, w):
+        if self.n in os.listdir(w.m / "proposals"):
+            put(w.m / f"proposals/{self.n}/withdraw", "no\n", flags=0)
+
+    def done(self, w, before, after):
+        return {**after, "proposals": before["proposals"]} == before and not after["proposals"]
+
+
+STEPS = [New, NewOnRevision, Write, Replace, Names, Commit, CommitMessage, Merge, Conflict, Rebase, Autocommit, Drop, Propose, Approve,
+         Withdraw]
 
 
 # One fault
@@ -553,7 +646,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--all", action="store_true")
     p.add_argument("--points", type=int, default=3, help="calls of a step that are hit by each fault")
-    p.add_argument("--faults", type=int, default=4, help="faults that a step meets")
+    p.add_argument("--faults", type=int, default=3, help="faults that a step meets")
     p.add_argument("--step", action="append", help="only this one")
     p.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
     args = p.parse_args()
