@@ -123,7 +123,8 @@ int tree_edits_put(const struct tree_edits_place *place, const struct oid *root,
 {
     struct editor ed = {place->repo, place->sink, reterr};
 
-    qsort(e->v, e->n, sizeof(*e->v), by_path);
+    if (e->n)
+        qsort(e->v, e->n, sizeof(*e->v), by_path);
     return apply(&ed, root, (struct span){e->v, e->n, 0}, ret);
 }
 

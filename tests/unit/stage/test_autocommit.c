@@ -120,32 +120,40 @@ static void one_that_has_ended_does_not(void **state)
 {
     struct fixture *f = *state;
 
-    open_workspace(f, "dropped", "100ms");
-    open_workspace(f, "off", "100ms");
-    open_workspace(f, "other", "200ms");
+    open_workspace(f, "dropped", "500ms");
+    open_workspace(f, "off", "500ms");
+    open_workspace(f, "other", "600ms");
     struct landing before = now(f);
+    int64_t begun = clock_mono();
     fx_put(f, "dropped/file", "dropped\n");
     fx_put(f, "off/file", "off\n");
     assert_int_equal(set(f, "off", "off"), 0);
     assert_int_equal(fx_write(f, "dropped/.onward/drop", "force\n", 0), 6);
+    if (clock_mono() - begun > 500 * NS_PER_MS)
+        skip(); /* somebody else has the machine */
     fx_put(f, "other/file", "other\n");
     assert_lands(&before);
     test_run(f->work,
              "test $(git rev-list --count main) = 2 && test $(git show main:file) = other");
 }
 
+static bool has_failed(void *arg)
+{
+    int err;
+    _cleanup_free_ char *outcome = fx_read(arg, "ws/.onward/outcome", &err);
+
+    return outcome && strstr(outcome, "x.json:1:") == outcome;
+}
+
 /* A failure says why, and is not tried again before the next write. */
 static void a_failure_waits_for_the_next_write(void **state)
 {
     struct fixture *f = *state;
-    int err;
 
     open_workspace(f, "ws", "10ms");
     struct landing before = now(f);
     fx_put(f, "ws/x.json", "{");
-    assert_stays(&before);
-    _cleanup_free_ char *outcome = fx_read(f, "ws/.onward/outcome", &err);
-    assert_ptr_equal(strstr(outcome, "x.json:1:"), outcome);
+    assert_true(test_wait(has_failed, f, LONG_ENOUGH));
     test_run(f->dir, "rm state/workspaces/ws/outcome");
     assert_stays(&before);
     test_run(f->dir, "test ! -e state/workspaces/ws/outcome");
