@@ -15,6 +15,8 @@
  *   D5  Two sites never publish to one directory.
  *   D6  A version's time of change is when it was last in force; 0: never.
  *
+ * Many calls at once make what they have written durable together (sync_group.h).
+ *
  * Observing compares all of that with what it should be, and changes nothing; applying the same
  * revision again makes it right. */
 #include <dirent.h>
@@ -34,6 +36,7 @@
 #include "deploy/backend.h"
 #include "deploy/publication.h"
 #include "deploy/request.h"
+#include "deploy/sync_group.h"
 
 #define OWNER_FILE   ".onward"
 #define CURRENT      "current"
@@ -43,6 +46,7 @@
 
 struct backend_directory {
     struct backend backend;
+    struct sync_group *syncs;
 };
 
 /* One call. */
@@ -56,11 +60,13 @@ struct publishing {
     int dirfd;
     int owner; /* <directory>/.onward, locked */
     bool ours; /* …it said so before this call */
+    struct sync_member sync;
     struct publication publication;
 };
 
 static void publishing_done(struct publishing *p)
 {
+    sync_member_leave(&p->sync);
     publication_done(&p->publication);
     buf_done(&p->where);
     free((void *)p->publication.paths);
@@ -315,10 +321,22 @@ static int write_stage(struct publishing *p)
         openat(p->dirfd, p->stage, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return end(p, BACKEND_FAILED, p->stage, -errno);
+    p->publication.unsynced = p->sync.together;
     int r = publication_write(&p->publication, fd, &why);
     if (r < 0)
         return end_publication(p, r, &why);
-    return futimens(fd, never) < 0 ? end(p, BACKEND_FAILED, p->stage, -errno) : 0; /* D6 */
+    if (futimens(fd, never) < 0) /* D6 */
+        return end(p, BACKEND_FAILED, p->stage, -errno);
+    r = p->sync.together ? sync_member_wait(&p->sync) : 0;
+    return r < 0 ? end(p, BACKEND_FAILED, p->stage, r) : 0;
+}
+
+/* Makes durable which names <directory> has. */
+static int sync_names(struct publishing *p)
+{
+    if (p->sync.together)
+        return sync_member_wait(&p->sync);
+    return fsync(p->dirfd) < 0 ? -errno : 0;
 }
 
 /* Gives the staged version its name (D1). What had the name is exchanged for it in one step, since
@@ -332,9 +350,8 @@ static int put_in_place(struct publishing *p)
         if (r == 0 && (r = io_remove_tree(p->dirfd, p->stage)) < 0)
             return end(p, BACKEND_FAILED, p->stage, r);
     }
-    if (r < 0 || fsync(p->dirfd) < 0)
-        return end(p, BACKEND_FAILED, p->id, -errno);
-    return 0;
+    r = r < 0 ? -errno : sync_names(p);
+    return r < 0 ? end(p, BACKEND_FAILED, p->id, r) : 0;
 }
 
 static int make_version(struct publishing *p)
@@ -423,9 +440,9 @@ static int move_current(struct publishing *p)
         r = replace_current(p);
     else
         r = renameat(p->dirfd, CURRENT_NEW, p->dirfd, CURRENT) < 0 ? -errno : 0;
-    if (r < 0 || fsync(p->dirfd) < 0)
-        return end(p, BACKEND_FAILED, CURRENT, r < 0 ? r : -errno);
-    return touch(p, p->id);
+    if (r == 0)
+        r = sync_names(p);
+    return r < 0 ? end(p, BACKEND_FAILED, CURRENT, r) : touch(p, p->id);
 }
 
 static int newest_first(const void *a, const void *b)
@@ -491,8 +508,10 @@ static void backend_directory_apply(struct backend *b, const struct backend_requ
         .config = b->config, .request = request, .result = ret, .dirfd = -1, .owner = -1};
 
     begin(&p, b->repo);
-    if (open_directory(&p, true) < 0 || take_ownership(&p) < 0 || clean(&p) < 0 ||
-        make_version(&p) < 0 || move_current(&p) < 0)
+    if (open_directory(&p, true) < 0)
+        return;
+    sync_group_join(container_of(b, struct backend_directory, backend)->syncs, p.dirfd, &p.sync);
+    if (take_ownership(&p) < 0 || clean(&p) < 0 || make_version(&p) < 0 || move_current(&p) < 0)
         return;
     ret->end = BACKEND_DONE;
     buf_addf(&ret->log, "version %s: %zu entries, %llu bytes\n", p.id, p.publication.entries,
@@ -581,7 +600,10 @@ static void backend_directory_observe(struct backend *b, const struct backend_re
 
 static void backend_directory_free(struct backend *backend)
 {
-    free(container_of(backend, struct backend_directory, backend));
+    struct backend_directory *b = container_of(backend, struct backend_directory, backend);
+
+    sync_group_free(b->syncs);
+    free(b);
 }
 
 static const struct backend_ops ops = {
@@ -597,6 +619,7 @@ int backend_directory_new(const struct backend_config *config, struct backend **
                          config->directory ? config->directory : "");
     struct backend_directory *b = NEW(struct backend_directory);
     b->backend.ops = &ops;
+    b->syncs = sync_group_new();
     *ret = &b->backend;
     return 0;
 }

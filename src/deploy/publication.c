@@ -148,6 +148,14 @@ static int write_content(struct publication *p, const struct oid *oid, int fd)
     return n < 0 ? fail(p, n, "read") : 0;
 }
 
+/* The last that is done with a file or a directory that was written. */
+static int finish(struct publication *p, int fd, mode_t mode)
+{
+    if (fchmod(fd, mode) < 0 || (!p->unsynced && fsync(fd) < 0))
+        return fail(p, -errno, "write");
+    return 0;
+}
+
 static int write_file(struct publication *p, const struct tree_entry *e, int dirfd)
 {
     _cleanup_close_ int fd =
@@ -156,9 +164,7 @@ static int write_file(struct publication *p, const struct tree_entry *e, int dir
     if (fd < 0)
         return fail(p, -errno, "write");
     int r = write_content(p, &e->oid, fd);
-    if (r < 0)
-        return r;
-    return fchmod(fd, mode_of(e)) < 0 || fsync(fd) < 0 ? fail(p, -errno, "write") : 0;
+    return r < 0 ? r : finish(p, fd, mode_of(e));
 }
 
 static int write_link(struct publication *p, const struct tree_entry *e, int dirfd)
@@ -184,9 +190,7 @@ static int write_dir(struct publication *p, const struct tree_entry *e,
     if (fd < 0)
         return fail(p, -errno, "open");
     int r = e->kind == ENTRY_DIR ? write_tree(p, &e->oid, reach, fd) : 0;
-    if (r == 0 && (fchmod(fd, mode_of(e)) < 0 || fsync(fd) < 0))
-        r = fail(p, -errno, "write");
-    return r;
+    return r < 0 ? r : finish(p, fd, mode_of(e));
 }
 
 static int write_entry(struct publication *p, const struct tree_entry *e,
@@ -223,8 +227,7 @@ int publication_write(struct publication *p, int dirfd, struct diag *reterr)
 {
     begin(p, write_entry, reterr);
     int r = write_tree(p, &p->root, reach_of(p, ""), dirfd);
-    return r == 0 && (fchmod(dirfd, DIR_MODE) < 0 || fsync(dirfd) < 0) ? fail(p, -errno, "write")
-                                                                       : r;
+    return r < 0 ? r : finish(p, dirfd, DIR_MODE);
 }
 
 /* ---- what differs -----------------------------------------------------------------------------

@@ -4,8 +4,8 @@
  * Works below one directory descriptor, entry by entry with descriptors that it opened itself, so
  * that no symlink is ever followed, neither one out of the repository nor one that somebody put in
  * the way. Content is read from the object store, not through the mount. Everything written is
- * fsynced. Directories and what is executable are 0755, files 0644, and all of it belongs to
- * whoever writes. */
+ * fsynced, unless the caller does that for several together. Directories and what is executable
+ * are 0755, files 0644, and all of it belongs to whoever writes. */
 #ifndef ONWARD_DEPLOY_PUBLICATION_H
 #define ONWARD_DEPLOY_PUBLICATION_H
 
@@ -63,7 +63,8 @@ struct publication {
     size_t npaths;
     bool (*halt)(void *arg); /* asked before each entry: true ends it with -ECANCELED */
     void *halt_arg;
-    uid_t owner; /* whose everything has to be, for a comparison */
+    uid_t owner;   /* whose everything has to be, for a comparison */
+    bool unsynced; /* what is written is not made durable here */
     /* filled */
     size_t entries;
     uint64_t bytes;

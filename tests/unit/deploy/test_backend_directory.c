@@ -2,9 +2,16 @@
 #include "fixture.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -478,6 +485,133 @@ static void test_an_unreadable_object_fails_and_harms_nothing(void **state)
     place_done(&p);
 }
 
+/* ---- many at once ----------------------------------------------------------------------------
+ * The calls by which the backend makes durable what it writes, seen from here. A thread stamps each
+ * step with the number of syncs that had begun, of all threads, and of fsyncs, its own: what came
+ * before the step is on the disk once a later one has ended. */
+
+enum { CALLS = 12 };
+
+static pthread_barrier_t all_at_once;
+static bool watched;
+static atomic_int syncs_begun, syncs_ended, unsafe;
+static _Thread_local int stamp, fsyncs;
+
+static void step_done(void)
+{
+    stamp = syncs_begun;
+    fsyncs = 0;
+}
+
+/* Everything before the last step is on the disk. */
+static void step_must_be_safe(void)
+{
+    unsafe += watched && !fsyncs && syncs_ended <= stamp;
+}
+
+int fstatfs(int fd, struct statfs *ret)
+{
+    int r = syscall(SYS_fstatfs, fd, ret);
+
+    ret->f_type = watched ? EXT4_SUPER_MAGIC : ret->f_type;
+    return r;
+}
+
+int flock(int fd, int how)
+{
+    if (watched)
+        pthread_barrier_wait(&all_at_once);
+    return syscall(SYS_flock, fd, how);
+}
+
+int fsync(int fd)
+{
+    fsyncs++;
+    return syscall(SYS_fsync, fd);
+}
+
+int syncfs(int fd)
+{
+    int number = ++syncs_begun;
+
+    syncs_ended = number; /* they follow one another */
+    return 0;
+}
+
+int fchmod(int fd, mode_t mode)
+{
+    int r = syscall(SYS_fchmod, fd, mode);
+
+    step_done();
+    return r;
+}
+
+int renameat2(int from, const char *old, int to, const char *new, unsigned flags)
+{
+    step_must_be_safe(); /* D1 */
+    int r = syscall(SYS_renameat2, from, old, to, new, flags);
+    step_done();
+    return r;
+}
+
+int renameat(int from, const char *old, int to, const char *new)
+{
+    step_must_be_safe(); /* D2 */
+    int r = syscall(SYS_renameat2, from, old, to, new, 0);
+    step_done();
+    return r;
+}
+
+struct job {
+    struct place *place;
+    struct site *site;
+    struct oid rev;
+    enum backend_end end;
+};
+
+static void *publish(void *arg)
+{
+    struct job *j = arg;
+    struct backend_request request = make_request(j->place->f, j->site, &j->rev);
+    struct backend_result result;
+
+    backend_call(j->place->backend, &request, &result);
+    step_must_be_safe(); /* it is said to be deployed */
+    j->end = result.end;
+    backend_result_done(&result);
+    return NULL;
+}
+
+static void test_many_at_once_are_durable_together(void **state)
+{
+    struct place p;
+    struct job jobs[CALLS];
+    pthread_t threads[CALLS];
+
+    place_init(&p, *state);
+    struct oid rev = add_revision(p.f, "one");
+    pthread_barrier_init(&all_at_once, NULL, CALLS);
+    watched = true;
+    for (int i = 0; i < CALLS; i++) {
+        jobs[i] = (struct job){&p, site_new(), rev, BACKEND_FAILED};
+        free(jobs[i].site->name);
+        jobs[i].site->name = xasprintf("store-%d", i);
+        assert_int_equal(pthread_create(&threads[i], NULL, publish, &jobs[i]), 0);
+    }
+    for (int i = 0; i < CALLS; i++)
+        pthread_join(threads[i], NULL);
+    watched = false;
+    pthread_barrier_destroy(&all_at_once);
+    for (int i = 0; i < CALLS; i++) {
+        assert_int_equal(jobs[i].end, BACKEND_DONE);
+        site_free(jobs[i].site);
+    }
+    assert_int_equal(unsafe, 0);
+    assert_true(syncs_begun > 0);
+    test_run(p.f->dir, "test $(cat out/retail/*/current/stores/1/app | wc -l) = %d", CALLS);
+    place_done(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -498,6 +632,7 @@ int main(void)
         TEST(test_what_is_in_the_way_is_named),
         TEST(test_it_stops_when_told_and_leaves_no_part),
         TEST(test_an_unreadable_object_fails_and_harms_nothing),
+        TEST(test_many_at_once_are_durable_together),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
