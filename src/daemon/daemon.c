@@ -304,6 +304,9 @@ static void take_lease(struct daemon *d)
     if (r == 0) {
         ref_marks_recover(d->repo);
         litter_clear(d->repo);
+        int64_t since;
+        if (state_dir_after_boot(d->state_dir, &since))
+            litter_clear_torn(d->repo, since);
         batch_tidy(d->repo);
     } else {
         d->idle_why = xstrdup(diag_text(&why, r));

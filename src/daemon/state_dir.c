@@ -5,11 +5,16 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/io.h"
+#include "base/log.h"
 #include "base/map.h"
+
+#define BOOT_ID 64 /* bytes, and more */
 
 int state_dir_default(char **ret, struct diag *reterr)
 {
@@ -65,4 +70,24 @@ int state_dir_open(const char *base, const char *repository, const char *note, c
         return r;
     *ret_dir = TAKE(dir);
     return 0;
+}
+
+bool state_dir_after_boot(const char *dir, int64_t *ret_since)
+{
+    _cleanup_free_ char *path = xasprintf("%s/boot", dir);
+    _cleanup_(buf_done) struct buf before = {0}, now = {0};
+    struct stat st;
+
+    if (io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", BOOT_ID, &now) < 0)
+        return false;
+    bool known = io_read_file(AT_FDCWD, path, BOOT_ID, &before) == 0 && stat(path, &st) == 0;
+    bool anew = known && strcmp(buf_str(&before), buf_str(&now)) != 0;
+    if (anew)
+        *ret_since = clock_ns(st.st_mtim);
+    if (anew || !known) {
+        int r = io_replace_file(AT_FDCWD, path, now.data, now.len, 0600);
+        if (r < 0)
+            log_warn("boot-not-noted", "path=\"%s\" reason=\"%s\"", path, strerrordesc_np(-r));
+    }
+    return anew;
 }

@@ -3,6 +3,9 @@
 #ifndef ONWARD_DAEMON_STATE_DIR_H
 #define ONWARD_DAEMON_STATE_DIR_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "base/diag.h"
 #include "coord/lease.h"
 
@@ -15,5 +18,10 @@ int state_dir_default(char **ret, struct diag *reterr);
  * -EBUSY with a line that says who has it and what to do. */
 int state_dir_open(const char *base, const char *repository, const char *note, char **ret_dir,
                    struct lease **ret_lock, struct diag *reterr);
+
+/* Has the host been started anew since this was last called for the directory? Then `*ret_since` is
+ * when that was (real ns). Notes this start of the host. False the first time. For who holds the
+ * lock. */
+bool state_dir_after_boot(const char *dir, int64_t *ret_since);
 
 #endif

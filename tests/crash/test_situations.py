@@ -266,6 +266,64 @@ def test_gc_runs_beside_us(dir):
         assert not reasons, reasons
 
 
+def tear(repo, names):
+    """The loose objects as a loss of power leaves those that nobody has synced."""
+    for i, name in enumerate(names):
+        path = f"{repo}/objects/{name[:2]}/{name[2:]}"
+        data = b""
+        if os.path.exists(path):
+            with open(path, "rb") as f:
+                data = f.read()
+            os.unlink(path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as f:
+            f.write(data[:len(data) // 2] if i % 2 else b"")
+        os.chmod(path, 0o444)
+
+
+def test_torn_objects_do_not_poison_what_comes_after(dir):
+    """Content that is there by name and not to be read: whoever writes it again writes it, few files or many."""
+    repo = make_repo(dir + "/r.git", FILES)
+    run("git", "clone", "-q", "--bare", repo, dir + "/model.git")
+    for many in (0, 100):
+        with Mount(dir, dir + "/model.git", options=ONLY_SHOW, name="model", state=dir + f"/model{many}") as m:
+            staged(m, f"{many}\n")
+            for i in range(many):
+                write(m / f"staging/w/many/{i}", f"number {i}\n")
+            assert commit(m) == 0
+        new = git(dir + "/model.git", "rev-list", "--objects", "main", "^main^").split("\n")[1:]
+        tear(repo, [line.split()[0] for line in new if line])
+        with Mount(dir, repo, options=ONLY_SHOW, expect="bad-object") as m:
+            staged(m, f"{many}\n")
+            for i in range(many):
+                write(m / f"staging/w/many/{i}", f"number {i}\n")
+            works(m, f"{many}\n")
+            assert m.read("head/a") == f"{many}\n"
+        # What is in a pack by now may be torn beside it.
+        run("git", "clone", "-q", "--no-local", repo, dir + f"/clone{many}")
+        git(dir + f"/clone{many}", "fsck", "--strict")
+
+
+def test_what_a_loss_of_power_tore_is_cleared_away(dir):
+    """By the first mount after it, so that Git's own programs, which look at names only, can write it again."""
+    repo = make_repo(dir + "/r.git", FILES)
+    with Mount(dir, repo, options=ONLY_SHOW):
+        pass
+    name = git(repo, "hash-object", "-w", "--stdin", stdin="pushed just before\n").strip()
+    tear(repo, [name])
+    path = f"{repo}/objects/{name[:2]}/{name[2:]}"
+    with Mount(dir, repo, options=ONLY_SHOW):
+        assert os.path.exists(path), "the host has not been started anew"
+    [boot] = glob.glob(dir + "/state/*/boot")
+    then = os.stat(boot)
+    write(boot, "another start of the host\n")
+    os.utime(boot, ns=(then.st_atime_ns, then.st_mtime_ns))
+    with Mount(dir, repo, options=ONLY_SHOW):
+        assert not os.path.exists(path)
+        assert git(repo, "hash-object", "-w", "--stdin", stdin="pushed just before\n").strip() == name
+        assert git(repo, "cat-file", "blob", name) == "pushed just before\n"
+
+
 if __name__ == "__main__":
     shutil.which("git") or sys.exit("git is not installed")
     onwardtest.main(sys.modules[__name__])

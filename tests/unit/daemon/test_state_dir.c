@@ -121,6 +121,18 @@ static void the_default_follows_the_environment(void **state)
     assert_int_equal(state_dir_default(&none, NULL), getuid() ? -ENOENT : 0);
 }
 
+static void a_new_start_of_the_host_is_noticed_once(void **state)
+{
+    int64_t since = 0;
+
+    assert_false(state_dir_after_boot(*state, &since));
+    assert_false(state_dir_after_boot(*state, &since));
+    test_run(*state, "echo another >boot; touch -d @1000 boot");
+    assert_true(state_dir_after_boot(*state, &since));
+    assert_int_equal(since, INT64_C(1000) * 1000000000);
+    assert_false(state_dir_after_boot(*state, &since));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -128,6 +140,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(each_repository_has_its_own, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_second_process_is_told_who_has_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_in_the_way_is_named, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_new_start_of_the_host_is_noticed_once, set_up, tear_down),
         cmocka_unit_test(the_default_follows_the_environment),
     };
 

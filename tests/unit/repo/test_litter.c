@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "repo/litter.h"
 
 #define OBJECTS ".git/objects/"
@@ -60,11 +61,33 @@ static void test_what_has_just_been_written_stays(void **state)
     assert_true(is_there(f, "tmp_object_git2_fresh"));
 }
 
+/* As a loss of power leaves it: a name, and nothing or a part behind it. While it is there, Git
+ * takes it for written. */
+static void test_torn_objects_go(void **state)
+{
+    struct fixture *f = *state;
+
+    test_run(f->path,
+             "seq 1000 >long; for t in a b c; do echo $t | git hash-object -w --stdin; done;"
+             "git hash-object -w long; git fsck;"
+             "path() { git hash-object --stdin | sed 's,..,.git/objects/&/,'; }; chmod -R u+w .git;"
+             ": >$(echo a | path); truncate -s -3 $(echo b | path); truncate -s 900 $(path <long);"
+             "touch -d '-1 hour' $(echo b | path); ! git fsck");
+    litter_clear_torn(f->repo, clock_real() - 600 * NS_PER_SEC);
+    test_run(f->path, "! echo a | git hash-object --stdin | git cat-file --batch-check | grep blob;"
+                      "git cat-file -e $(echo c | git hash-object --stdin);"
+                      "test -e $(echo b | git hash-object --stdin | sed 's,..,.git/objects/&/,')");
+    litter_clear_torn(f->repo, 0);
+    test_run(f->path, "git fsck; git hash-object -w long; echo a | git hash-object -w --stdin;"
+                      "git fsck; git cat-file blob $(git hash-object long) | cmp - long");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_what_nobody_has_open_goes),
         TEST(test_what_has_just_been_written_stays),
+        TEST(test_torn_objects_go),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
