@@ -4,9 +4,11 @@
 #include <stdlib.h>
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/log.h"
 
-#define BATCH 512 /* ids in one message, as many as the kernel takes at once */
+#define BATCH 512               /* ids in one message, as many as the kernel takes at once */
+#define PAUSE (100 * NS_PER_MS) /* until the kernel has told us what it has let go */
 
 struct evictor {
     struct node_table *table;
@@ -73,6 +75,22 @@ static bool sweep(struct evictor *e)
     return r == 0;
 }
 
+static bool is_too_much(const struct evictor *e, const struct node_bounds *load)
+{
+    return load->nodes > e->bounds.nodes || load->bytes > e->bounds.bytes;
+}
+
+/* Called with the lock held. Is there too much left after a sweep, and was it of use? */
+static bool is_worth_another(struct evictor *e, const struct node_bounds *before)
+{
+    struct timespec end = clock_timespec(clock_mono() + PAUSE);
+
+    while (!e->stopped && pthread_cond_clockwait(&e->work, &e->lock, CLOCK_MONOTONIC, &end) == 0)
+        continue;
+    struct node_bounds now = node_table_load(e->table);
+    return is_too_much(e, &now) && (now.nodes < before->nodes || now.bytes < before->bytes);
+}
+
 static void *evictor_run(void *arg)
 {
     struct evictor *e = arg;
@@ -86,9 +104,12 @@ static void *evictor_run(void *arg)
             continue;
         }
         e->wanted = false;
+        struct node_bounds before = node_table_load(e->table);
         pthread_mutex_unlock(&e->lock);
         works = sweep(e);
         pthread_mutex_lock(&e->lock);
+        if (works && is_too_much(e, &before))
+            e->wanted |= is_worth_another(e, &before);
     }
     pthread_mutex_unlock(&e->lock);
     return NULL;

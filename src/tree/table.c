@@ -366,16 +366,17 @@ void node_weigh(struct node *node, size_t bytes)
     pthread_mutex_unlock(&t->lock);
 }
 
-/* Has what there is grown beyond `next`? If it has not shrunk to the bound since, because all of it
- * is in use, it must grow by an eighth to be worth another look. */
+/* Has what there is grown beyond `next`? While it does not shrink to the bound, as all of it is in
+ * use, it must grow by an eighth of that to be worth another look. */
 static bool has_outgrown(size_t load, size_t bound, size_t *next)
 {
+    size_t then = load > bound ? load + bound / 8 : bound;
+
     if (!bound || load <= *next) {
-        if (load <= bound)
-            *next = bound;
+        *next = then < *next ? then : *next;
         return false;
     }
-    *next = load + bound / 8;
+    *next = then;
     return true;
 }
 

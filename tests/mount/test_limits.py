@@ -34,6 +34,7 @@ def peak(m):
 
 def check_memory(m):
     """What a sanitizer adds is not ours."""
+    print(f"# the daemon took {peak(m) >> 20} MB", flush=True)
     if "asan" not in onwardtest.ONWARDFS and "sanitize" not in onwardtest.ONWARDFS:
         assert peak(m) < MEMORY, f"{peak(m) >> 20} MB"
 
