@@ -57,7 +57,6 @@ static void a_dead_holder_holds_nothing(void **state)
 
 static void *let_go_later(void *lease)
 {
-    lease_ending(lease);
     nanosleep(&(struct timespec){.tv_nsec = 700 * NS_PER_MS}, NULL);
     lease_free(lease);
     return NULL;
@@ -76,6 +75,7 @@ static void who_is_ending_is_waited_for(void **state)
     assert_int_equal(lease_wait(path, "second", &b, &why), -EBUSY);
     assert_non_null(strstr(why.text, "held by first"));
     assert_true(clock_mono() - start < 5 * NS_PER_SEC);
+    lease_ending(a);
     assert_int_equal(pthread_create(&thread, NULL, let_go_later, a), 0);
     assert_int_equal(lease_wait(path, "second", &b, NULL), 0);
     pthread_join(thread, NULL);
