@@ -1,7 +1,7 @@
 #include "repo/object_dirs.h"
 
+#include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <sys/stat.h>
 
 #include "base/alloc.h"
@@ -35,8 +35,12 @@ static void search_alternates(struct search *s, const char *dir, int depth)
     _cleanup_(buf_done) struct buf text = {0};
     char *rest, *line;
 
-    if (depth >= ALTERNATES_DEEPEST || io_read_file(AT_FDCWD, path, ALTERNATES_SIZE, &text) < 0)
+    int r =
+        depth < ALTERNATES_DEEPEST ? io_read_file(AT_FDCWD, path, ALTERNATES_SIZE, &text) : -ENOENT;
+    if (r < 0) {
+        s->dirs->unsure |= r != -ENOENT;
         return;
+    }
     rest = text.data;
     while ((line = strsep(&rest, "\r\n"))) {
         if (!*line || *line == '#')

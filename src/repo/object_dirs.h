@@ -3,11 +3,13 @@
 #ifndef ONWARD_REPO_OBJECT_DIRS_H
 #define ONWARD_REPO_OBJECT_DIRS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct object_dirs {
     char **v;
     size_t n, cap;
+    bool unsure; /* there may be more: a list of alternates could not be read */
 };
 
 void object_dirs_find(const char *objects_dir, struct object_dirs *ret);

@@ -106,7 +106,7 @@ static int look(struct pack_index *ix, struct diag *reterr)
 
 int pack_index_open(struct pack_index *ix, const char *path, size_t small, struct diag *reterr)
 {
-    *ix = (struct pack_index){0};
+    *ix = (struct pack_index){.file.fd = -1};
     int r = pack_file_open(&ix->file, path);
 
     if (r == -EBADMSG)

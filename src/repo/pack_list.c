@@ -57,6 +57,8 @@ static void add_pack(struct scan *s, const char *path)
     s->vanished |= r == -ENOENT;
     if (r == -EBADMSG)
         *VEC_ADD(&s->list->refused) = xstrdup(diag_text(&why, r));
+    else if (r < 0)
+        s->list->unsure = true;
     if (r < 0)
         return;
     *VEC_ADD(&s->list->packs) = p;
@@ -85,6 +87,7 @@ static void add_packs(struct scan *s, const char *objects)
     /* First the time, then the names: what comes between is seen as a change. */
     note_dir(s, path);
     _cleanup_(closedirp) DIR *dir = opendir(path);
+    s->list->unsure |= !dir && errno != ENOENT && errno != ENOTDIR;
     struct dirent *e;
     while (dir && (e = readdir(dir))) {
         size_t len = strlen(e->d_name);
@@ -101,6 +104,7 @@ static bool look(struct scan *s, const char *objects_dir)
     struct object_dirs dirs;
 
     object_dirs_find(objects_dir, &dirs);
+    s->list->unsure = dirs.unsure;
     vec_foreach (dir, &dirs)
         add_packs(s, *dir);
     object_dirs_done(&dirs);
@@ -156,6 +160,8 @@ static bool has_changed(const struct pack_dir *d)
 
 bool pack_list_is_stale(const struct pack_list *l)
 {
+    if (l->unsure)
+        return true;
     vec_foreach (d, &l->dirs)
         if (has_changed(d))
             return true;

@@ -24,6 +24,7 @@ struct pack_list {
     VEC(struct pack_dir) dirs;
     VEC(struct pack *) packs;
     VEC(char *) refused;  /* for each pack that cannot be read: its file and why, a line */
+    bool unsure;          /* there may be packs that could not be opened at that time */
     atomic_size_t recent; /* the pack that had what was looked for last: the first to ask */
 };
 
@@ -33,8 +34,9 @@ struct pack_list *pack_list_ref(struct pack_list *l);
 void pack_list_unref(struct pack_list *l);
 DEFINE_CLEANUP(struct pack_list *, pack_list_unref)
 
-/* Whether the directories may have changed since: a stat for each. What changed as late as it was
- * read may have changed again in the same tick of the file's clock, so it may. */
+/* Whether there may be others by now: a stat for each directory. What changed as late as it was
+ * read may have changed again in the same tick of the file's clock, so it may; and what could not
+ * be opened, for want of descriptors or memory, may be opened now. */
 bool pack_list_is_stale(const struct pack_list *l);
 
 /* The pack that has the object, borrowed from the list, and the offset in it. Several may have one:

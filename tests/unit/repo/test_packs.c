@@ -3,10 +3,12 @@
 #include "pack_oracle.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -150,6 +152,31 @@ static void test_more_packs_than_descriptors(void **state)
     struct oid oid = made_id(CROWD);
     assert_int_equal(ask(f->packs, &oid), -ENOENT);
     assert_int_equal(open_files(), before);
+}
+
+/* What could not be opened for want of descriptors is there when there are some again. */
+static void test_packs_that_could_not_be_opened_are_tried_again(void **state)
+{
+    struct packed *f = *state;
+    struct oid oid = oid_at(f->path, "main");
+    struct rlimit all, few;
+
+    test_run(f->path, "git repack -q -d -a && touch -d 2020-01-01 objects/pack");
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+    for (int enough = 0; enough < 2; enough++) { /* for nothing; for the directory */
+        packs_free(f->packs);
+        f->packs = NULL;
+        int lowest = dup(STDERR_FILENO);
+        close(lowest);
+        few = (struct rlimit){lowest + enough, all.rlim_max};
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+        packed_open(f, PACKED_BASES);
+        int err = ask(f->packs, &oid);
+        assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+        assert_int_not_equal(err, 0);
+        assert_int_equal(ask(f->packs, &oid), 0);
+        assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0); /* nothing was closed that was not opened */
+    }
 }
 
 static void test_nothing_there(void **state)
@@ -334,6 +361,7 @@ int main(void)
         TEST(test_new_packs_are_found),
         TEST(test_new_packs_are_found_in_the_same_tick),
         TEST(test_deleted_packs_stay_until_somebody_looks),
+        TEST(test_packs_that_could_not_be_opened_are_tried_again),
         TEST(test_spill),
         TEST(test_repack_meanwhile),
         TEST(test_indexes_of_version_1),
