@@ -205,7 +205,7 @@ def test_warm_walks_at_the_same_time_as_writers(dir):
 
         round_of_actions()
         alone = count.of(round_of_actions)
-        rounds, stop = 0, threading.Event()
+        rounds, walks, stop = 0, 0, threading.Event()
 
         def keep_busy():
             nonlocal rounds
@@ -214,20 +214,23 @@ def test_warm_walks_at_the_same_time_as_writers(dir):
                 rounds += 1
 
         def walk_meanwhile():
+            nonlocal walks
             busy = threading.Thread(target=keep_busy)
             busy.start()
             try:
                 while rounds < 3 and busy.is_alive():
                     for command in FIND, LS, GREP:
                         walk(command, where)
+                        walks += 1
             finally:
                 stop.set()
                 busy.join()
 
         spent = count.of(walk_meanwhile)
-        # A walk that sent requests would send a thousand.
+        # A walk that sent requests would send a thousand; some are for what the kernel has given up.
         for op in "lookup", "getattr", "read", "readdirplus", "readdir", "readlink":
-            assert spent.get(op, 0) <= 2 * rounds * alone.get(op, 0) + 20, (op, rounds, spent, alone)
+            most = 2 * rounds * alone.get(op, 0) + TAKEN_BACK * walks + 20
+            assert spent.get(op, 0) <= most, (op, most, rounds, walks, spent, alone)
 
 
 def test_warm_walks_by_absolute_path(dir):
