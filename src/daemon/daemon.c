@@ -556,11 +556,17 @@ static void on_ready(void *arg)
     on_refs(d);
 }
 
-/* Lets attempts finish, while the mount still answers them. */
-static void stop_reconciling(struct daemon *d)
+/* Who mounts the same again waits from now on. */
+static void say_ending(struct daemon *d)
 {
     lease_ending(d->state_lock);
     lease_ending(d->lease);
+}
+
+/* Lets attempts finish, while the mount still answers them. */
+static void stop_reconciling(struct daemon *d)
+{
+    say_ending(d);
     pthread_rwlock_wrlock(&d->steering);
     struct reconcile *r = TAKE(d->reconcile);
     pthread_rwlock_unlock(&d->steering);
@@ -600,6 +606,7 @@ static int serve(struct daemon *d, struct diag *reterr)
         diag_fail(reterr, r, "the mount on %s ended: %s", d->config->mountpoint, strerror(-r));
     pthread_cancel(waiter);
     pthread_join(waiter, NULL);
+    say_ending(d);
     log_info("unmounted", "mountpoint=\"%s\"", d->config->mountpoint);
     return r;
 }
