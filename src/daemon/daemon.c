@@ -566,7 +566,6 @@ static void say_ending(struct daemon *d)
 /* Lets attempts finish, while the mount still answers them. */
 static void stop_reconciling(struct daemon *d)
 {
-    say_ending(d);
     pthread_rwlock_wrlock(&d->steering);
     struct reconcile *r = TAKE(d->reconcile);
     pthread_rwlock_unlock(&d->steering);
@@ -587,6 +586,7 @@ static void *wait_for_signal(void *arg)
     sigwait(&ends, &signal);
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
     log_info("ending", "signal=%s", sigabbrev_np(signal));
+    say_ending(d);
     staging_end(d->staging);
     stop_reconciling(d);
     mount_end(d->mount);
