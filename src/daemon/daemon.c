@@ -18,6 +18,7 @@
 #include "daemon/packer.h"
 #include "daemon/rollback.h"
 #include "daemon/state_dir.h"
+#include "deploy/journal.h"
 #include "deploy/reconcile.h"
 #include "mount/mount.h"
 #include "onward/version.h"
@@ -123,11 +124,8 @@ static void on_event(json_t *event, void *arg)
 /* A broken object or pack, from whatever thread came upon it. */
 static void on_fault(const struct repo_fault *fault, void *arg)
 {
-    json_t *event = json_object();
-    char text[CLOCK_TEXT];
+    json_t *event = journal_event(fault->event, clock_real());
 
-    json_put_str(event, "at", clock_format_ms(clock_real(), text));
-    json_put_str(event, "event", fault->event);
     if (fault->id)
         json_put_str(event, "object", fault->id);
     json_put_str(event, "reason", fault->reason);
@@ -438,16 +436,12 @@ static int open_staging(struct daemon *d, struct diag *reterr)
 /* Said, not refused: whoever tries things out does so in memory. */
 static void say_doubt(struct daemon *d)
 {
-    char when[CLOCK_TEXT];
-
     d->doubt = d->options->read_only ? NULL : durable_doubt(d->state_dir, repo_common_dir(d->repo));
     if (!d->doubt)
         return;
     log_warn("not-durable", "reason=\"%s\" consequence=\"what was acknowledged may be lost\"",
              d->doubt);
-    json_t *e = json_object();
-    json_put_str(e, "at", clock_format(clock_real(), when));
-    json_put_str(e, "event", "not-durable");
+    json_t *e = journal_event("not-durable", clock_real());
     json_put_str(e, "detail", d->doubt);
     on_event(e, d);
 }

@@ -7,7 +7,7 @@
 #include "base/metric.h"
 #include "repo/oid_json.h"
 
-static json_t *make_event(const char *name, int64_t at)
+json_t *journal_event(const char *name, int64_t at)
 {
     json_t *e = json_object();
     char text[CLOCK_TEXT];
@@ -27,7 +27,7 @@ static void send(const struct journal *j, json_t *event)
 
 static void send_record(const struct journal *j, const struct record *r)
 {
-    json_t *e = make_event(record_kind_name(r->kind), r->at);
+    json_t *e = journal_event(record_kind_name(r->kind), r->at);
 
     json_put_str(e, "site", *r->site ? r->site : NULL); /* null: all of them */
     json_object_set_new(e, "generation", json_integer(r->generation));
@@ -96,7 +96,7 @@ static bool desires(const struct fleet *f, const struct oid *revision)
 static void tell_rollout(const struct journal *j, const char *what, const struct fleet_rollout *r,
                          const struct fleet_wave *w)
 {
-    json_t *e = make_event(what, clock_real());
+    json_t *e = journal_event(what, clock_real());
     char hex[OID_HEX + 1];
 
     oid_put_json(e, "revision", &r->revision);
@@ -152,7 +152,7 @@ void journal_rollouts(const struct journal *j, const struct fleet *before, const
 
 void journal_head(const struct journal *j, const struct oid *head)
 {
-    json_t *e = make_event("head", clock_real());
+    json_t *e = journal_event("head", clock_real());
     char hex[OID_HEX + 1];
 
     oid_put_json(e, "revision", head);
@@ -162,7 +162,7 @@ void journal_head(const struct journal *j, const struct oid *head)
 
 void journal_problem(const struct journal *j, const char *problem)
 {
-    json_t *e = make_event(problem ? "problem" : "problem-over", clock_real());
+    json_t *e = journal_event(problem ? "problem" : "problem-over", clock_real());
 
     json_put_str(e, "message", problem);
     send(j, e);

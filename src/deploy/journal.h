@@ -12,6 +12,9 @@ struct journal {
     void *arg;
 };
 
+/* The beginning of each event: when (real), what. The reference is yours. */
+json_t *journal_event(const char *name, int64_t at);
+
 /* A record that is now in the ledger. */
 void journal_record(const struct journal *j, const struct record *r);
 /* The mainline is now at `head`. */
