@@ -54,8 +54,9 @@ static int sweep_nodes(struct evictor *e)
 static int sweep_texts(struct evictor *e)
 {
     _cleanup_free_ uint64_t *ids = NULL;
+    size_t n = node_table_known(e->table, true, &ids);
 
-    return tell(e, ids, node_table_known(e->table, true, &ids));
+    return tell(e, ids, n);
 }
 
 /* False: the kernel cannot be told. */
@@ -108,8 +109,8 @@ static void *evictor_run(void *arg)
         pthread_mutex_unlock(&e->lock);
         works = sweep(e);
         pthread_mutex_lock(&e->lock);
-        if (works && is_too_much(e, &before))
-            e->wanted |= is_worth_another(e, &before);
+        if (works && is_too_much(e, &before) && is_worth_another(e, &before))
+            e->wanted = true;
     }
     pthread_mutex_unlock(&e->lock);
     return NULL;
