@@ -130,6 +130,7 @@ static void become(const int fds[KEEPING_FDS], pid_t keeper)
     if (getppid() != keeper)
         _exit(127);
     reset_signals();
+    tell(SOCK, KEEPER_STARTED, getpid()); /* by itself: it never runs unknown, whoever dies */
     if (chdir(cwd) == 0)
         execve(path, argv, envp);
 }
@@ -189,11 +190,12 @@ static void start_command(struct kept *k)
 {
     int r = is_cancelled(k) ? -ECANCELED : fork_command(k);
 
-    tell(k->fds[KEEPING_CTL], r < 0 ? KEEPER_FAILED : KEEPER_STARTED, r < 0 ? -r : k->pid);
-    if (r < 0)
+    if (r < 0) {
+        tell(k->fds[KEEPING_CTL], KEEPER_FAILED, -r);
         drop(k);
-    else
+    } else {
         close_from(k, KEEPING_SPEC);
+    }
 }
 
 static bool may_start(const struct kept *k)
