@@ -14,6 +14,7 @@
 #include "repo/handle.h"
 #include "repo/ref_mark.h"
 #include "repo/refs.h"
+#include "repo/revision.h"
 
 #define LOCK_PATIENCE    NS_PER_SEC
 #define WAIT_FIRST       (2 * NS_PER_MS)
@@ -101,13 +102,17 @@ static int tell_locked(const struct repo *repo, const char *name, struct diag *r
                      name, (clock_real() - clock_ns(st.st_mtim)) / NS_PER_SEC, lock);
 }
 
-/* Makes what the ref's file is, and every directory on the way to it, durable. */
-static int sync_ref(const struct repo *repo, const char *name)
+/* Makes what the ref's file is, and every directory on the way to it, durable. Who packs refs does
+ * that, too. */
+static int sync_file(const struct repo *repo, const char *name)
 {
     _cleanup_free_ char *path = xstrdup(name);
     _cleanup_close_ int dir = open(repo->common_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_close_ int fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_CLOEXEC);
     int r = fd < 0 || fsync(fd) < 0 ? -errno : 0;
+
+    if (r == -ENOENT && dir >= 0)
+        return 0;
 
     for (char *slash; r == 0 && (slash = strrchr(path, '/')); *slash = 0)
         r = io_sync_parent(dir, path);
@@ -120,6 +125,12 @@ static int settle_update(struct handle *h, const struct ref_change *c, int code,
                          struct diag *reterr)
 {
     _cleanup_(diag_done) struct diag why = {0};
+    struct revision_brief brief;
+    int unread = is_blind(code) ? revision_brief(h->repo, c->to, &brief) : 0;
+
+    if (unread < 0)
+        return diag_fail(reterr, unread, "cannot change %s: the revision that it is to name: %s",
+                         c->name, strerrordesc_np(-unread));
     int err = giterr_fail(code, &why, "cannot change %s", c->name);
     char hex[OID_HEX + 1];
     git_oid at;
@@ -132,7 +143,7 @@ static int settle_update(struct handle *h, const struct ref_change *c, int code,
                          diag_text(&why, err), giterr_text());
     if (code < 0 || !git_oid_equal(&at, oid_git(c->to)))
         return diag_fail(reterr, err, "%s", diag_text(&why, err));
-    int r = sync_ref(h->repo, c->name);
+    int r = sync_file(h->repo, c->name);
     if (r == 0)
         return 0;
     return diag_fail(reterr, r, "%s is at %s now, but the disk has not confirmed it: %s", c->name,
@@ -203,6 +214,15 @@ int ref_update(struct repo *repo, const char *name, const struct oid *from, cons
     r = change_ref(h, &c, reterr);
     ref_mark_clear(repo, direct, is_unclean(repo, direct, r));
     return r;
+}
+
+int ref_sync(struct repo *repo, const char *name, struct diag *reterr)
+{
+    int r = sync_file(repo, name);
+
+    return r < 0 ? diag_fail(reterr, r, "the disk has not confirmed where %s is: %s", name,
+                             strerrordesc_np(-r))
+                 : 0;
 }
 
 int ref_delete(struct repo *repo, const char *name, const struct oid *from, struct diag *reterr)

@@ -49,6 +49,8 @@ int ref_head_branch(struct repo *repo, char **ret);
  * for longer than a second: `reterr` names the file, its age and what to do if nobody does. */
 int ref_update(struct repo *repo, const char *name, const struct oid *from, const struct oid *to,
                const char *why, struct diag *reterr);
+/* Makes durable where the ref is: for who finds one where an update failed to bring it for sure. */
+int ref_sync(struct repo *repo, const char *name, struct diag *reterr);
 /* Removes the ref if it is at `from`. 0 if it was not there. */
 int ref_delete(struct repo *repo, const char *name, const struct oid *from, struct diag *reterr);
 

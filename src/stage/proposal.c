@@ -254,8 +254,11 @@ static int take_content(struct repo *repo, struct proposal *p, const struct revi
         return diag_fail(reterr, -EINVAL, "its fields do not belong to this number");
     if (rev->nparents) {
         p->base = rev->parents[0];
-        if (revision_brief(repo, &p->base, &base) < 0)
+        int r = revision_brief(repo, &p->base, &base);
+        if (r == -ENOENT)
             return diag_fail(reterr, -EINVAL, "its base is not in the repository");
+        if (r < 0)
+            return diag_fail(reterr, r, "its base cannot be read: %s", strerror(-r));
     }
     p->base_tree = base.tree;
     p->content = rev->oid;
@@ -317,7 +320,8 @@ static int walk(struct repo *repo, struct proposal *p, struct claims *claims, st
         _cleanup_(revision_freep) struct revision *rev = NULL;
         int r = revision_load(repo, &at, &rev);
         if (r < 0)
-            return diag_fail(reterr, r == -ENOENT ? -EINVAL : r, "a record cannot be read");
+            return diag_fail(reterr, r == -ENOENT ? -EINVAL : r, "a record cannot be read: %s",
+                             strerror(-r));
         if (strlen(rev->message) > PROPOSAL_MESSAGE_MOST)
             return diag_fail(reterr, -EINVAL, "a record is too long");
         if (!is_record(rev->message))

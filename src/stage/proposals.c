@@ -95,14 +95,15 @@ static void *recall(struct proposals *s, const char *key)
 }
 
 /* The proposal at that tip, referenced. */
-static int load(struct proposals *s, uint64_t number, const struct oid *tip, struct proposal **ret)
+static int load(struct proposals *s, uint64_t number, const struct oid *tip, struct proposal **ret,
+                struct diag *reterr)
 {
     _cleanup_(diag_done) struct diag why = {0};
     _cleanup_free_ char *key = key_of(number, tip);
     void *known = recall(s, key);
 
     if (known == &none)
-        return -EINVAL;
+        return diag_fail(reterr, -EINVAL, PROPOSAL_REFS "%" PRIu64 " is no proposal", number);
     if (known) {
         *ret = known;
         return 0;
@@ -115,7 +116,7 @@ static int load(struct proposals *s, uint64_t number, const struct oid *tip, str
         log_info("no-proposal", "ref=" PROPOSAL_REFS "%" PRIu64 " reason=\"%s\"", number,
                  diag_text(&why, r));
     }
-    return r;
+    return r < 0 ? diag_fail(reterr, r, "proposal %" PRIu64 ": %s", number, diag_text(&why, r)) : 0;
 }
 
 /* Those that are closing for good are shown no more. */
@@ -139,9 +140,12 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void list_refs(struct proposals *s, const struct refs *refs, struct proposal_list *ret)
+/* Those that can be read. Less than 0: the last reason why one could not be. */
+static int list_refs(struct proposals *s, const struct refs *refs, struct proposal_list *ret,
+                     struct diag *reterr)
 {
     size_t first = refs_first(refs, PROPOSAL_REFS);
+    int err = 0;
 
     for (size_t i = first;
          i < refs->n && !strncmp(refs->v[i].name, PROPOSAL_REFS, strlen(PROPOSAL_REFS)); i++) {
@@ -154,7 +158,10 @@ static void list_refs(struct proposals *s, const struct refs *refs, struct propo
                 log_info("many-proposals", "shown=%d", PROPOSALS_MOST);
             break;
         }
-        if (load(s, number, &refs->v[i].target, &p) < 0)
+        int r = load(s, number, &refs->v[i].target, &p, reterr);
+        if (r < 0 && r != -EINVAL)
+            err = r;
+        if (r < 0)
             continue;
         if (is_open(s, p))
             *VEC_ADD(ret) = p;
@@ -163,13 +170,14 @@ static void list_refs(struct proposals *s, const struct refs *refs, struct propo
     }
     if (ret->n)
         qsort(ret->v, ret->n, sizeof(*ret->v), by_number);
+    return err;
 }
 
 void proposals_list(struct proposals *s, struct proposal_list *ret)
 {
     _cleanup_(refs_unrefp) struct refs *refs = mainline_refs(s->config.mainline);
 
-    list_refs(s, refs, ret);
+    list_refs(s, refs, ret, NULL);
 }
 
 int proposals_get(struct proposals *s, uint64_t number, struct proposal **ret)
@@ -179,7 +187,7 @@ int proposals_get(struct proposals *s, uint64_t number, struct proposal **ret)
     _cleanup_free_ char *name = proposal_ref_name(number);
     const struct ref *ref = refs_find(refs, name);
 
-    if (!ref || oid_is_zero(&ref->target) || load(s, number, &ref->target, &p) < 0 ||
+    if (!ref || oid_is_zero(&ref->target) || load(s, number, &ref->target, &p, NULL) < 0 ||
         !is_open(s, p))
         return -ENOENT;
     *ret = TAKE(p);
@@ -202,18 +210,22 @@ static int write_record(struct proposals *s, const struct oid *tree, const struc
     return r;
 }
 
-/* Moves the ref, and *p with it. */
+/* Moves the ref, and *p with it. What is there then is read before, so that nothing can fail once
+ * it has moved. */
 static int move(struct proposals *s, struct proposal **p, const struct oid *to, const char *why,
                 struct diag *reterr)
 {
     _cleanup_free_ char *name = proposal_ref_name((*p)->number);
     struct proposal *next;
-    int r = ref_update(s->config.repo, name, &(*p)->tip, to, why, reterr);
+    int r = load(s, (*p)->number, to, &next, reterr);
 
-    if (r == 0)
-        r = load(s, (*p)->number, to, &next);
     if (r < 0)
         return r;
+    r = ref_update(s->config.repo, name, &(*p)->tip, to, why, reterr);
+    if (r < 0) {
+        proposal_unref(next);
+        return r;
+    }
     proposal_unref(*p);
     *p = next;
     return 0;
@@ -310,19 +322,25 @@ int proposals_resolve(struct proposals *s, struct proposal **p, struct diag *ret
     return r;
 }
 
-int proposals_fresh(struct proposals *s, uint64_t number, struct proposal **ret,
-                    struct diag *reterr)
+int proposals_read(struct proposals *s, uint64_t number, struct proposal **ret, struct diag *reterr)
 {
-    _cleanup_(proposal_unrefp) struct proposal *p = NULL;
     _cleanup_free_ char *name = proposal_ref_name(number);
     struct oid tip;
     int r = ref_read(s->config.repo, name, &tip);
 
-    if (r == 0)
-        r = load(s, number, &tip, &p);
     if (r < 0)
-        return r == -EINVAL ? -ENOENT : r;
-    if (p->state != PROPOSAL_OPEN)
+        return diag_fail(reterr, r, "%s: %s", name, strerror(-r));
+    r = load(s, number, &tip, ret, reterr);
+    return r == -EINVAL ? -ENOENT : r;
+}
+
+int proposals_fresh(struct proposals *s, uint64_t number, struct proposal **ret,
+                    struct diag *reterr)
+{
+    _cleanup_(proposal_unrefp) struct proposal *p = NULL;
+    int r = proposals_read(s, number, &p, reterr);
+
+    if (r == 0 && p->state != PROPOSAL_OPEN)
         r = proposals_resolve(s, &p, reterr);
     if (r < 0)
         return r;
@@ -341,7 +359,8 @@ void proposals_recover(struct proposals *s)
         _cleanup_(proposal_unrefp) struct proposal *p = NULL;
         _cleanup_(diag_done) struct diag why = {0};
         uint64_t number = proposal_number(refs->v[i].name);
-        if (!number || load(s, number, &refs->v[i].target, &p) < 0 || p->state == PROPOSAL_OPEN)
+        if (!number || load(s, number, &refs->v[i].target, &p, NULL) < 0 ||
+            p->state == PROPOSAL_OPEN)
             continue;
         int r = proposals_resolve(s, &p, &why);
         if (r < 0)
@@ -423,8 +442,10 @@ static int update(struct proposals *s, struct proposal **p, const struct proposa
     bool keep = same_words(*p, what);
     struct oid tip;
 
-    if (keep && oid_equal(&(*p)->tree, &what->tree) && oid_equal(&(*p)->base, &what->base))
-        return 0;
+    if (keep && oid_equal(&(*p)->tree, &what->tree) && oid_equal(&(*p)->base, &what->base)) {
+        _cleanup_free_ char *name = proposal_ref_name((*p)->number);
+        return ref_sync(s->config.repo, name, reterr);
+    }
     int r = keep ? same_change(s, *p, what) : 0;
     if (r < 0)
         return diag_fail(reterr, r, "the proposal cannot be compared with what it was");
@@ -458,23 +479,30 @@ static int next_number(struct proposals *s, uint64_t *ret, struct diag *reterr)
     return 0;
 }
 
-/* Somebody else may have used the number and ended it meanwhile: then it is not for us. */
+/* Somebody else may have used the number and ended it meanwhile: then it is not for us, nor is it
+ * if that cannot be read. */
 static int confirm(struct proposals *s, uint64_t number, const struct oid *tip, struct diag *reterr)
 {
     _cleanup_free_ char *name = proposal_ref_name(number);
+    _cleanup_(diag_done) struct diag why = {0};
     uint64_t highest;
     struct oid ended;
     int r = read_ended(s, &ended, &highest, reterr);
 
-    if (r < 0 || highest < number)
-        return r;
-    r = ref_delete(s->config.repo, name, tip, reterr);
+    if (r == 0 && highest < number)
+        return 0;
+    int gone = ref_delete(s->config.repo, name, tip, &why);
+    if (gone < 0)
+        return diag_fail(reterr, gone,
+                         "%s is there now, but may have the number of another, and stays: %s", name,
+                         diag_text(&why, gone));
     return r < 0 ? r : -EAGAIN;
 }
 
 static int create(struct proposals *s, const struct proposal *what, struct proposal **ret,
                   struct diag *reterr)
 {
+    _cleanup_(proposal_unrefp) struct proposal *p = NULL;
     static const struct oid nothing;
     uint64_t number = 0;
     struct oid tip;
@@ -485,15 +513,18 @@ static int create(struct proposals *s, const struct proposal *what, struct propo
     if (r < 0)
         return r;
     _cleanup_free_ char *name = proposal_ref_name(number);
-    r = ref_update(s->config.repo, name, &nothing, &tip, "propose", reterr);
+    r = load(s, number, &tip, &p, reterr);
+    if (r == 0)
+        r = ref_update(s->config.repo, name, &nothing, &tip, "propose", reterr);
     if (r == 0)
         r = confirm(s, number, &tip, reterr);
-    return r < 0 ? r : load(s, number, &tip, ret);
+    if (r == 0)
+        *ret = TAKE(p);
+    return r;
 }
 
 /* Is it from the same workspace or, when neither is from any, the same change? */
-static int is_other_content(struct proposals *s, const struct proposal *p,
-                            const struct proposal *what)
+static int is_for_same(struct proposals *s, const struct proposal *p, const struct proposal *what)
 {
     if (what->id || p->id)
         return str_equal(what->id, p->id);
@@ -509,16 +540,19 @@ static int find_number(struct proposals *s, const struct proposal *what, uint64_
     int r = refs_load_below(s->config.repo, PROPOSAL_REFS, &refs, reterr);
 
     *ret = 0;
-    if (r < 0)
-        return r;
-    list_refs(s, refs, &list);
-    for (size_t i = 0; i < list.n && r == 0; i++) {
-        r = is_other_content(s, list.v[i], what);
-        if (r == 1)
+    if (r == 0)
+        r = list_refs(s, refs, &list, reterr);
+    int same = 0;
+    for (size_t i = 0; i < list.n && r == 0 && same == 0; i++) {
+        same = is_for_same(s, list.v[i], what);
+        if (same == 1)
             *ret = list.v[i]->number;
     }
     proposal_list_done(&list);
-    return r < 0 ? diag_fail(reterr, r, "the open proposals cannot be compared with it") : 0;
+    if (r == 0 && same < 0)
+        return diag_fail(reterr, same, "the open proposals cannot be compared with it: %s",
+                         strerror(-same));
+    return r;
 }
 
 bool proposals_has(struct proposals *s, const struct proposal *what)

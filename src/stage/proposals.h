@@ -67,7 +67,10 @@ int proposals_get(struct proposals *s, uint64_t number, struct proposal **ret);
 /* What follows is for who holds `writing`, and tells the mainline nothing: after letting `writing`
  * go, proposals_changed(). All of it: -EAGAIN when somebody else moved the ref. */
 
-/* The proposal as it is in the repository now; closing ones are resolved first. -ENOENT: it has
+/* The proposal as it is in the repository now, open or closing. -ENOENT. */
+int proposals_read(struct proposals *s, uint64_t number, struct proposal **ret,
+                   struct diag *reterr);
+/* The same when it is open; closing ones are resolved first. -ENOENT: it has
  * ended, or never was. */
 int proposals_fresh(struct proposals *s, uint64_t number, struct proposal **ret,
                     struct diag *reterr);

@@ -228,13 +228,18 @@ static int withdraw_once(struct proposals *s, uint64_t number, const struct call
                          const struct signature *me, struct diag *reterr)
 {
     _cleanup_(proposal_unrefp) struct proposal *p = NULL;
-    int r = proposals_fresh(s, number, &p, reterr);
+    int r = proposals_read(s, number, &p, reterr);
 
+    if (r == 0 && p->state == PROPOSAL_MERGING)
+        r = proposals_resolve(s, &p, reterr);
+    if (r == -ENOENT || (r == 0 && !p))
+        return -ESTALE;
     if (r < 0)
-        return r == -ENOENT ? -ESTALE : r;
+        return r;
     if (who->uid != 0 && who->uid != geteuid() && !proposal_is_of(p, me))
         return -EACCES;
-    r = proposals_close(s, &p, NULL, reterr);
+    if (p->state == PROPOSAL_OPEN) /* else an attempt that failed has come that far */
+        r = proposals_close(s, &p, NULL, reterr);
     return r < 0 ? r : proposals_resolve(s, &p, reterr);
 }
 

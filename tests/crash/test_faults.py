@@ -24,6 +24,7 @@ import shutil
 import sys
 import tempfile
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import faults as F
@@ -67,6 +68,7 @@ class World:
     def __init__(self, dir):
         self.dir = dir
         self.repo = make_repo(dir + "/r.git", FILES)
+        git(self.repo, "config", "receive.autogc", "false")     # its lock would be taken for something left behind
         Mount(dir, self.repo).start().stop()
         self.state, = glob.glob(dir + "/state/*/workspaces")
         self.faults = F.Faults(dir, [self.state, self.repo])
@@ -123,10 +125,16 @@ class World:
         return state
 
     def proposals(self):
-        """Each with what it proposes and who has approved it."""
-        return {n: (git(self.repo, "rev-parse", f"refs/onward/proposals/{n}^{{tree}}").strip(),
-                    re.sub(" [0-9TZ:-]+ ", " ", self.m.read(f"proposals/{n}/approvals")))
-                for n in os.listdir(self.m / "proposals")}
+        """Each with what it proposes and who has approved it. One that has ended is listed until the refs, which
+        could not be read, are read again."""
+        open = {}
+        for n in os.listdir(self.m / "proposals"):
+            try:
+                tree = git(self.repo, "rev-parse", f"refs/onward/proposals/{n}^{{tree}}").strip()
+                open[n] = tree, re.sub(" [0-9TZ:-]+ ", " ", self.m.read(f"proposals/{n}/approvals"))
+            except (FileNotFoundError, AssertionError):
+                until(f"proposal {n} is gone", lambda: n not in os.listdir(self.m / "proposals"))
+        return open
 
     def ask_for(self, approvals):
         """From now on, by a commit of somebody else's; what was proposed before is gone."""
@@ -421,7 +429,8 @@ class Propose(Step):
 
     def done(self, w, before, after):
         new = {n: p for n, p in after["proposals"].items() if n not in before["proposals"]}
-        assert len(new) == 1 and not before["proposals"], new
+        if len(new) != 1 or before["proposals"]:
+            return False
         n, (tree, approvals), = *new, *new.values()
         assert git(w.repo, "show", f"{tree}:b") == before["tree"]["b"][1] and not approvals
         return {**after, "proposals": {}} == before
@@ -511,6 +520,9 @@ def judge(w, step, before, acked, fault, where):
     except OSError as e:
         raise AssertionError(f"{where}: the workspace cannot be seen (P10): {e}")
     if acked:
+        end = time.monotonic() + 10     # refs that could not be read are read again, a little later each time
+        while fault.mode == F.FROM_THEN and not step.done(w, before, after) and time.monotonic() < end:
+            after = w.see()
         assert step.done(w, before, after), f"{where}: acknowledged (P3, P4) and not there:{differences(before, after)}"
         return True
     if after == before:
@@ -529,12 +541,21 @@ def judge(w, step, before, acked, fault, where):
 
 
 def is_unconfirmed(w, step, before, after):
-    """The mainline has moved, but syncing that failed, and that is what was answered: nobody may count on it."""
-    return (isinstance(step, Commit) and {**after, "main": 0} == {**before, "main": 0} and
-            git(w.repo, "rev-parse", "main^").strip() == before["main"] and
-            re.match(f"refs/heads/main is at {after['main']} now, but the disk has not confirmed it: |"
-                     "cannot change refs/heads/main: .*; whether it moved cannot be read now",
-                     w.m.read("staging/w/.onward/outcome")))
+    """A ref has moved, but syncing that failed, and that is what was answered: nobody may count on it."""
+    if isinstance(step, Commit):
+        ref, at = "refs/heads/main", after["main"]
+        moved = ({**after, "main": 0} == {**before, "main": 0} and
+                 git(w.repo, "rev-parse", "main^").strip() == before["main"])
+    elif isinstance(step, Propose):
+        ref = f"refs/onward/proposals/{next(iter(after['proposals']), 0)}"
+        moved = step.done(w, before, after)
+        at = git(w.repo, "rev-parse", ref).strip()
+    else:
+        return False
+    return moved and re.match(f"{ref} is at {at} now, but the disk has not confirmed it: |"
+                              f"cannot change {ref}: .*; whether it moved cannot be read now|"
+                              "refs/onward/proposals/.* is there now, but may have the number of another, and stays: ",
+                              w.m.read("staging/w/.onward/outcome"))
 
 
 def say_why(w, step, fault, where):

@@ -168,6 +168,20 @@ static void what_is_none(void **state)
     assert_none(t, 7, tip, "too many");
 }
 
+/* A disk that fails says nothing about what it holds. */
+static void one_that_cannot_be_read(void **state)
+{
+    struct records *t = *state;
+    _cleanup_(diag_done) struct diag why = {0};
+    struct proposal *p;
+    char hex[OID_HEX + 1];
+
+    oid_hex(&t->base, hex);
+    test_run(t->path, "f=.git/objects/%.2s/%s; chmod u+w $f; truncate -s 12 $f", hex, hex + 2);
+    assert_int_equal(proposal_load(t->repo, 7, &t->content, &p, &why), -EIO);
+    assert_non_null(strstr(diag_text(&why, -EIO), "its base cannot be read"));
+}
+
 static void one_that_git_made(void **state)
 {
     struct records *t = *state;
@@ -200,6 +214,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_is_written_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(approvals_that_do_not_count, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_that_cannot_be_read, setup, teardown),
         cmocka_unit_test_setup_teardown(one_that_git_made, setup, teardown),
         cmocka_unit_test(trailers_of_the_revision),
     };
