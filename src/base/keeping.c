@@ -386,10 +386,21 @@ static void wait_for_news(void)
             p->revents = 0;
 }
 
+/* A command that was just forked would lose a signal that we ignore: it finds it when it takes them
+ * all. */
+static void block_signals(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+}
+
 _Noreturn void keeping_run(int sock, int lock)
 {
     const int fds[] = {sock, lock};
 
+    block_signals();
     helper_begin("onward-commands", fds, lock < 0 ? 1 : 2);
     while (!keeping.closed || keeping.n) {
         wait_for_news();
