@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,8 +22,9 @@ static struct {
     pthread_mutex_t lock;
     int sock; /* -1: there is none */
     pid_t pid;
-    char *file; /* of the lock */
-} keeper = {.lock = PTHREAD_MUTEX_INITIALIZER, .sock = -1};
+    char *file;  /* of the lock */
+    int program; /* the very one that we were started with, however long ago; -1: none */
+} keeper = {.lock = PTHREAD_MUTEX_INITIALIZER, .sock = -1, .program = -1};
 
 static int open_lock(int *ret, struct diag *reterr)
 {
@@ -32,19 +34,33 @@ static int open_lock(int *ret, struct diag *reterr)
     return 0;
 }
 
+/* Is the keeper: the program, told its descriptors by number, or else a fork. */
+_Noreturn static void be_keeper(int sock, int lock, char *const argv[])
+{
+    fcntl(sock, F_SETFD, 0);
+    if (lock >= 0)
+        fcntl(lock, F_SETFD, 0);
+    if (keeper.program >= 0)
+        execveat(keeper.program, "", argv, environ, AT_EMPTY_PATH);
+    keeping_run(sock, lock);
+}
+
 static int begin(struct diag *reterr)
 {
     _cleanup_close_ int lock = -1;
+    char numbers[2][16];
     int pair[2], r = open_lock(&lock, reterr);
 
     if (r < 0)
         return r;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return diag_fail(reterr, -errno, "cannot make a socket: %m");
+    snprintf(numbers[0], sizeof(numbers[0]), "%d", pair[1]);
+    snprintf(numbers[1], sizeof(numbers[1]), "%d", lock);
     pid_t pid = fork();
     r = -errno;
     if (pid == 0)
-        keeping_run(pair[1], lock);
+        be_keeper(pair[1], lock, (char *[]){KEEPING_NAME, numbers[0], numbers[1], NULL});
     close(pair[1]);
     if (pid < 0) {
         close(pair[0]);
@@ -65,12 +81,20 @@ static void end(void)
         ;
 }
 
-int keeper_begin(const char *lock, struct diag *reterr)
+/* What keeper_begin() was told. */
+static void forget(void)
+{
+    free(TAKE(keeper.file));
+    closep(&keeper.program);
+}
+
+int keeper_begin(const char *lock, const char *program, struct diag *reterr)
 {
     pthread_mutex_lock(&keeper.lock);
     end();
-    free(keeper.file);
+    forget();
     keeper.file = lock ? xstrdup(lock) : NULL;
+    keeper.program = program ? open(program, O_PATH | O_CLOEXEC) : -1;
     int r = begin(reterr);
     pthread_mutex_unlock(&keeper.lock);
     return r;
@@ -80,7 +104,7 @@ void keeper_end(void)
 {
     pthread_mutex_lock(&keeper.lock);
     end();
-    free(TAKE(keeper.file));
+    forget();
     pthread_mutex_unlock(&keeper.lock);
 }
 

@@ -10,6 +10,10 @@
  * on a file until it ends. The next daemon's keeper waits for that lock with such commands, and
  * meanwhile starts only the others.
  *
+ * What it is. A program of its own (daemon/commands.c): each command is a fork of the keeper, which
+ * costs three times as much when the keeper is a fork of us, with all the libraries that we have
+ * mapped. Where there is no such program, it is that.
+ *
  * The other side, the keeper itself, is keeping.h. There is one in a process; it is started when it
  * is first needed, and again when it died. Threads: any. */
 #ifndef ONWARD_BASE_KEEPER_H
@@ -21,8 +25,9 @@
 #include "base/diag.h"
 
 /* Starts it now: before there is anything that it should not inherit, if it can be had. `lock`: the
- * file for commands that must be alone, made if it is not there; NULL: they need not. */
-int keeper_begin(const char *lock, struct diag *reterr);
+ * file for commands that must be alone, made if it is not there; NULL: they need not. `program`:
+ * the file of the program; NULL, or one that cannot be run: a fork of us. */
+int keeper_begin(const char *lock, const char *program, struct diag *reterr);
 /* Ends it. Of commands that still run it lets go, as if we were killed. */
 void keeper_end(void);
 

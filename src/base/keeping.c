@@ -401,7 +401,7 @@ _Noreturn void keeping_run(int sock, int lock)
     const int fds[] = {sock, lock};
 
     block_signals();
-    helper_begin("onward-commands", fds, lock < 0 ? 1 : 2);
+    helper_begin(KEEPING_NAME, fds, lock < 0 ? 1 : 2);
     while (!keeping.closed || keeping.n) {
         wait_for_news();
         /* From behind: the last takes the place of one that is dropped. */

@@ -1,9 +1,11 @@
-/* The keeper's own side of keeper.h: what runs in that process. It was forked from one that may
- * have threads, so it makes system calls only. */
+/* The keeper's own side of keeper.h: what runs in that process. It may have been forked from one
+ * that has threads, so it makes system calls only. */
 #ifndef ONWARD_BASE_KEEPING_H
 #define ONWARD_BASE_KEEPING_H
 
 #include <stdint.h>
+
+#define KEEPING_NAME "onward-commands"
 
 /* An order is one byte through the socket, with these descriptors. */
 enum { KEEPING_CTL, KEEPING_SAID, KEEPING_SPEC, KEEPING_IN, KEEPING_OUT, KEEPING_FDS };

@@ -9,7 +9,9 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/helper.h"
 #include "base/keeper.h"
+#include "base/keeping.h"
 #include "base/log.h"
 #include "coord/lease.h"
 #include "daemon/durable.h"
@@ -339,9 +341,10 @@ static int open_state(struct daemon *d, struct diag *reterr)
  * they are started by who has the lease only. */
 static int begin_keeper(struct daemon *d, struct diag *reterr)
 {
-    _cleanup_free_ char *lock = xasprintf("%s/onwardfs.commands", repo_common_dir(d->repo));
+    _cleanup_free_ char *lock = xasprintf("%s/onwardfs.commands", repo_common_dir(d->repo)),
+                        *program = helper_find(KEEPING_NAME);
 
-    return keeper_begin(d->lease ? lock : NULL, reterr);
+    return keeper_begin(d->lease ? lock : NULL, program, reterr);
 }
 
 /* What the ledger remembers outside of the repository. */

@@ -408,7 +408,8 @@ def test_commands_are_refused_where_nothing_reconciles(dir):
 
 def test_backends_work_in_the_mount(dir):
     repo = make_repo(dir + "/r.git", TREE)
-    script = f'pwd > {dir}/pwd; env | sort > {dir}/env; cat > {dir}/request; ls -l /proc/self/fd > {dir}/fds'
+    script = (f'pwd > {dir}/pwd; env | sort > {dir}/env; cat > {dir}/request; ls -l /proc/self/fd > {dir}/fds; '
+              f'cat /proc/$PPID/cmdline > {dir}/parent')
     with Mount(dir, repo, config=config(dir, script)) as m:
         id = m.link("head")
         until("hub arrives", lambda: in_sync(m, "hub"))
@@ -420,6 +421,7 @@ def test_backends_work_in_the_mount(dir):
         assert env["ONWARD_TO"] == id and env["ONWARD_VERB"] == "apply"
         assert not set(env) & {"ONWARDFS", "GIT_CONFIG_GLOBAL", "SSH_AUTH_SOCK"}
         assert len([l for l in read(dir + "/fds").splitlines() if "->" in l]) == 4, read(dir + "/fds")
+        assert read(dir + "/parent").startswith("onward-commands\0"), "not a program: each start takes thrice as long"
 
 
 def test_events_can_be_followed(dir):

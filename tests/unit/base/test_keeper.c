@@ -1,4 +1,5 @@
-/* The keeper: what becomes of commands when those who ordered them are killed, or it is. */
+/* The keeper: what becomes of commands when those who ordered them are killed, or it is. The same
+ * for one that is a fork, and one that is a program. */
 #include "testlib.h"
 
 #include <errno.h>
@@ -19,6 +20,9 @@
 #define LONG (60 * NS_PER_SEC)
 
 static const char *const env[] = {"PATH=/usr/bin:/bin", NULL};
+
+/* The program; NULL: a fork. */
+static const char *program;
 
 struct place {
     char *dir, *lock;
@@ -50,7 +54,7 @@ static int tear_down(void **state)
 static void begin(const struct place *p)
 {
     _cleanup_(diag_done) struct diag why = {0};
-    int r = keeper_begin(p->lock, &why);
+    int r = keeper_begin(p->lock, program, &why);
 
     if (r < 0)
         fail_msg("%s", diag_text(&why, r));
@@ -177,6 +181,7 @@ static void a_keeper_that_dies_is_replaced(void **state)
     struct command_end end = {0};
 
     begin(p);
+    assert_says(p, "echo here", "here\n"); /* it has its name */
     pid_t keeper = find_keeper();
     _cleanup_free_ char *script = xasprintf("trap '' TERM; echo $$ >>pids; (while :; do sleep "
                                             "0.01; done) & echo $! >>pids; kill -9 %d; "
@@ -187,6 +192,37 @@ static void a_keeper_that_dies_is_replaced(void **state)
     assert_true(test_wait(nobody_is_left, *state, 10000));
     assert_says(p, "echo here", "here\n");
     assert_true(find_keeper() > 1 && find_keeper() != keeper);
+}
+
+/* What runs as the keeper. */
+static char *keeper_words(void)
+{
+    return test_output(NULL, "tr '\\0' ' ' </proc/%d/cmdline", find_keeper());
+}
+
+static void it_is_the_program_if_there_is_one(void **state)
+{
+    const struct place *p = *state;
+
+    begin(p);
+    assert_says(p, "echo here", "here\n");
+    _cleanup_free_ char *words = keeper_words();
+    assert_int_equal(!strncmp(words, "onward-commands ", 16), program != NULL);
+}
+
+/* One that is not there, and one that the kernel does not start. */
+static void it_does_without_a_program_that_cannot_be_run(void **state)
+{
+    const struct place *p = *state;
+    _cleanup_free_ char *absent = xasprintf("%s/absent", p->dir),
+                        *broken = xasprintf("%s/broken", p->dir);
+    _cleanup_close_ int fd = open(broken, O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
+
+    assert_true(fd >= 0);
+    assert_int_equal(keeper_begin(p->lock, absent, NULL), 0);
+    assert_says(p, "echo here", "here\n");
+    assert_int_equal(keeper_begin(p->lock, broken, NULL), 0);
+    assert_says(p, "echo there", "there\n");
 }
 
 static void nothing_is_left_of_it(void **state)
@@ -202,7 +238,7 @@ static void nothing_is_left_of_it(void **state)
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -210,8 +246,11 @@ int main(void)
         TEST(it_has_time_to_tidy_up),
         TEST(only_those_that_are_alone_wait),
         TEST(a_keeper_that_dies_is_replaced),
+        TEST(it_is_the_program_if_there_is_one),
+        TEST(it_does_without_a_program_that_cannot_be_run),
         TEST(nothing_is_left_of_it),
     };
 
+    program = argv[1];
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
