@@ -407,8 +407,12 @@ int decider_follow_refs(struct decider *r)
 {
     const struct reconcile_config *c = r->config;
     _cleanup_(refs_unrefp) struct refs *refs = mainline_refs(c->mainline);
-    struct targets_source source = {
-        .repo = c->repo, .refs = refs, .history = c->history, .cancel = &r->cancel};
+    _cleanup_free_ char *mainline = mainline_ref(c->mainline);
+    struct targets_source source = {.repo = c->repo,
+                                    .refs = refs,
+                                    .mainline = mainline,
+                                    .history = c->history,
+                                    .cancel = &r->cancel};
     struct roster_backends backends = {c->backends, c->nbackends};
     struct oid before = r->targets.head;
 

@@ -142,6 +142,28 @@ static struct oid choose_tip(const struct targets_source *s, struct targets *t)
     return revision_brief(s->repo, &s->seen, &brief) < 0 ? s->head : s->seen;
 }
 
+#define BRANCHES       "refs/heads/"
+#define BRANCHES_SHOWN 5
+
+/* Why there is no head, NULL if there is no other branch either. The caller frees. */
+static char *why_no_head(const struct targets_source *s)
+{
+    _cleanup_(buf_done) struct buf names = {0};
+    size_t n = 0;
+
+    for (size_t i = refs_first(s->refs, BRANCHES); i < s->refs->n; i++) {
+        const char *name = s->refs->v[i].name;
+        if (strncmp(name, BRANCHES, strlen(BRANCHES)) != 0)
+            break;
+        if (n++ < BRANCHES_SHOWN)
+            buf_addf(&names, "%s%s", n > 1 ? ", " : "", name + strlen(BRANCHES));
+    }
+    if (!n)
+        return NULL;
+    return xasprintf("the mainline, %s, is not in the repository, which has %s%s", s->mainline,
+                     buf_str(&names), n > BRANCHES_SHOWN ? "…" : "");
+}
+
 /* Sets head and declaration of `t`, starting from those of `old`. */
 static void choose_head(const struct targets_source *s, const struct targets *old,
                         struct targets *t)
@@ -149,8 +171,12 @@ static void choose_head(const struct targets_source *s, const struct targets *ol
     struct oid tip = choose_tip(s, t);
     char *why = NULL, *more = NULL;
 
-    if (oid_is_zero(&tip))
+    if (oid_is_zero(&tip)) {
+        why = t->frozen ? NULL : why_no_head(s);
+        if (why)
+            freeze(t, "declaration", why);
         return;
+    }
     bool known = old->declaration && oid_equal(&tip, &old->head);
     if (known)
         t->declaration = declaration_ref(old->declaration);

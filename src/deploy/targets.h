@@ -40,6 +40,7 @@ void targets_done(struct targets *t);
 struct targets_source {
     struct repo *repo;
     const struct refs *refs;       /* for pins to tags */
+    const char *mainline;          /* the full name of its ref, for messages */
     struct history_index *history; /* spares long walks if it is (nearly) current; may be NULL */
     struct oid head;               /* zero: the mainline has no revision */
     struct oid seen;               /* the high-water mark (ledger_seen); zero: none */

@@ -28,7 +28,8 @@ static int update_with(struct fixture *f, struct history_index *ix, struct targe
     _cleanup_(refs_unrefp) struct refs *refs = NULL;
 
     assert_int_equal(refs_load(f->repo, &refs, NULL), 0);
-    struct targets_source s = {.repo = f->repo, .refs = refs, .history = ix};
+    struct targets_source s = {
+        .repo = f->repo, .refs = refs, .mainline = "refs/heads/mian", .history = ix};
     if (head)
         s.head = *head;
     if (seen)
@@ -270,6 +271,23 @@ static void test_no_revision_and_no_declaration_are_no_sites(void **state)
     assert_null(t.frozen_kind);
 }
 
+/* A name that was mistyped, most likely. */
+static void test_a_mainline_that_is_not_there_is_said(void **state)
+{
+    struct fixture *f = *state;
+    _cleanup_(targets_done) struct targets t = {0};
+
+    write_sites(f);
+    struct oid one = add_revision(f, "one");
+    test_run(f->work, "git branch dev && git branch ops/x");
+    update(f, &t, NULL, NULL);
+    assert_string_equal(t.frozen_kind, "declaration");
+    assert_string_equal(t.frozen, "the mainline, refs/heads/mian, is not in the repository, which "
+                                  "has dev, main, ops/x");
+    assert_int_equal(update(f, &t, &one, NULL), 1);
+    assert_null(t.frozen_kind);
+}
+
 static void test_pins_follow_tags_and_ids(void **state)
 {
     struct fixture *f = *state;
@@ -329,6 +347,7 @@ int main(void)
         TEST(test_a_wrong_declaration_keeps_the_last_good_one),
         TEST(test_a_rewritten_mainline_freezes_what_was),
         TEST(test_no_revision_and_no_declaration_are_no_sites),
+        TEST(test_a_mainline_that_is_not_there_is_said),
         TEST(test_pins_follow_tags_and_ids),
         TEST(test_a_long_walk_can_be_cancelled),
     };
