@@ -32,14 +32,12 @@ static bool is_whiteout(mode_t mode, dev_t rdev)
 
 static uint64_t upper_ino(const struct overlay *o, uint64_t local)
 {
-    uint64_t ino = hash_bytes(&local, sizeof(local), o->seed);
-
-    return ino > 1 ? ino : ino + 2;
+    return numbers_of_upper(&o->numbers, local);
 }
 
-static uint64_t base_ino(const struct overlay *o, const struct overlay_dir *dir, const char *name)
+static uint64_t place_of(const struct overlay_dir *dir, const char *name)
 {
-    return node_ino(dir->ino ^ o->seed, name);
+    return numbers_place(dir->ino, name);
 }
 
 /* Reads an attribute as text; -ENODATA. */
@@ -124,7 +122,7 @@ static void show_base(struct overlay *o, const struct overlay_dir *dir, const st
         .mode = t->kind == ENTRY_LINK   ? 0777
                 : t->kind == ENTRY_FILE ? 0644
                                         : 0755,
-        .ino = base_ino(o, dir, t->name),
+        .ino = numbers_of_base(&o->numbers, dir->ino, t->name),
     };
 }
 
@@ -154,7 +152,11 @@ int overlay_find(struct overlay *o, const struct overlay_dir *dir, const char *n
 
     if (r == 1)
         return -ENOENT;
-    return r == -ENOENT ? find_base(o, dir, name, ret) : r;
+    if (r == -ENOENT)
+        r = find_base(o, dir, name, ret);
+    if (r == 0)
+        ret->ino = numbers_get(&o->numbers, place_of(dir, name), ret->type, ret->ino);
+    return r;
 }
 
 /* Listing */
@@ -244,9 +246,20 @@ static int list_upper(struct overlay *o, const struct overlay_dir *dir, struct o
             return r;
         from->ino = e.ino;
     }
+    from->ino = numbers_get(&o->numbers, place_of(dir, from->name), from->type, from->ino);
     *VEC_ADD(out) = *from;
     from->name = NULL;
     return 0;
+}
+
+static void list_base(struct overlay *o, const struct overlay_dir *dir, const struct tree_entry *t,
+                      struct overlay_names *out)
+{
+    struct overlay_entry e;
+
+    show_base(o, dir, t, &e);
+    e.ino = numbers_get(&o->numbers, place_of(dir, t->name), e.type, e.ino);
+    *VEC_ADD(out) = (struct overlay_name){xstrdup(t->name), e.type, e.ino};
 }
 
 static int merge_names(struct overlay *o, const struct overlay_dir *dir,
@@ -264,9 +277,7 @@ static int merge_names(struct overlay *o, const struct overlay_dir *dir,
             if (r < 0)
                 return r;
         } else {
-            struct overlay_entry e;
-            show_base(o, dir, &tree->entries[b], &e);
-            *VEC_ADD(out) = (struct overlay_name){xstrdup(tree->entries[b].name), e.type, e.ino};
+            list_base(o, dir, &tree->entries[b], out);
         }
         b += order >= 0;
     }
@@ -496,6 +507,7 @@ int overlay_make_file(struct overlay *o, const struct overlay_dir *dir, const ch
         fd = make_in_work(o, dir, name, &e);
     if (fd < 0)
         return fd;
+    numbers_drop(&o->numbers, place_of(dir, name));
     *ret = e;
     *ret_fd = fd;
     return 0;
@@ -529,8 +541,10 @@ int overlay_make_dir(struct overlay *o, const struct overlay_dir *dir, const cha
     struct overlay_entry e = {.type = S_IFDIR, .mode = mode & SHOWN_BITS};
     int r = build_dir(o, dir, name, &e, 0, -1);
 
-    if (r == 0)
+    if (r == 0) {
+        numbers_drop(&o->numbers, place_of(dir, name));
         *ret = e;
+    }
     return r;
 }
 
@@ -560,7 +574,11 @@ static int build_link(struct overlay *o, const struct overlay_dir *dir, const ch
 int overlay_make_link(struct overlay *o, const struct overlay_dir *dir, const char *name,
                       const char *target, struct overlay_entry *ret)
 {
-    return build_link(o, dir, name, target, -1, ret);
+    int r = build_link(o, dir, name, target, -1, ret);
+
+    if (r == 0)
+        numbers_drop(&o->numbers, place_of(dir, name));
+    return r;
 }
 
 /* Copying up */
@@ -596,7 +614,11 @@ static int copy_up_link(struct overlay *o, const struct overlay_dir *dir, const 
     _cleanup_free_ char *target = NULL;
     int r = blob_target(o->repo, &e->base, &target);
 
-    return r < 0 ? r : build_link(o, dir, name, target, o->base_mtime, &copy);
+    if (r == 0)
+        r = build_link(o, dir, name, target, o->base_mtime, &copy);
+    if (r == 0)
+        numbers_keep(&o->numbers, place_of(dir, name), S_IFLNK, e->ino);
+    return r;
 }
 
 int overlay_copy_up(struct overlay *o, const struct overlay_dir *dir, const char *name, bool empty,
@@ -735,14 +757,20 @@ int overlay_rename(struct overlay *o, const struct overlay_dir *from, const char
 
     if (hides < 0)
         return hides;
-    return S_ISDIR(e->type) ? rename_dir(o, from, name, to, to_name, hides)
-                            : rename_plain(from, name, to, to_name, hides);
+    int r = S_ISDIR(e->type) ? rename_dir(o, from, name, to, to_name, hides)
+                             : rename_plain(from, name, to, to_name, hides);
+    if (r == 0)
+        numbers_move(&o->numbers, place_of(from, name), place_of(to, to_name));
+    return r;
 }
 
-int overlay_exchange(const struct overlay_dir *a, const char *a_name, const struct overlay_dir *b,
-                     const char *b_name)
+int overlay_exchange(struct overlay *o, const struct overlay_dir *a, const char *a_name,
+                     const struct overlay_dir *b, const char *b_name)
 {
-    return renameat2(a->fd, a_name, b->fd, b_name, RENAME_EXCHANGE) < 0 ? -errno : 0;
+    if (renameat2(a->fd, a_name, b->fd, b_name, RENAME_EXCHANGE) < 0)
+        return -errno;
+    numbers_exchange(&o->numbers, place_of(a, a_name), place_of(b, b_name));
+    return 0;
 }
 
 /* Probing */

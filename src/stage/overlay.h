@@ -25,9 +25,8 @@
  *   O2  What is under construction is in `work`, whose content means nothing.
  *   O3  A symlink is never followed; names are single components.
  *
- * Inode numbers: what is in the base hashes its parent's number and its name; what was made in the
- * upper hashes the local inode number; both with a seed that differs between uppers. So two files
- * that exist at once never share one, whatever was renamed.
+ * Inode numbers: numbers.h. overlay_find() gives the same for the same thing until `numbers` is
+ * reset.
  *
  * Threads: calls that change an upper must exclude each other and the reading ones. Errors: -errno
  * of the local filesystem or of repo/. */
@@ -41,12 +40,13 @@
 #include "base/alloc.h"
 #include "base/diag.h"
 #include "repo/object.h"
+#include "stage/numbers.h"
 #include "stage/room.h"
 
 struct overlay {
     struct repo *repo;
-    int work;           /* directory for what is under construction; same filesystem as the upper */
-    uint64_t seed;      /* of inode numbers */
+    int work; /* directory for what is under construction; same filesystem as the upper */
+    struct numbers numbers;
     int64_t base_mtime; /* ns; of everything that is only in the base */
     _Atomic uint64_t temporaries;
 };
@@ -122,8 +122,8 @@ int overlay_rename(struct overlay *o, const struct overlay_dir *from, const char
                    const struct overlay_entry *e, const struct overlay_dir *to,
                    const char *to_name);
 /* Exchanges two names, both in the upper. */
-int overlay_exchange(const struct overlay_dir *a, const char *a_name, const struct overlay_dir *b,
-                     const char *b_name);
+int overlay_exchange(struct overlay *o, const struct overlay_dir *a, const char *a_name,
+                     const struct overlay_dir *b, const char *b_name);
 
 /* Sets the shown permission bits of an open file or directory of the upper. */
 int overlay_set_mode(int fd, mode_t type, mode_t mode);

@@ -577,7 +577,7 @@ static int move_exchange(struct move *m, struct change *from, struct change *to)
     if (r == 0)
         r = move_prepare(m->to, m->to_name, &m->t, &b);
     if (r == 0)
-        r = overlay_exchange(&from->sides, m->name, &to->sides, m->to_name);
+        r = overlay_exchange(&m->from->ws->overlay, &from->sides, m->name, &to->sides, m->to_name);
     if (r == 0 && a)
         overlay_node_move(a, m->to, m->to_name);
     if (r == 0 && b)

@@ -35,6 +35,19 @@ void overlay_news_drop(struct overlay_node *n)
     pthread_mutex_unlock(&ws->known);
 }
 
+/* Of those whose place is about to turn out to be another's, too: M2 sees to that. */
+void overlay_news_keep_numbers(struct workspace *ws)
+{
+    struct numbers *numbers = &ws->overlay.numbers;
+
+    pthread_mutex_lock(&ws->known);
+    for (struct overlay_node *n = ws->nodes; n; n = n->next)
+        if (n->name && !n->gone && !n->stale)
+            numbers_keep(numbers, numbers_place(n->node.parent->ino, n->name), n->at.type,
+                         n->node.ino);
+    pthread_mutex_unlock(&ws->known);
+}
+
 /* References to nodes, and what is to be told of them. */
 struct news {
     struct {

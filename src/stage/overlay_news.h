@@ -21,6 +21,9 @@
 void overlay_news_add(struct overlay_node *n);
 void overlay_news_drop(struct overlay_node *n);
 
+/* The workspace is on another upper as of now: what the kernel may know keeps its inode number.
+ * Called with all locks. */
+void overlay_news_keep_numbers(struct workspace *ws);
 /* Makes the kernel forget what is not true after a move, or after the end. The caller holds no
  * lock, and its own request none of the kernel's for a directory of the workspace. */
 void overlay_news_moved(struct workspace *ws);

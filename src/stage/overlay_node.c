@@ -240,7 +240,6 @@ static int look_again(struct overlay_node *n)
         return r;
     bool same = r == 0 && is_same(n, &e);
     if (same || (r == 0 && e.type == n->at.type && !S_ISLNK(e.type))) {
-        e.ino = n->node.ino;
         n->at = e;
         n->news_content |= !same;
         fd_cache_drop(n->ws->env->fds, &n->slot);

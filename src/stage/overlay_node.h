@@ -12,8 +12,7 @@
  *
  * Invariants
  *   N1  No two nodes that are neither gone nor stale have the same parent and name.
- *   N2  `at` says what overlay_find() would find, except for the inode number, which stays the
- *       node's.
+ *   N2  `at` says what overlay_find() would find; the inode number, which never changes, too.
  *   N3  A gone node of the upper has a descriptor, kept until the node is freed.
  *   N4  Fields change under the workspace's lock for names, or under `resync` while the node is
  *       behind.

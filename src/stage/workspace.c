@@ -104,6 +104,7 @@ void workspace_unref(struct workspace *ws)
     closep(&ws->next.upper);
     closep(&ws->overlay.work);
     closep(&ws->dir);
+    numbers_done(&ws->overlay.numbers);
     pthread_rwlock_destroy(&ws->freeze);
     pthread_rwlock_destroy(&ws->tree);
     pthread_mutex_destroy(&ws->resync);
@@ -250,7 +251,7 @@ static void stand_on(struct workspace *ws, const struct workspace_ground *ground
     ws->upper = ground->upper;
     ws->base_tree = ground->tree;
     ws->overlay.base_mtime = ws->state.base_mtime;
-    ws->overlay.seed = seed_of(ws, ws->state.upper);
+    numbers_reset(&ws->overlay.numbers, seed_of(ws, ws->state.upper));
 }
 
 /* The end of the life of an upper: it has no name from here on. */
@@ -435,7 +436,7 @@ static int fill_upper(struct workspace *ws, int fd, const struct new_upper *new)
             {
                 .repo = ws->overlay.repo,
                 .work = ws->overlay.work,
-                .seed = seed_of(ws, new->number),
+                .numbers.seed = seed_of(ws, new->number),
                 .base_mtime = new->mtime,
                 .temporaries = ws->overlay.temporaries,
             },
@@ -532,6 +533,7 @@ static void adopt(struct workspace *ws, const struct workspace_state *next,
     ws->era++;
     ws->moved = true;
     stand_on(ws, ground);
+    overlay_news_keep_numbers(ws);
     pthread_rwlock_unlock(&ws->tree);
 }
 

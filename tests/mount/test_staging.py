@@ -215,6 +215,41 @@ def test_posix_odds_and_ends(dir):
         assert os.listdir(ws + "/bin") == []
 
 
+def test_a_listing_says_the_number_that_the_kernel_asks_for_again(dir):
+    """What the kernel knew at a commit keeps its number, also when it has forgotten it: a listing that it kept
+    says so."""
+    with Mount(dir, make_repo(dir + "/r.git", BASE), options=VIEW) as m:
+        ws = m / "staging/w"
+        os.mkdir(ws)
+        os.mkdir(ws + "/empty")
+        write(ws + "/d/new", "n\n")
+        os.rename(ws + "/a.txt", ws + "/moved")
+        held = [os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (ws, ws + "/d")]
+
+        def numbers():
+            return {e.name: e.inode() for fd in held for e in os.scandir(fd)}
+
+        def asked():
+            return {e.name: e.stat(follow_symlinks=False).st_ino for fd in held for e in os.scandir(fd)}
+        before = numbers()
+        assert asked() == before
+        say(ws + "/.onward/commit", "c")
+        assert numbers() == before == asked()
+        assert m.metric("onward_nodes") > 12
+
+        def forgotten():
+            """All but the two that are held and what is above them, with the metrics."""
+            write("/proc/sys/vm/drop_caches", "2")
+            return m.metric("onward_nodes") <= 7
+        try:
+            until("the kernel forgets", forgotten)
+        except OSError:
+            print("# not seen: only root can make the kernel forget")
+        assert asked() == numbers()
+        for fd in held:
+            os.close(fd)
+
+
 def test_workspaces_survive_restart_and_kill(dir):
     repo = make_repo(dir + "/r.git", BASE)
     m = Mount(dir, repo, options=VIEW).start()
