@@ -252,10 +252,8 @@ static void test_a_certificate_of_somebody_else_is_refused(void **state)
 {
     struct hook h;
 
-    if (test_status(NULL, "openssl version") != 0) {
-        print_message("skipped: there is no openssl to make a certificate with\n");
-        skip();
-    }
+    if (test_status(NULL, "openssl version") != 0)
+        test_skip("there is no openssl to make a certificate with");
     hook_init(&h, *state);
     test_run(h.f->dir, "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "
                        "-subj /CN=localhost -days 9 -keyout pem -out cert 2>&1 && cat cert >>pem");

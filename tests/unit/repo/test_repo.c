@@ -160,10 +160,8 @@ static void test_repositories_of_others_need_safe_directory(void **state)
     struct fixture *f = *state;
     _cleanup_free_ char *home = xasprintf("%s/home", f->dir);
 
-    if (geteuid() != 0) {
-        print_message("only root can make a repository of another owner\n");
-        skip();
-    }
+    if (geteuid() != 0)
+        test_skip("only root can make a repository of another owner");
     test_run(f->dir, "git init -q foreign; git -C foreign commit -q --allow-empty -m x;"
                      "chown -R 12345 foreign; mkdir home");
     assert_int_equal(open_with_home(f, home), 1);

@@ -266,10 +266,8 @@ static void test_a_full_disk_is_an_error_of_that_read(void **state)
     data[0] = 'b';
     b = store(f, data, 3 * MB);
     large = store(f, data, 6 * MB);
-    if (mount("spool", dir, "tmpfs", 0, "size=5m") < 0) {
-        print_message("no tmpfs can be mounted here: %s\n", strerror(errno));
-        skip();
-    }
+    if (mount("spool", dir, "tmpfs", 0, "size=5m") < 0)
+        test_skip("no tmpfs can be mounted here: %s", strerror(errno));
     repo_cache_limit(f->repo, 4 * MB);
     assert_int_equal(blob_read(f->repo, &a, &byte, 1, 0), 1);
     assert_int_equal(blob_read(f->repo, &b, &byte, 1, 0), 1); /* in place of `a` */

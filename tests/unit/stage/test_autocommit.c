@@ -81,7 +81,7 @@ static void it_waits_for_the_last_write(void **state)
     int64_t last = clock_mono();
     fx_put(f, "ws/file", "3\n");
     if (last - begun > 300 * NS_PER_MS)
-        skip(); /* somebody else has the machine */
+        test_skip("somebody else has the machine");
     assert_lands(&before);
     assert_true(clock_mono() - last >= 300 * NS_PER_MS);
     _cleanup_free_ char *log =
@@ -130,7 +130,7 @@ static void one_that_has_ended_does_not(void **state)
     assert_int_equal(set(f, "off", "off"), 0);
     assert_int_equal(fx_write(f, "dropped/.onward/drop", "force\n", 0), 6);
     if (clock_mono() - begun > 500 * NS_PER_MS)
-        skip(); /* somebody else has the machine */
+        test_skip("somebody else has the machine");
     fx_put(f, "other/file", "other\n");
     assert_lands(&before);
     test_run(f->work,
