@@ -16,13 +16,14 @@
 /* A view of the fleet costs something for each site: from so many sites on, what happens at them is
  * gathered for so long a time for each before it is shown. New revisions and orders do not wait. */
 #define GATHER_FROM 1000
-#define GATHER_SITE 5000 /* ns */
+#define GATHER_SITE 20000 /* ns */
 
 /* ---- calling --------------------------------------------------------------------------------- */
 
 static void call(struct decider *r, struct attempt *a, enum backend_verb verb)
 {
     r->calls++;
+    r->running[a->backend_index]++;
     attempt_call(a, verb, r->pools[a->backend_index]);
 }
 
@@ -144,6 +145,7 @@ static void take_in(struct decider *r, struct attempt *a)
     bool well = a->result.end == BACKEND_DONE || a->result.end == BACKEND_UNKNOWN;
 
     r->calls--;
+    r->running[a->backend_index]--;
     if (r->ending && a->call == VERB_HEALTH && !well)
         a->result.end = BACKEND_STOPPED;
     if (a->call == VERB_OBSERVE) {
@@ -245,7 +247,7 @@ static int settle(struct decider *r)
 
 /* ---- deciding -------------------------------------------------------------------------------- */
 
-/* How many calls each backend runs. */
+/* What may be asked of each backend. */
 static struct plan_backend *plan_backends(const struct decider *r)
 {
     struct plan_backend *out = xcalloc(r->config->nbackends, sizeof(*out));
@@ -253,23 +255,17 @@ static struct plan_backend *plan_backends(const struct decider *r)
     for (size_t i = 0; i < r->config->nbackends; i++)
         out[i] = (struct plan_backend){.concurrency = r->config->backends[i].concurrency,
                                        .retry = r->config->backends[i].retry,
-                                       .observe_every = r->config->backends[i].observe_every};
-    map_foreach (it, &r->roster.by_name) {
-        const struct roster_site *s = it->value;
-        const struct attempt *a = roster_attempt(s);
-        if (a && a->call != VERB_NONE)
-            out[a->backend_index].running++;
-    }
+                                       .observe_every = r->config->backends[i].observe_every,
+                                       .running = r->running[i]};
     return out;
 }
 
-static void make_plan(const struct decider *r, struct plan *ret)
+static void make_plan(struct decider *r, struct plan *ret)
 {
     const struct reconcile_config *c = r->config;
     const struct declaration *d = r->targets.declaration;
     _cleanup_free_ struct plan_backend *backends = plan_backends(r);
-    _cleanup_free_ struct plan_site *sites = roster_plan(&r->roster, !c->enabled);
-    struct plan_input input = {.sites = sites,
+    struct plan_input input = {.sites = roster_plan(&r->roster, !c->enabled),
                                .nsites = r->roster.n,
                                .nrollouts = r->roster.rollouts.n,
                                .waves = d ? d->waves.v : NULL,
@@ -356,6 +352,9 @@ int64_t decider_decide(struct decider *r)
             return clock_mono() + LEDGER_AGAIN;
         }
         r->unrecorded = NULL;
+        call_due(r, &plan);
+        if (clock_mono() < show_at(r)) /* what has ended meanwhile is decided on at the same time */
+            return clock_mono();
     }
 }
 
@@ -613,6 +612,7 @@ void decider_free(struct decider *r)
     }
     free(r->pools);
     free(r->backends);
+    free(r->running);
     free_attempts(r);
     transaction_free(&r->transaction);
     roster_done(&r->roster);
@@ -629,6 +629,7 @@ static int make_backends(struct decider *r, struct diag *reterr)
 
     r->backends = xcalloc(c->nbackends, sizeof(*r->backends));
     r->pools = xcalloc(c->nbackends, sizeof(*r->pools));
+    r->running = xcalloc(c->nbackends, sizeof(*r->running));
     for (size_t i = 0; i < c->nbackends; i++) {
         int err = backend_new(&c->backends[i], c->repo, &r->backends[i], reterr);
         if (err < 0)

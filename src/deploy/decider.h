@@ -7,7 +7,8 @@
  *
  * Deciding makes a transaction on the roster: what cannot be recorded has not happened,
  * and is decided again a second later. It is repeated until there is nothing to record, which is
- * when backends are asked for what needs no record, and when views are made.
+ * when views are made. In a large fleet most rounds have no view to make: each then takes in what
+ * has ended while the one before was recorded, since to look at every site once costs enough.
  *
  * One thread at a time: reconcile.c has that thread, and the mailbox of everybody else. Private to
  * this folder. */
@@ -39,7 +40,8 @@ struct decider {
     struct transaction transaction;
     struct veto paused;         /* its text may be why nobody can tell */
     struct attempt *unrecorded; /* over, and not in the ledger yet */
-    size_t calls;               /* that run, those included that ended and were not taken in */
+    size_t calls;               /* that run, those included that ended and were not taken in… */
+    int *running;               /* …of each backend */
     bool cancel;                /* polled by long walks */
     bool ending;                /* the mount may be gone: what fails now says nothing of a site */
     char *ledger_problem;       /* why records could not be written; NULL: they could */
@@ -65,8 +67,8 @@ int decider_follow_refs(struct decider *r);
 /* Returns when it is in force, and in the ledger. -ENOENT, -EINVAL, with the reason; -errno of the
  * ledger, and nothing was done. */
 int decider_obey(struct decider *r, const struct command *c);
-/* Decides, records, calls, until there is nothing to do; publishes. Returns when (mono) to decide
- * again. */
+/* Decides, records, calls; publishes when there is nothing more to do, or it is time to. Returns
+ * when (mono) to decide again. */
 int64_t decider_decide(struct decider *r);
 
 /* Before the end: asks those for their health that have applied, and were not asked yet. */

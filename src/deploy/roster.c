@@ -34,6 +34,7 @@ void roster_done(struct roster *r)
     declaration_unref(r->declaration);
     free(r->rollouts.v);
     free(r->touched.v);
+    free(r->plan);
     *r = (struct roster){0};
 }
 
@@ -322,10 +323,14 @@ static void plan_calls(const struct roster_site *s, bool others, struct plan_sit
     out->observable = s->unobservable != s->facts.track.generation;
 }
 
-struct plan_site *roster_plan(const struct roster *r, bool others)
+const struct plan_site *roster_plan(struct roster *r, bool others)
 {
-    struct plan_site *out = xcalloc(r->n, sizeof(*out));
-
+    if (r->n > r->plan_room) {
+        free(r->plan);
+        r->plan = xcalloc(r->n, sizeof(*r->plan));
+        r->plan_room = r->n;
+    }
+    struct plan_site *out = r->plan;
     for (size_t i = 0; i < r->n; i++) {
         const struct roster_site *s = r->v[i];
         const struct site *site = s->target ? s->target->site : NULL;

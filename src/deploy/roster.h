@@ -48,6 +48,8 @@ struct roster {
     struct declaration *declaration;   /* …by this one, the targets' */
     VEC(struct oid) rollouts;          /* the revisions that are desired, by number */
     VEC(struct roster_site *) touched; /* in the transaction */
+    struct plan_site *plan;            /* room for the plan's sites: large, and often wanted… */
+    size_t plan_room;                  /* …for so many */
 };
 
 struct roster_backends {
@@ -67,9 +69,9 @@ void roster_reload(struct roster *r, struct ledger *ledger);
 struct attempt *roster_attempt(const struct roster_site *s);
 /* By name, if it is declared, or NULL. */
 struct roster_site *roster_find(const struct roster *r, const char *name);
-/* The sites as plan_make() takes them, as many as the roster has; free() it. Valid until anything
- * changes. `others`: another process reconciles, so what is open runs there. */
-struct plan_site *roster_plan(const struct roster *r, bool others);
+/* The sites as plan_make() takes them, as many as the roster has; borrowed, until anything changes
+ * or this is called again. `others`: another process reconciles, so what is open runs there. */
+const struct plan_site *roster_plan(struct roster *r, bool others);
 
 void roster_touch(struct roster *r, struct roster_site *s);
 void roster_commit(struct roster *r);

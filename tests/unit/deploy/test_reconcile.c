@@ -417,14 +417,15 @@ static void test_who_only_shows_starts_and_records_nothing(void **state)
     free(r.host);
 }
 
-/* Everything decided at once is one commit of the ledger, and no more than `concurrency` run. */
-static void test_many_sites_at_once(void **state)
+/* Everything decided at once is one commit of the ledger, and no more than `concurrency` run. With
+ * `idle` others beside them that do not move. */
+static void deploy_many(struct world *w, int idle)
 {
-    struct world *w = *state;
     _cleanup_(buf_done) struct buf sites = {0};
 
-    for (int i = 0; i < 20; i++)
-        buf_addf(&sites, "  - {name: s%02d, source: stores/a, backend: script}\n", i);
+    for (int i = 0; i < 20 + idle; i++)
+        buf_addf(&sites, "  - {name: s%02d, source: stores/a, backend: script, suspend: %s}\n", i,
+                 i < 20 ? "false" : "true");
     declare(w, sites.data);
     w->backends[0].concurrency = 3;
     set_script(w, "mkdir -p run && : >run/$ONWARD_SITE && ls run | wc -l >>most; sleep 0.02; "
@@ -437,7 +438,18 @@ static void test_many_sites_at_once(void **state)
     }
     test_run(w->f->dir,
              "test $(sort -n most | tail -1) -le 3 && test $(sort -u calls | wc -l) = 20");
-    test_run(w->f->work, "git log --format=%%s refs/onward/ledger/ops-1 | grep -q '3 records'");
+    test_run(w->f->work, "git log --format=%%s refs/onward/ledger/ops-1 | grep -q '[34] records'");
+}
+
+static void test_many_sites_at_once(void **state)
+{
+    deploy_many(*state, 0);
+}
+
+/* So many that not every step of each is shown. */
+static void test_some_of_a_large_fleet(void **state)
+{
+    deploy_many(*state, 20000);
 }
 
 int main(void)
@@ -462,6 +474,7 @@ int main(void)
         LTEST(test_a_branch_that_is_born_later_is_followed),
         LTEST(test_who_only_shows_starts_and_records_nothing),
         LTEST(test_many_sites_at_once),
+        LTEST(test_some_of_a_large_fleet),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

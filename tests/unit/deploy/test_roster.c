@@ -116,7 +116,7 @@ static void test_dependencies_are_found_by_name(void **state)
     *VEC_ADD(&s.sites[0]->depends_on) = (char *)"store-2";
     *VEC_ADD(&s.sites[0]->depends_on) = (char *)"nobody";
     follow(&s);
-    _cleanup_free_ struct plan_site *plan = roster_plan(&s.roster, false);
+    const struct plan_site *plan = roster_plan(&s.roster, false);
     assert_int_equal(plan[0].ndepends, 2);
     assert_int_equal(plan[0].depends_on[0], 1);
     assert_int_equal(plan[0].depends_on[1], PLAN_NO_SITE);
@@ -137,7 +137,7 @@ static void test_undeclared_sites_get_their_ends(void **state)
     assert_int_equal(s.roster.n, 3);
     assert_string_equal(s.roster.v[2]->name, "gone");
     assert_null(roster_find(&s.roster, "gone"));
-    _cleanup_free_ struct plan_site *plan = roster_plan(&s.roster, false);
+    const struct plan_site *plan = roster_plan(&s.roster, false);
     assert_string_equal(plan[2].problem_kind, "declaration");
     assert_true(oid_is_zero(&plan[2].desired));
     scene_done(&s);
@@ -160,7 +160,7 @@ static void test_a_broken_history_blocks_one_site(void **state)
     assert_int_equal(repo_open(s.f->work, &s.f->repo, NULL), 0);
     assert_int_equal(ledger_open(s.f->repo, "h", &s.ledger, NULL), 0);
     follow(&s);
-    _cleanup_free_ struct plan_site *plan = roster_plan(&s.roster, false);
+    const struct plan_site *plan = roster_plan(&s.roster, false);
     assert_string_equal(plan[0].problem_kind, "verification");
     assert_null(plan[1].problem_kind);
     scene_done(&s);
@@ -207,10 +207,8 @@ static void test_what_another_process_runs_is_running(void **state)
     follow(&s);
     append(&s, "store-1", RECORD_ATTEMPT);
     roster_reload(&s.roster, s.ledger);
-    _cleanup_free_ struct plan_site *theirs = roster_plan(&s.roster, true);
-    _cleanup_free_ struct plan_site *ours = roster_plan(&s.roster, false);
-    assert_true(theirs[0].attempt);
-    assert_false(ours[0].attempt);
+    assert_true(roster_plan(&s.roster, true)[0].attempt);
+    assert_false(roster_plan(&s.roster, false)[0].attempt);
     scene_done(&s);
 }
 
