@@ -6,8 +6,8 @@ usage: staging_fsx.py [--operations N | --seconds N] [--seed S] [--events N] [--
 
 fsx/ does the operations. Here is what happens beside them, when it asks: commits (the revision must be, byte
 for byte, what the twin holds at that instant, by Git's own id of the twin's tree), pushes by others, rebases
-onto them, and kill -9 of the daemon, after which all that it had answered for must be there. A failure says
-the seed; --seed repeats it, operation for operation, --tell shows each.
+onto them, the kernel short of memory, and kill -9 of the daemon, after which all that it had answered for
+must be there. A failure says the seed; --seed repeats it, operation for operation, --tell shows each.
 """
 
 import argparse
@@ -160,6 +160,14 @@ class Test:
         same = [p for p, e in theirs.items() if e.startswith("100644") and base.get(p) == e and
                 p in ours and ours[p][:2] == [e.split()[0], e.split()[2]] and "theirs" not in p]
         return self.rng.sample(sorted(same), min(1, len(same)))
+
+    def forget(self, n):
+        """The kernel lets go of all names that nobody uses, of the whole machine; only root can make it."""
+        try:
+            with open("/proc/sys/vm/drop_caches", "w") as f:
+                f.write("2")
+        except OSError:
+            pass
 
     def kill(self, n):
         self.mount.kill()

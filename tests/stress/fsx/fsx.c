@@ -2,8 +2,8 @@
  *
  * EVENTS: so many operations lie between two events, on average. What has to be done beside the
  * operations is asked of the runner, a word a line on standard output, answered by a line on
- * standard input: `commit`, `rebase`, `move` (the mainline), `kill` (of the daemon, while nothing
- * is open), `time` (answered "stop" when there is no more). */
+ * standard input: `commit`, `rebase`, `move` (the mainline), `forget` (what the kernel knows),
+ * `kill` (of the daemon, while nothing is open), `time` (answered "stop" when there is no more). */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -131,7 +131,7 @@ static void event(struct fsx *f, const char *what, char **paths)
     if (kill)
         open_roots(f, paths);
     f->n++;
-    same_everything(f, kill || !strcmp(what, "move"));
+    same_everything(f, strcmp(what, "commit") && strcmp(what, "rebase"));
 }
 
 static void run_one(struct fsx *f)
@@ -155,7 +155,7 @@ static void run_one(struct fsx *f)
 
 static void run(struct fsx *f, long operations, long between, char **paths)
 {
-    static const char *const events[] = {"commit", "rebase", "move", "commit", "kill"};
+    static const char *const events[] = {"commit", "rebase", "forget", "move", "commit", "kill"};
 
     same_everything(f, false);
     for (f->n = 1; f->n < operations; f->n++) {
