@@ -235,17 +235,16 @@ int overlay_go(int *fd, const char *name)
  * attribute that may hold it is only read where it can be, for directories and what hides an entry
  * of the base. */
 static int list_upper(struct overlay *o, const struct overlay_dir *dir, struct overlay_name *from,
-                      bool hides, struct overlay_names *out)
+                      struct overlay_names *out)
 {
+    struct overlay_entry e;
+
     if (from->type == S_IFIFO)
         return 0;
-    if (hides || S_ISDIR(from->type)) {
-        struct overlay_entry e;
-        int r = find_upper(o, dir->fd, from->name, &e);
-        if (r < 0)
-            return r;
-        from->ino = e.ino;
-    }
+    int r = find_upper(o, dir->fd, from->name, &e);
+    if (r < 0)
+        return r;
+    from->ino = e.ino;
     from->ino = numbers_get(&o->numbers, place_of(dir, from->name), from->type, from->ino);
     *VEC_ADD(out) = *from;
     from->name = NULL;
@@ -273,7 +272,7 @@ static int merge_names(struct overlay *o, const struct overlay_dir *dir,
                     : b == n      ? -1
                                   : strcmp(upper->v[u].name, tree->entries[b].name);
         if (order <= 0) {
-            int r = list_upper(o, dir, &upper->v[u++], order == 0, out);
+            int r = list_upper(o, dir, &upper->v[u++], out);
             if (r < 0)
                 return r;
         } else {

@@ -218,12 +218,14 @@ static void moved_away_leaves_a_whiteout(void **state)
 {
     struct bench *b = *state;
     static const char *const names[] = {"file", "sub"};
+    static const char *const listed[] = {"exec link moved sub ", "exec file link moved "};
 
     for (int i = 0; i < 2; i++) {
         struct overlay_entry e = find(b, names[i]);
         assert_int_equal(overlay_copy_up(&b->o, &b->dir, names[i], false, &e), 0);
         assert_int_equal(overlay_rename(&b->o, &b->dir, names[i], &e, &b->dir, "moved"), 0);
         assert_true(absent(b, names[i]));
+        assert_list(b, listed[i]); /* with the number that it had */
         /* Back again, over the whiteout. */
         assert_int_equal(overlay_rename(&b->o, &b->dir, "moved", &e, &b->dir, names[i]), 0);
         assert_true(absent(b, "moved"));
