@@ -1,5 +1,6 @@
 #include "coord/lease.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -13,7 +14,8 @@
 #include "base/io.h"
 #include "base/log.h"
 
-#define NOTE_MOST 4096
+#define NOTE_MOST      4096
+#define INHERITED_MOST 2
 
 struct lease {
     int fd;
@@ -31,13 +33,43 @@ static int busy(int fd, const char *path, struct diag *reterr)
                      note.len ? note.data : "another process");
 }
 
+/* Open files with locks that are ours already; -1: none. */
+static int inherited[INHERITED_MOST] = {-1, -1};
+
+void lease_inherit(int fd)
+{
+    size_t i = 0;
+
+    while (i < INHERITED_MOST && inherited[i] >= 0)
+        i++;
+    assert(i < INHERITED_MOST);
+    inherited[i] = fd;
+}
+
+/* Puts the one of the same file in its place: the lock belongs to the open file. */
+static bool find_inherited(int *fd)
+{
+    struct stat own, st;
+
+    if (fstat(*fd, &own) < 0)
+        return false;
+    for (size_t i = 0; i < INHERITED_MOST; i++)
+        if (inherited[i] >= 0 && fstat(inherited[i], &st) == 0 && st.st_dev == own.st_dev &&
+            st.st_ino == own.st_ino) {
+            close(*fd);
+            *fd = TAKE_FD(inherited[i]);
+            return true;
+        }
+    return false;
+}
+
 int lease_take(const char *path, const char *note, struct lease **ret, struct diag *reterr)
 {
     _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
 
     if (fd < 0)
         return diag_fail(reterr, -errno, "cannot open %s: %s", path, strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+    if (!find_inherited(&fd) && flock(fd, LOCK_EX | LOCK_NB) < 0)
         return errno == EWOULDBLOCK
                    ? busy(fd, path, reterr)
                    : diag_fail(reterr, -errno, "cannot lock %s: %s", path, strerror(errno));
@@ -88,6 +120,11 @@ void lease_ending(struct lease *l)
     if (fstat(l->fd, &st) == 0 && st.st_size > 0 && pread(l->fd, &last, 1, st.st_size - 1) == 1 &&
         last == '\n' && io_pwrite_full(l->fd, ENDING "\n", strlen(ENDING "\n"), st.st_size - 1) < 0)
         log_debug("note-not-written", "reason=\"%s\"", strerror(errno));
+}
+
+int lease_fd(const struct lease *l)
+{
+    return l->fd;
 }
 
 void lease_free(struct lease *l)

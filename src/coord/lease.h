@@ -18,6 +18,12 @@ int lease_take(const char *path, const char *note, struct lease **ret, struct di
  * unmounted a moment ago may not know it yet), LEASE_PATIENCE for one that has said so. */
 #define LEASE_PATIENCE (20 * NS_PER_SEC)
 int lease_wait(const char *path, const char *note, struct lease **ret, struct diag *reterr);
+/* A lease that a predecessor of ours held in this file, which is still open: it is ours from now
+ * on, and the lease_take() that finds it gives it out. Takes the descriptor. Before there are
+ * threads. */
+void lease_inherit(int fd);
+/* For a successor. */
+int lease_fd(const struct lease *l);
 /* Says to others that the holder is about to end. */
 void lease_ending(struct lease *l);
 void lease_free(struct lease *l);

@@ -55,6 +55,26 @@ static void a_dead_holder_holds_nothing(void **state)
     test_dir_free(dir);
 }
 
+/* A holder that is not quite dead: who has its open file goes on with the lock. */
+static void a_successor_has_the_lock_already(void **state)
+{
+    char *dir = test_dir_new();
+    _cleanup_free_ char *path = xasprintf("%s/lock", dir), *other = xasprintf("%s/other", dir);
+    struct lease *a, *b, *c;
+
+    assert_int_equal(lease_take(path, "first", &a, NULL), 0);
+    lease_inherit(dup(lease_fd(a)));
+    assert_int_equal(lease_take(other, "another", &c, NULL), 0);
+    assert_int_equal(lease_take(path, "second", &b, NULL), 0);
+    lease_free(a);
+    assert_int_equal(lease_take(path, "third", &a, NULL), -EBUSY);
+    lease_free(b);
+    assert_int_equal(lease_take(path, "third", &a, NULL), 0);
+    lease_free(a);
+    lease_free(c);
+    test_dir_free(dir);
+}
+
 static void *let_go_later(void *lease)
 {
     nanosleep(&(struct timespec){.tv_nsec = 700 * NS_PER_MS}, NULL);
@@ -97,6 +117,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_holder),
         cmocka_unit_test(a_dead_holder_holds_nothing),
+        cmocka_unit_test(a_successor_has_the_lock_already),
         cmocka_unit_test(who_is_ending_is_waited_for),
         cmocka_unit_test(what_cannot_be_opened_is_named),
     };
