@@ -127,6 +127,7 @@ void overlay_node_move(struct overlay_node *n, struct overlay_node *dir, const c
     n->name = xstrdup(name);
     n->node.parent = node_ref(&dir->node);
     node_rekey(&n->node, key, make_key(dir, name, key));
+    node_table_moved(&n->node, name);
     node_unref(before);
 }
 

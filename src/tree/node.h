@@ -57,6 +57,7 @@ enum node_flags {
     NODE_SLOW = 1 << 2,     /* lookup, readdir, read and write may take long: in threads apart */
     NODE_PREFETCH = 1 << 3, /* a file that never changes: the kernel may be given its content before
                              * it asks, when its neighbours are read one after the other */
+    NODE_FIXED = 1 << 4,    /* nothing of it ever changes, nor where its name leads */
 };
 
 /* What node_ops.readdir hands its entries to. */
@@ -152,6 +153,7 @@ struct node {
     uint64_t id;      /* node id, 0 until the kernel has been told of it; owned by the table */
     uint64_t lookups; /* the kernel's references; owned by the table */
     size_t weight;    /* of node_weigh() */
+    uint64_t will;    /* its record (legacy.h), 0: none; owned by the table */
     unsigned refs;    /* owned by the table */
     uint32_t key_len : 31;  /* 0: not interned */
     uint32_t key_apart : 1; /* the key has memory of its own: it is not the one of the beginning */

@@ -8,26 +8,8 @@
 #include "base/alloc.h"
 #include "base/map.h"
 #include "base/metric.h"
-
-/* Two chained hash tables over the same nodes, both doubled when full. One lock guards both, all
- * counts and all keys: every operation is a few dozen instructions. */
-struct chains {
-    struct node **slot;
-    size_t n, nslots; /* nslots: a power of two */
-};
-
-struct node_table {
-    pthread_mutex_t lock;
-    struct chains by_key, by_id;
-    uint64_t last_id;
-    size_t weight;              /* of all nodes */
-    struct node_bounds bounds;  /* zero: none */
-    struct node_bounds next;    /* crowded() is said again when there is more than this */
-    int64_t *live;              /* METRIC_NODES */
-    pthread_rwlock_t listening; /* guards the listener; held for reading while it is called */
-    const struct node_listener *listener;
-    void *listener_arg;
-};
+#include "tree/legacy.h"
+#include "tree/table_inside.h"
 
 static uint64_t key_hash(const struct node_ops *ops, const void *key, size_t len)
 {
@@ -161,6 +143,8 @@ void node_table_free(struct node_table *t)
             assert(n->lookups > 0);
             node_table_forget(t, n->id, n->lookups);
         }
+    while (t->aliases)
+        node_table_forget(t, t->aliases->id, t->aliases->lookups);
     assert(t->by_key.n == 0);
     free(t->by_key.slot);
     free(t->by_id.slot);
@@ -233,6 +217,8 @@ void node_rekey(struct node *node, const void *key, size_t len)
         drop_key(node);
         set_key(node, key, len);
     }
+    if (!len)
+        table_note_gone(t, node);
     pthread_mutex_unlock(&t->lock);
 }
 
@@ -351,7 +337,7 @@ void node_table_bound(struct node_table *t, const struct node_bounds *bounds)
 struct node_bounds node_table_load(struct node_table *t)
 {
     pthread_mutex_lock(&t->lock);
-    struct node_bounds load = {t->by_id.n, t->weight};
+    struct node_bounds load = {t->by_id.n + t->unseen, t->weight};
     pthread_mutex_unlock(&t->lock);
     return load;
 }
@@ -383,7 +369,7 @@ static bool has_outgrown(size_t load, size_t bound, size_t *next)
 /* Called with the lock held. */
 static bool is_crowded(struct node_table *t)
 {
-    bool nodes = has_outgrown(t->by_id.n, t->bounds.nodes, &t->next.nodes);
+    bool nodes = has_outgrown(t->by_id.n + t->unseen, t->bounds.nodes, &t->next.nodes);
     bool bytes = has_outgrown(t->weight, t->bounds.bytes, &t->next.bytes);
 
     return nodes || bytes;
@@ -409,33 +395,25 @@ size_t node_table_known(struct node_table *t, bool heavy, uint64_t **ret)
     size_t n = 0;
 
     pthread_mutex_lock(&t->lock);
-    uint64_t *ids = xcalloc(t->by_id.n + 1, sizeof(*ids));
+    uint64_t *ids = xcalloc(t->by_id.n + t->unseen + 1, sizeof(*ids));
     for (size_t i = 0; i < t->by_id.nslots; i++)
         for (struct node *node = t->by_id.slot[i]; node; node = node->next_by_id)
             if (!heavy || node->weight)
                 ids[n++] = node->id;
+    if (!heavy)
+        n += table_add_unseen(t, ids + n);
     pthread_mutex_unlock(&t->lock);
     qsort(ids, n, sizeof(*ids), compare_ids);
     *ret = ids;
     return n;
 }
 
-uint64_t node_table_lookup(struct node_table *t, struct node *node)
+static uint64_t next_id(struct node_table *t)
 {
-    pthread_mutex_lock(&t->lock);
-    if (!node->lookups++) {
-        node->refs++;
-        node->id = ++t->last_id;
-        chains_grow(t, &t->by_id, false);
-        id_link(t, node);
-        metric_bump(t->live, 1);
-    }
-    uint64_t id = node->id;
-    bool crowded = is_crowded(t);
-    pthread_mutex_unlock(&t->lock);
-    if (crowded)
-        say_crowded(t);
-    return id;
+    t->last_id++;
+    if (t->legacy)
+        legacy_set_last_id(t->legacy, t->last_id);
+    return t->last_id;
 }
 
 static struct node *find_id(struct node_table *t, uint64_t id)
@@ -447,39 +425,86 @@ static struct node *find_id(struct node_table *t, uint64_t id)
     return n;
 }
 
+struct node *table_find_any(struct node_table *t, uint64_t id)
+{
+    struct node *n = find_id(t, id);
+
+    return n ? n : table_find_alias(t, id);
+}
+
 struct node *node_table_get(struct node_table *t, uint64_t id)
 {
     pthread_mutex_lock(&t->lock);
-    struct node *n = find_id(t, id);
+    struct node *n = table_find_any(t, id);
     if (n)
         n->refs++;
     pthread_mutex_unlock(&t->lock);
     return n;
 }
 
+void table_give_id(struct node_table *t, struct node *node, uint64_t id)
+{
+    node->refs++;
+    node->id = id;
+    chains_grow(t, &t->by_id, false);
+    id_link(t, node);
+    metric_bump(t->live, 1);
+}
+
+uint64_t node_table_lookup_at(struct node_table *t, struct node *node,
+                              const struct node_place *place)
+{
+    pthread_mutex_lock(&t->lock);
+    if (!node->lookups) {
+        uint64_t id = t->legacy && place ? table_inherit_id(t, node, place) : 0;
+        table_give_id(t, node, id ? id : next_id(t));
+        if (t->legacy && place && !id)
+            table_write_will(t, node, place);
+    }
+    table_note_lookups(t, node->will, ++node->lookups);
+    uint64_t id = node->id;
+    bool crowded = is_crowded(t);
+    pthread_mutex_unlock(&t->lock);
+    if (crowded)
+        say_crowded(t);
+    return id;
+}
+
+uint64_t node_table_lookup(struct node_table *t, struct node *node)
+{
+    return node_table_lookup_at(t, node, NULL);
+}
+
+/* True: it was the last one. */
+static bool forget_own(struct node_table *t, struct node *node, uint64_t n)
+{
+    node->lookups = table_less(node->lookups, n);
+    table_note_lookups(t, node->will, node->lookups);
+    if (node->lookups)
+        return false;
+    id_unlink(t, node);
+    node->id = node->will = 0;
+    metric_bump(t->live, -1);
+    return true;
+}
+
 void node_table_forget(struct node_table *t, uint64_t id, uint64_t n)
 {
     pthread_mutex_lock(&t->lock);
     struct node *node = find_id(t, id);
-    bool last = false;
-    if (node) {
-        node->lookups -= n < node->lookups ? n : node->lookups;
-        last = node->lookups == 0;
-        if (last) {
-            id_unlink(t, node);
-            node->id = 0;
-            metric_bump(t->live, -1);
-        }
-    }
+    if (node && !forget_own(t, node, n))
+        node = NULL;
+    else if (!node)
+        node = table_forget_inherited(t, id, n);
+    table_tidy_legacy(t);
     pthread_mutex_unlock(&t->lock);
-    if (last)
-        node_unref(node);
+    node_unref(node);
 }
 
 void node_table_gap(struct node_table *t)
 {
     pthread_mutex_lock(&t->lock);
-    t->last_id++;
+    next_id(t);
     pthread_mutex_unlock(&t->lock);
 }
 

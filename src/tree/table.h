@@ -14,11 +14,43 @@ void node_table_free(struct node_table *t);
 void node_table_set_root(struct node_table *t, struct node *root);
 /* Counts one lookup by the kernel; returns the node's id. */
 uint64_t node_table_lookup(struct node_table *t, struct node *node);
+/* The same, saying where it was found, so that a successor finds it there (legacy.h). */
+struct node_place {
+    uint64_t dir; /* id */
+    const char *name;
+    bool made; /* it is new: nothing that has been there is this node */
+    const struct stat *st;
+};
+uint64_t node_table_lookup_at(struct node_table *t, struct node *node,
+                              const struct node_place *place);
 /* Takes n lookups back; at zero the kernel's reference is dropped and the id is dead. An unknown id
  * is ignored. */
 void node_table_forget(struct node_table *t, uint64_t id, uint64_t n);
 /* The node with that id, referenced; NULL if the kernel has forgotten it. */
 struct node *node_table_get(struct node_table *t, uint64_t id);
+
+/* Being one of several processes that serve the mount one after the other (legacy.h) */
+
+struct legacy;
+
+/* From now on what the kernel is told is put into the legacy; the ids in it are valid. Before there
+ * are requests; the legacy stays the caller's, until the table is freed. */
+void node_table_inherit(struct node_table *t, struct legacy *legacy);
+/* As node_table_get(), but finds what our predecessor knew, too. It may take as long as the lookup
+ * of a path. */
+struct node *node_table_reach(struct node_table *t, uint64_t id);
+/* The node with that name in the directory `dir` which our predecessor knew, referenced; NULL if
+ * there was none, or it is known anyway. For who is about to take the name away. */
+struct node *node_table_reach_name(struct node_table *t, uint64_t dir, const char *name);
+/* The node has another name now, in its parent: for who has renamed it. */
+void node_table_moved(struct node *node, const char *name);
+/* What our predecessor knew by the one name has got the other, but it had no time to say so. */
+void node_table_moved_before(struct node_table *t, uint64_t dir, const char *name, uint64_t to_dir,
+                             const char *to_name);
+/* Calls fn for what our predecessor may have owed the kernel: everything that it was told to keep
+ * until it is told otherwise. */
+void node_table_owed(struct node_table *t,
+                     void (*fn)(uint64_t id, uint64_t dir, const char *name, void *arg), void *arg);
 
 /* Leaves a gap in the ids, so that those given from here on do not follow those before: what a
  * directory lists has ids in a row, from one gap to the next. */
@@ -54,6 +86,7 @@ struct node_notice {
     uint64_t id;
     const char *name;
     bool content;
+    bool stays; /* the name may lead where it did: to be asked again, not dropped */
 };
 
 /* Who speaks with the kernel: */

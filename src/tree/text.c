@@ -56,3 +56,8 @@ struct node *text_node_new(struct node_table *table, uint64_t ino, struct buf *t
     node_weigh(&t->node, t->text.cap);
     return &t->node;
 }
+
+const struct buf *text_node_content(const struct node *node)
+{
+    return node->ops == &text_ops ? &((const struct text_node *)node)->text : NULL;
+}

@@ -10,4 +10,7 @@
 /* Takes the content of `text`. `mtime`: real ns. The reference is yours. */
 struct node *text_node_new(struct node_table *table, uint64_t ino, struct buf *text, int64_t mtime);
 
+/* Its content, borrowed; NULL if the node is of another kind. */
+const struct buf *text_node_content(const struct node *node);
+
 #endif

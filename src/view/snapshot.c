@@ -160,7 +160,7 @@ static int module_readdir(struct node *dir, uint64_t cookie, struct dir_sink *si
     return 0;
 }
 
-#define FOR_EVER (NODE_ENTRY_FOREVER | NODE_ATTR_FOREVER)
+#define FOR_EVER (NODE_ENTRY_FOREVER | NODE_ATTR_FOREVER | NODE_FIXED)
 
 static const struct node_ops file_ops = {
     .kind = "revision-file",
