@@ -17,6 +17,7 @@ struct dirents {
     fuse_req_t req;
     struct front *front;
     struct node *dir;
+    uint64_t id; /* of dir */
     bool plus;
     char *data;
     size_t len, size;
@@ -33,7 +34,7 @@ static void fill_plus(struct dirents *l, const char *name, bool plus, struct fus
     _cleanup_(node_unrefp) struct node *child = NULL;
 
     if (!plus || l->dir->ops->lookup(l->dir, name, &child) < 0 ||
-        entry_fill(l->front, child, e) < 0)
+        entry_fill(l->front, child, &(struct node_place){.dir = l->id, .name = name}, e) < 0)
         e->ino = 0;
 }
 
@@ -120,15 +121,17 @@ static void send_dirents(struct dirents *l, uint64_t epoch)
         take_lookups_back(l);
 }
 
-void dirents_reply(fuse_req_t req, struct node *dir, uint64_t cookie, size_t size, bool plus)
+void dirents_reply(fuse_req_t req, const struct dirents_asked *asked)
 {
+    size_t size = asked->size;
     char *data = scratch(size);
     struct dirents l = {
         .sink = {.add = dirents_add},
         .req = req,
         .front = fuse_req_userdata(req),
-        .dir = dir,
-        .plus = plus,
+        .dir = asked->dir,
+        .id = asked->id,
+        .plus = asked->plus,
         .data = data,
         .size = size,
     };
@@ -137,10 +140,10 @@ void dirents_reply(fuse_req_t req, struct node *dir, uint64_t cookie, size_t siz
         fuse_reply_err(req, ENOMEM);
         return;
     }
-    if (plus && !cookie)
+    if (asked->plus && !asked->cookie)
         node_table_gap(l.front->table);
     uint64_t epoch = notifier_epoch(l.front->notifier);
-    int r = fill(&l, cookie);
+    int r = fill(&l, asked->cookie);
     if (r < 0)
         fuse_reply_err(req, -r);
     else

@@ -4,8 +4,14 @@
 
 #include "mount/requests.h"
 
-/* Answers with the entries behind `cookie`, at most `size` bytes of them; `plus`: with attributes,
- * wherever they are to be had. */
-void dirents_reply(fuse_req_t req, struct node *dir, uint64_t cookie, size_t size, bool plus);
+/* What the kernel asks for: entries of the node `dir`, whose id is `id`, behind `cookie`, at most
+ * `size` bytes of them; `plus`: with attributes, wherever they are to be had. */
+struct dirents_asked {
+    struct node *dir;
+    uint64_t id, cookie;
+    size_t size;
+    bool plus;
+};
+void dirents_reply(fuse_req_t req, const struct dirents_asked *asked);
 
 #endif

@@ -30,7 +30,8 @@ int entry_stat(const struct front *f, struct node *node, struct stat *st)
     return 0;
 }
 
-int entry_fill(struct front *f, struct node *node, struct fuse_entry_param *e)
+int entry_fill(struct front *f, struct node *node, const struct node_place *place,
+               struct fuse_entry_param *e)
 {
     *e = (struct fuse_entry_param){
         .attr_timeout = entry_attr_timeout(node),
@@ -39,16 +40,19 @@ int entry_fill(struct front *f, struct node *node, struct fuse_entry_param *e)
     int r = entry_stat(f, node, &e->attr);
     if (r < 0)
         return r;
-    e->ino = node_table_lookup(f->table, node);
+    struct node_place at = *place;
+    at.st = &e->attr;
+    e->ino = node_table_lookup_at(f->table, node, &at);
+    e->attr.st_ino = node->ino; /* it may have been known by another one */
     return 0;
 }
 
-void entry_reply(fuse_req_t req, struct node *node, uint64_t epoch,
+void entry_reply(fuse_req_t req, struct node *node, const struct node_place *place, uint64_t epoch,
                  const struct fuse_file_info *opened)
 {
     struct front *f = fuse_req_userdata(req);
     struct fuse_entry_param e;
-    int r = entry_fill(f, node, &e);
+    int r = entry_fill(f, node, place, &e);
 
     if (r < 0) {
         fuse_reply_err(req, -r);

@@ -32,6 +32,7 @@ struct slot {
     bool in_hand;        /* the thread has a request */
     _Atomic bool sleeps; /* it may be called away */
     _Atomic uint64_t step;
+    uint64_t unique;          /* of the request in hand; the thread's own */
     _Atomic uint64_t storing; /* the node whose page is in hand; 0: none. Set before `step`. */
 };
 
@@ -179,8 +180,17 @@ ssize_t intake_read(struct intake *in, int fd, void *buf, size_t len)
     }
     s->storing = stored_node(buf, n);
     s->step++;
+    s->unique =
+        n >= (ssize_t)sizeof(struct fuse_in_header) ? ((struct fuse_in_header *)buf)->unique : 0;
     errno = err;
     return n;
+}
+
+uint64_t intake_unique(struct intake *in)
+{
+    const struct slot *s = pthread_getspecific(in->own);
+
+    return s ? s->unique : 0;
 }
 
 /* Does the thread sleep? One that cannot be asked about is taken to. */

@@ -21,6 +21,9 @@ void intake_free(struct intake *in);
 /* read(2) of a request; what the thread did before is done. -1 with EINTR: try again. */
 ssize_t intake_read(struct intake *in, int fd, void *buf, size_t len);
 
+/* The number by which the kernel knows the request that the thread took last; 0: none. */
+uint64_t intake_unique(struct intake *in);
+
 /* Waits until every page that the kernel had handed over when this was called has been written.
  * `mine(id, arg)`: those of this node are of interest. Not in a thread that reads. */
 void intake_wait_stores(struct intake *in, bool (*mine)(uint64_t id, void *arg), void *arg);

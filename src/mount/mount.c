@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "mount/requests.h"
+#include "mount/takeover.h"
 
 #define WORKERS      16 /* most libfuse threads; it starts one when all are busy */
 #define IDLE_WORKERS 4  /* those that it keeps: on two CPUs 2 to 16 made no difference */
@@ -25,7 +26,10 @@
 #define KNOW_TRIES   5000 /* one second */
 
 struct mount {
-    struct front front;
+    struct front front;        /* first: it is what requests are given */
+    struct takeover *takeover; /* NULL: nobody came before us, nobody comes after us */
+    char *mountpoint;
+    bool over; /* it has ended, and not only we */
     bool mounted;
     pthread_t server;                        /* who is in mount_serve() */
     enum { MOUNTED, SERVING, SERVED } stage; /* of mount_serve(): not begun, in it, done */
@@ -108,11 +112,26 @@ static void add_option(struct fuse_args *args, const char *key, const char *valu
 
 static ssize_t on_read(int fd, void *buf, size_t len, void *userdata)
 {
-    return intake_read(((struct front *)userdata)->intake, fd, buf, len);
+    struct mount *m = userdata;
+    ssize_t n;
+
+    if (m->takeover && takeover_read(m->takeover, buf, len, &n))
+        return n;
+    do
+        n = intake_read(m->front.intake, fd, buf, len);
+    while (m->takeover && takeover_saw_read(m->takeover, buf, n));
+    return n;
 }
 
 static ssize_t on_writev(int fd, struct iovec *iov, int count, void *userdata)
 {
+    struct mount *m = userdata;
+    ssize_t n;
+
+    if (m->takeover && takeover_write(m->takeover, iov, count, &n))
+        return n;
+    if (m->takeover)
+        takeover_sees_write(m->takeover, fd, iov, count);
     return writev(fd, iov, count);
 }
 
@@ -139,11 +158,13 @@ static int open_session(struct mount *m, const struct mount_config *config, stru
     if (!m->front.session)
         return diag_fail(reterr, -EINVAL, "cannot mount: %s",
                          said.len ? said.data : "libfuse refused the options");
-    if (fuse_session_mount(m->front.session, config->mountpoint) < 0)
+    int fd = m->takeover ? takeover_fd(m->takeover) : -1;
+    if (fd < 0 && fuse_session_mount(m->front.session, config->mountpoint) < 0)
         return diag_fail(reterr, -EPERM, "cannot mount on %s: %s", config->mountpoint,
                          said.len ? said.data : "is /dev/fuse there, and may this user mount?");
     m->mounted = true;
-    int r = fuse_session_custom_io(m->front.session, &custom_io, fuse_session_fd(m->front.session));
+    int r = fuse_session_custom_io(m->front.session, &custom_io,
+                                   fd < 0 ? fuse_session_fd(m->front.session) : fd);
     return r < 0 ? diag_fail(reterr, r, "cannot mount: libfuse refused: %s", strerror(-r)) : 0;
 }
 
@@ -173,7 +194,11 @@ static void drop_name(const struct node_notice *x, void *arg)
 {
     struct mount *m = arg;
 
-    fuse_lowlevel_notify_inval_entry(m->front.session, x->id, x->name, strlen(x->name));
+    if (x->stays)
+        fuse_lowlevel_notify_expire_entry(m->front.session, x->id, x->name, strlen(x->name),
+                                          FUSE_LL_EXPIRE_ONLY);
+    else
+        fuse_lowlevel_notify_inval_entry(m->front.session, x->id, x->name, strlen(x->name));
 }
 
 /* Passes the question of node_table_flush() on to the node that an id stands for. */
@@ -283,18 +308,32 @@ static int start_flusher(struct mount *m, const struct mount_config *config, str
     return r < 0 ? diag_fail(reterr, r, "cannot start a process: %s", strerror(-r)) : 0;
 }
 
+/* A mount that is taken over is not looked at: nobody answers yet. */
+static int prepare(struct mount *m, const struct mount_config *config, struct diag *reterr)
+{
+    int r = config->succession ? takeover_new(config->succession, &m->takeover, reterr) : 0;
+
+    if (r == 0 && (!m->takeover || takeover_fd(m->takeover) < 0))
+        r = check_mountpoint(config->mountpoint, reterr);
+    if (r < 0)
+        return r;
+    if (m->takeover) {
+        m->front.once = takeover_once(m->takeover);
+        node_table_inherit(m->front.table, takeover_legacy(m->takeover));
+    }
+    return start_flusher(m, config, reterr);
+}
+
 int mount_new(const struct mount_config *config, struct node_table *table, struct node *root,
               struct mount **ret, struct diag *reterr)
 {
-    int r = check_mountpoint(config->mountpoint, reterr);
-
-    if (r < 0)
-        return r;
     struct mount *m = NEW(struct mount);
+
     m->front = (struct front){.table = table, .uid = getuid(), .gid = getgid()};
     m->front.intake = intake_new();
+    m->mountpoint = xstrdup(config->mountpoint);
     node_table_set_root(table, root);
-    r = start_flusher(m, config, reterr);
+    int r = prepare(m, config, reterr);
     if (r < 0) {
         mount_free(m);
         return r;
@@ -317,6 +356,20 @@ static void on_wake(int signal)
 {
 }
 
+static int begin(struct mount *m)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+
+    if (!m->takeover)
+        return 0;
+    int r = takeover_begin(m->takeover, m->front.session, &why);
+    if (r < 0)
+        log_error("not-taken-over", "reason=\"%s\"", diag_text(&why, r));
+    else
+        takeover_tell(m->takeover, &m->front);
+    return r;
+}
+
 int mount_serve(struct mount *m, void (*ready)(void *arg), void *arg)
 {
     struct fuse_loop_config *config = fuse_loop_cfg_create();
@@ -329,8 +382,11 @@ int mount_serve(struct mount *m, void (*ready)(void *arg), void *arg)
     fuse_loop_cfg_set_max_threads(config, WORKERS);
     fuse_loop_cfg_set_idle_threads(config, IDLE_WORKERS);
     fuse_loop_cfg_set_clone_fd(config, 0);
+    int r = begin(m);
     __atomic_store_n(&m->stage, SERVING, __ATOMIC_RELEASE);
-    int r = fuse_session_loop_mt(m->front.session, config);
+    if (r == 0)
+        r = fuse_session_loop_mt(m->front.session, config);
+    m->over = r == 0;
     fuse_loop_cfg_destroy(config);
     __atomic_store_n(&m->stage, SERVED, __ATOMIC_RELEASE);
     return r < 0 ? r : 0;
@@ -365,6 +421,19 @@ void mount_end(struct mount *m)
     }
 }
 
+/* Not what somebody else may take over. */
+static void unmount(struct mount *m)
+{
+    bool ours = !m->takeover || takeover_fd(m->takeover) < 0;
+
+    if (m->takeover && (ours || m->over))
+        takeover_renounce(m->takeover);
+    if (m->mounted && ours)
+        fuse_session_unmount(m->front.session);
+    else if (m->over)
+        takeover_unmount(m->takeover, m->mountpoint);
+}
+
 void mount_free(struct mount *m)
 {
     if (!m)
@@ -372,8 +441,7 @@ void mount_free(struct mount *m)
     stop_threads(m);
     node_table_listen(m->front.table, NULL, NULL);
     pool_free(m->front.slow);
-    if (m->mounted)
-        fuse_session_unmount(m->front.session);
+    unmount(m);
     if (m->front.session)
         fuse_session_destroy(m->front.session);
     flusher_free(m->front.flusher);
@@ -382,5 +450,8 @@ void mount_free(struct mount *m)
     prefetch_free(m->front.prefetch);
     notifier_free(m->front.names);
     notifier_free(m->front.notifier);
+    node_table_inherit(m->front.table, NULL);
+    takeover_free(m->takeover);
+    free(m->mountpoint);
     free(m);
 }

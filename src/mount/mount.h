@@ -26,7 +26,16 @@
 #include <stdbool.h>
 
 #include "base/diag.h"
+#include "base/park.h"
 #include "tree/table.h"
+
+/* Serving a mount as one of several processes, one after the other (takeover.h). */
+struct succession {
+    const struct park *park;
+    struct parcel found; /* what the predecessor left: ours, and behind it the mount's. n 0: we are
+                          * the first. The mount takes its part. */
+    struct parcel ours;  /* what is to be left with the mount's own, by the first */
+};
 
 struct mount_config {
     const char *mountpoint; /* absolute; an empty directory */
@@ -37,11 +46,13 @@ struct mount_config {
     struct node_bounds bounds; /* beyond which the kernel is told to forget: evictor.h */
     const char *short_file;    /* a file of the root that is never empty: see flusher.h */
     const char *options;       /* more options for libfuse or the kernel, comma-separated; NULL */
+    const struct succession *succession; /* NULL: nobody comes before or after us */
 };
 
 struct mount;
 
-/* Mounts `root`. -ENOENT, -ENOTDIR, -ENOTEMPTY, -ENOTCONN (a dead mount is there), -EPERM … with a
+/* Mounts `root`, or takes the mount over that config->succession has, which must stay as long as
+ * the mount. -ENOENT, -ENOTDIR, -ENOTEMPTY, -ENOTCONN (a dead mount is there), -EPERM … with a
  * line that says what to do. */
 int mount_new(const struct mount_config *config, struct node_table *table, struct node *root,
               struct mount **ret, struct diag *reterr);

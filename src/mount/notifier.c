@@ -148,6 +148,18 @@ void notifier_tell(struct notifier *n, const struct node_notice *notices, size_t
     pthread_mutex_unlock(&n->lock);
 }
 
+void notifier_queue(struct notifier *n, const struct node_notice *notices, size_t count)
+{
+    struct job job = job_new(notices, count);
+
+    pthread_mutex_lock(&n->lock);
+    if (n->stopped)
+        job_done(&job);
+    else
+        queue_job(n, job);
+    pthread_mutex_unlock(&n->lock);
+}
+
 void notifier_post(struct notifier *n, uint64_t id)
 {
     const struct node_notice notice = {.id = id, .content = true};

@@ -31,6 +31,8 @@ int notifier_new(void (*drop)(const struct node_notice *notice, void *arg), void
 /* Returns when the kernel knows all `count` of them, or when the notifier has been stopped. No
  * reply overtakes it, even if there are none. */
 void notifier_tell(struct notifier *n, const struct node_notice *notices, size_t count);
+/* The same, but does not wait. */
+void notifier_queue(struct notifier *n, const struct node_notice *notices, size_t count);
 /* Of one node, with its content; does not wait. */
 void notifier_post(struct notifier *n, uint64_t id);
 

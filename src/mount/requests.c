@@ -20,7 +20,10 @@
  * and must not crash with another), calls one op, replies once. Requests that may take long are
  * copied into a `struct slow` and answered by the pool.
  *
- * Every request is counted by kind: `COUNT("lookup")`. */
+ * Every request is counted by kind: `COUNT("lookup")`.
+ *
+ * Those that make or take away a name, and commands, are done once even if the kernel sends them
+ * again (once.h). */
 
 #define COUNT(op)                                                                                  \
     do {                                                                                           \
@@ -50,6 +53,11 @@ static struct node *node_of(fuse_req_t req, fuse_ino_t id)
 {
     struct node *n = node_table_get(front(req)->table, id);
 
+    if (!n) {
+        struct caller who = caller(req);
+        caller_set_current(&who);
+        n = node_table_reach(front(req)->table, id);
+    }
     if (!n)
         fuse_reply_err(req, ESTALE);
     return n;
@@ -64,6 +72,8 @@ struct range {
 struct slow {
     fuse_req_t req;
     struct node *node;
+    fuse_ino_t id; /* by which it was asked for */
+    uint64_t unique;
     void (*run)(struct slow *s);
     struct range range;
     const char *data; /* name, or the bytes to be written */
@@ -83,6 +93,7 @@ static void slow_run(void *arg)
  * `len`: bytes of data. */
 static void dispatch(struct slow *s, size_t len)
 {
+    s->unique = intake_unique(front(s->req)->intake);
     if (!(s->node->ops->flags & NODE_SLOW)) {
         s->run(s);
         node_unref(s->node);
@@ -128,7 +139,7 @@ static void lookup_run(struct slow *s)
         fuse_reply_err(s->req, -r);
         return;
     }
-    entry_reply(s->req, child, epoch, NULL);
+    entry_reply(s->req, child, &(struct node_place){.dir = s->id, .name = s->data}, epoch, NULL);
     node_unref(child);
 }
 
@@ -140,7 +151,7 @@ static void on_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
     if (strlen(name) > NAME_MAX) /* the kernel passes on longer ones */
         fuse_reply_err(req, ENAMETOOLONG);
     else if (dir)
-        dispatch(&(struct slow){req, dir, lookup_run, .data = name}, strlen(name));
+        dispatch(&(struct slow){req, dir, parent, 0, lookup_run, .data = name}, strlen(name));
 }
 
 static void on_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
@@ -229,31 +240,83 @@ static void on_readlink(fuse_req_t req, fuse_ino_t ino)
         fuse_reply_readlink(req, target);
 }
 
-/* Ends a request that makes something: `r` of the op and the new node. */
-static void reply_made(fuse_req_t req, int r, struct node *made, uint64_t epoch)
+static struct once_turn take_turn(fuse_req_t req)
 {
+    struct front *f = front(req);
+
+    return once_begin(f->once, f->once ? intake_unique(f->intake) : 0);
+}
+
+/* A request that makes something in a directory. */
+struct making {
+    fuse_req_t req;
+    fuse_ino_t id; /* of dir */
+    struct node *dir;
+    const char *name;
+    mode_t mode;
+    const char *target;
+    const struct fuse_file_info *opened; /* NULL: it is not opened */
+};
+
+/* A predecessor has made it, and died before it said so: perhaps before a file had its mode. */
+static int find_made(const struct making *m, const struct caller *who, struct node **ret)
+{
+    const struct set_attrs mode = {.valid = SET_MODE, .mode = m->mode & 07777};
+    int r = m->dir->ops->lookup(m->dir, m->name, ret);
+
+    if (r < 0 || !S_ISREG(m->mode) || !(*ret)->ops->setattr)
+        return r;
+    r = (*ret)->ops->setattr(*ret, who, &mode);
+    if (r < 0)
+        node_unref(TAKE(*ret));
+    return r;
+}
+
+/* Does it, with `make` (-EROFS if that is 0: such things are not made here), and replies. What was
+ * made by a predecessor is looked up. */
+static void run_making(const struct making *m,
+                       int (*make)(const struct making *m, const struct caller *who,
+                                   struct node **ret))
+{
+    struct caller who = caller(m->req);
+    struct node *made = NULL;
+    uint64_t epoch = notifier_epoch(front(m->req)->notifier);
+    struct once_turn turn = take_turn(m->req);
+
+    int r = turn.done ? turn.result : make(m, &who, &made);
+    if ((turn.again && r == -EEXIST) || (r == 0 && !made))
+        r = find_made(m, &who, &made);
+    once_end(&turn, r);
     if (r < 0) {
-        fuse_reply_err(req, -r);
+        fuse_reply_err(m->req, -r);
         return;
     }
-    entry_reply(req, made, epoch, NULL);
+    entry_reply(m->req, made, &(struct node_place){.dir = m->id, .name = m->name, .made = true},
+                epoch, m->opened);
     node_unref(made);
+}
+
+static int make_file(const struct making *m, const struct caller *who, struct node **ret)
+{
+    if (!m->dir->ops->create)
+        return -EROFS;
+    return S_ISREG(m->mode) ? m->dir->ops->create(m->dir, who, m->name, m->mode & 07777, ret)
+                            : -EPERM;
 }
 
 static void on_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
 {
     COUNT("mknod");
     _cleanup_(node_unrefp) struct node *dir = node_of(req, parent);
-    struct caller who = caller(req);
-    struct node *made = NULL;
-    uint64_t epoch = notifier_epoch(front(req)->notifier);
 
-    if (!dir)
-        return;
-    int r = -EROFS;
-    if (dir->ops->create)
-        r = S_ISREG(mode) ? dir->ops->create(dir, &who, name, mode & 07777, &made) : -EPERM;
-    reply_made(req, r, made, epoch);
+    if (dir)
+        run_making(&(struct making){req, parent, dir, name, mode, NULL, NULL}, make_file);
+}
+
+static int make_dir(const struct making *m, const struct caller *who, struct node **ret)
+{
+    return m->dir->ops->mkdir ? m->dir->ops->mkdir(m->dir, who, m->name, m->mode & 07777, ret)
+                              : -EROFS;
 }
 
 /* The kernel opens what it has had made, once. What is only written through that needs no page: so
@@ -264,85 +327,133 @@ static void on_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_
 {
     COUNT("create");
     _cleanup_(node_unrefp) struct node *dir = node_of(req, parent);
-    struct caller who = caller(req);
-    struct node *made = NULL;
-    uint64_t epoch = notifier_epoch(front(req)->notifier);
 
-    if (!dir)
-        return;
-    int r = dir->ops->create ? dir->ops->create(dir, &who, name, mode & 07777, &made) : -EROFS;
-    if (r < 0) {
-        fuse_reply_err(req, -r);
-        return;
-    }
     opened->direct_io = (opened->flags & O_ACCMODE) == O_WRONLY;
     opened->keep_cache = true;
-    entry_reply(req, made, epoch, opened);
-    node_unref(made);
+    if (dir)
+        run_making(&(struct making){req, parent, dir, name, S_IFREG | (mode & 07777), NULL, opened},
+                   make_file);
 }
 
 static void on_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
     COUNT("mkdir");
     _cleanup_(node_unrefp) struct node *dir = node_of(req, parent);
-    struct caller who = caller(req);
-    struct node *made = NULL;
-    uint64_t epoch = notifier_epoch(front(req)->notifier);
 
-    if (!dir)
-        return;
-    int r = dir->ops->mkdir ? dir->ops->mkdir(dir, &who, name, mode & 07777, &made) : -EROFS;
-    reply_made(req, r, made, epoch);
+    if (dir)
+        run_making(&(struct making){req, parent, dir, name, mode, NULL, NULL}, make_dir);
+}
+
+static int make_link(const struct making *m, const struct caller *who, struct node **ret)
+{
+    return m->dir->ops->symlink ? m->dir->ops->symlink(m->dir, who, m->name, m->target, ret)
+                                : -EROFS;
 }
 
 static void on_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
     COUNT("symlink");
     _cleanup_(node_unrefp) struct node *dir = node_of(req, parent);
-    struct caller who = caller(req);
-    struct node *made = NULL;
-    uint64_t epoch = notifier_epoch(front(req)->notifier);
 
-    if (!dir)
-        return;
-    int r = dir->ops->symlink ? dir->ops->symlink(dir, &who, name, target, &made) : -EROFS;
-    reply_made(req, r, made, epoch);
+    if (dir)
+        run_making(&(struct making){req, parent, dir, name, 0, target, NULL}, make_link);
+}
+
+/* Before a name goes away or elsewhere: the node that our predecessor knew by it is to learn of it,
+ * so it must be known to us. The kernel's reference keeps it. */
+static void meet(struct front *f, fuse_ino_t dir, const char *name)
+{
+    node_unref(node_table_reach_name(f->table, dir, name));
+}
+
+/* Takes a name away with `op` (NULL: not here), and replies. */
+static void run_taking(fuse_req_t req, fuse_ino_t parent, const char *name,
+                       int (*op)(struct node *dir, const struct caller *who, const char *name),
+                       struct node *dir)
+{
+    struct caller who = caller(req);
+    struct once_turn turn = take_turn(req);
+
+    meet(front(req), parent, name);
+    int r = turn.done ? turn.result : op ? op(dir, &who, name) : -EROFS;
+    if (turn.again && r == -ENOENT)
+        r = 0;
+    once_end(&turn, r);
+    fuse_reply_err(req, -r);
 }
 
 static void on_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     COUNT("unlink");
     _cleanup_(node_unrefp) struct node *dir = node_of(req, parent);
-    struct caller who = caller(req);
 
     if (dir)
-        fuse_reply_err(req, dir->ops->unlink ? -dir->ops->unlink(dir, &who, name) : EROFS);
+        run_taking(req, parent, name, dir->ops->unlink, dir);
 }
 
 static void on_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
     COUNT("rmdir");
     _cleanup_(node_unrefp) struct node *dir = node_of(req, parent);
-    struct caller who = caller(req);
 
     if (dir)
-        fuse_reply_err(req, dir->ops->rmdir ? -dir->ops->rmdir(dir, &who, name) : EROFS);
+        run_taking(req, parent, name, dir->ops->rmdir, dir);
+}
+
+/* A rename, with the ids of the two directories. */
+struct renaming {
+    struct node *dir, *to;
+    fuse_ino_t id, to_id;
+    const char *name, *to_name;
+    unsigned flags;
+};
+
+/* One that was begun before: 1 if it has been done. An exchange looks the same when it has not. */
+static int look_after_rename(struct front *f, const struct renaming *x)
+{
+    struct node *there = NULL;
+
+    if (x->flags & RENAME_EXCHANGE)
+        return -ECONNABORTED;
+    int r = x->dir->ops->lookup(x->dir, x->name, &there);
+    node_unref(there);
+    if (r != -ENOENT)
+        return r;
+    node_table_moved_before(f->table, x->id, x->name, x->to_id, x->to_name);
+    return 1;
+}
+
+static int run_rename(struct front *f, const struct renaming *x, const struct caller *who,
+                      bool again)
+{
+    if (!x->dir->ops->rename)
+        return -EROFS;
+    if (!x->to->ops->rename)
+        return -EXDEV;
+    int r = again ? look_after_rename(f, x) : 0;
+    if (r)
+        return r < 0 ? r : 0;
+    meet(f, x->id, x->name);
+    meet(f, x->to_id, x->to_name);
+    return x->dir->ops->rename(x->dir, who, x->name, x->to, x->to_name, x->flags);
 }
 
 static void on_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
                       const char *newname, unsigned flags)
 {
     COUNT("rename");
+    struct front *f = front(req);
     _cleanup_(node_unrefp) struct node *dir = node_of(req, parent);
     if (!dir)
         return;
     _cleanup_(node_unrefp) struct node *to = node_of(req, newparent);
     if (!to)
         return;
+    const struct renaming x = {dir, to, parent, newparent, name, newname, flags};
     struct caller who = caller(req);
-    int r = -EROFS;
-    if (dir->ops->rename)
-        r = to->ops->rename ? dir->ops->rename(dir, &who, name, to, newname, flags) : -EXDEV;
+    struct once_turn turn = take_turn(req);
+    int r = turn.done ? turn.result : run_rename(f, &x, &who, turn.again);
+    once_end(&turn, r);
     fuse_reply_err(req, -r);
 }
 
@@ -400,18 +511,27 @@ static void on_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     if (!off)
         prefetch_saw_read(front(req)->prefetch, node, ino);
     if (node->ops->read) {
-        dispatch(&(struct slow){req, node, read_run, {size, off}, NULL}, 0);
+        dispatch(&(struct slow){req, node, ino, 0, read_run, {size, off}, NULL}, 0);
     } else {
         fuse_reply_err(req, EINVAL);
         node_unref(node);
     }
 }
 
+/* Of what is slow a write is a command. One that was begun by a predecessor may have been done, in
+ * whole or in part, and nobody is left to tell. */
 static void write_run(struct slow *s)
 {
     struct caller who = caller(s->req);
-    ssize_t n = s->node->ops->write(s->node, &who, s->data, s->range.size, s->range.off);
+    bool command = s->node->ops->flags & NODE_SLOW;
+    struct once_turn turn = once_begin(command ? front(s->req)->once : NULL, s->unique);
+    ssize_t n = -ECONNABORTED;
 
+    if (turn.done)
+        n = turn.result;
+    else if (!turn.once || !once_is_again(s->unique))
+        n = s->node->ops->write(s->node, &who, s->data, s->range.size, s->range.off);
+    once_end(&turn, n);
     if (n < 0)
         fuse_reply_err(s->req, -n);
     else
@@ -438,7 +558,7 @@ static void on_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t si
     if (!node)
         return;
     if (node->ops->write) {
-        dispatch(&(struct slow){req, node, write_run, {size, off}, data}, size);
+        dispatch(&(struct slow){req, node, ino, 0, write_run, {size, off}, data}, size);
     } else {
         refuse_write(req, ino);
         node_unref(node);
@@ -467,12 +587,14 @@ static void on_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t off, of
 
 static void readdir_run(struct slow *s)
 {
-    dirents_reply(s->req, s->node, s->range.off, s->range.size, false);
+    dirents_reply(s->req,
+                  &(struct dirents_asked){s->node, s->id, s->range.off, s->range.size, false});
 }
 
 static void readdirplus_run(struct slow *s)
 {
-    dirents_reply(s->req, s->node, s->range.off, s->range.size, true);
+    dirents_reply(s->req,
+                  &(struct dirents_asked){s->node, s->id, s->range.off, s->range.size, true});
 }
 
 static void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -482,7 +604,7 @@ static void on_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
     struct node *dir = node_of(req, ino);
 
     if (dir)
-        dispatch(&(struct slow){req, dir, readdir_run, {size, off}}, 0);
+        dispatch(&(struct slow){req, dir, ino, 0, readdir_run, {size, off}, NULL}, 0);
 }
 
 static void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
@@ -492,7 +614,7 @@ static void on_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t of
     struct node *dir = node_of(req, ino);
 
     if (dir)
-        dispatch(&(struct slow){req, dir, readdirplus_run, {size, off}}, 0);
+        dispatch(&(struct slow){req, dir, ino, 0, readdirplus_run, {size, off}, NULL}, 0);
 }
 
 static void on_statfs(fuse_req_t req, fuse_ino_t ino)

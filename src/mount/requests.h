@@ -10,6 +10,7 @@
 #include "mount/flusher.h"
 #include "mount/intake.h"
 #include "mount/notifier.h"
+#include "mount/once.h"
 #include "mount/prefetch.h"
 #include "tree/table.h"
 
@@ -24,7 +25,8 @@ struct front {
     struct evictor *evictor;
     struct flusher *flusher; /* NULL: nothing can be written */
     struct intake *intake;
-    uid_t uid; /* owner of what has no owner of its own */
+    struct once *once; /* NULL: nobody comes after us */
+    uid_t uid;         /* owner of what has no owner of its own */
     gid_t gid;
     void (*ready)(void *arg); /* called at INIT */
     void *ready_arg;
