@@ -45,7 +45,8 @@
  * News travels by callback: watch → mainline → history index, views, reconciler → board; commits in
  * staging move the mainline and so go the same way. */
 
-#define GRACE (10 * NS_PER_SEC) /* for running attempts when the mount ends */
+#define LOCKS_MOST 2
+#define GRACE      (10 * NS_PER_SEC) /* for running attempts when the mount ends */
 
 struct daemon {
     const struct options *options;
@@ -74,8 +75,8 @@ struct daemon {
     struct packer *packer;       /* NULL: this process does not write to the repository */
     pthread_rwlock_t steering;   /* held for reading by who uses `reconcile`, so it stays */
     struct reconcile *reconcile; /* set once the mount answers */
-    void (*ready)(void *arg);
-    void *ready_arg;
+    const struct daemon_start *start;
+    struct succession succession; /* not used without a supervisor */
 };
 
 static void follow_history(struct daemon *d)
@@ -261,6 +262,7 @@ static void status_text(void *ctx, struct buf *out)
     json_put_str(j, "version", ONWARD_VERSION);
     json_put_str(j, "host", d->host);
     json_object_set_new(j, "pid", json_integer(getpid()));
+    json_object_set_new(j, "supervisor", d->start->park ? json_integer(getppid()) : json_null());
     json_put_str(j, "started", clock_format(d->started, when));
     json_put_str(j, "repository", d->config->repository);
     json_put_str(j, "mountpoint", d->config->mountpoint);
@@ -342,9 +344,10 @@ static int open_state(struct daemon *d, struct diag *reterr)
 static int begin_keeper(struct daemon *d, struct diag *reterr)
 {
     _cleanup_free_ char *lock = xasprintf("%s/onwardfs.commands", repo_common_dir(d->repo)),
-                        *program = helper_find(KEEPING_NAME);
+                        *found = d->start->commands ? NULL : helper_find(KEEPING_NAME);
 
-    return keeper_begin(d->lease ? lock : NULL, program, reterr);
+    return keeper_begin(d->lease ? lock : NULL, d->start->commands ? d->start->commands : found,
+                        reterr);
 }
 
 /* What the ledger remembers outside of the repository. */
@@ -491,6 +494,34 @@ static int open_nodes(struct daemon *d, struct diag *reterr)
     return 0;
 }
 
+/* A successor must not wait until the last thread of ours is dead: it may be the one whom that
+ * waits for (supervisor.h). */
+static void leave_locks(struct daemon *d)
+{
+    struct parcel *ours = &d->succession.ours;
+    const struct lease *locks[] = {d->state_lock, d->lease};
+
+    for (size_t i = 0; i < ARRAY_SIZE(locks); i++)
+        if (locks[i])
+            ours->fds[ours->n++] = lease_fd(locks[i]);
+    ours->tag = ours->n;
+}
+
+static int take_locks(struct daemon *d, struct diag *reterr)
+{
+    struct parcel *found = &d->succession.found;
+    int r = d->start->park ? park_look(d->start->park, found) : -ENOENT;
+
+    if (r < 0)
+        return r == -ENOENT ? 0
+                            : diag_fail(reterr, r, "cannot take the mount over: %s", strerror(-r));
+    if (found->tag > LOCKS_MOST || found->tag > found->n)
+        return diag_fail(reterr, -EBADMSG, "cannot take the mount over: something is missing");
+    for (size_t i = 0; i < found->tag; i++)
+        lease_inherit(found->fds[i]);
+    return 0;
+}
+
 static int open_mount(struct daemon *d, struct diag *reterr)
 {
     struct mount_config config = {
@@ -502,9 +533,11 @@ static int open_mount(struct daemon *d, struct diag *reterr)
         .bounds = {.nodes = d->config->most_inodes, .bytes = d->config->cache},
         .short_file = "README",
         .options = buf_str(&d->options->fuse),
+        .succession = d->start->park ? &d->succession : NULL,
     };
     _cleanup_(node_unrefp) struct node *root = view_root(d->view);
 
+    leave_locks(d);
     return mount_new(&config, d->table, root, &d->mount, reterr);
 }
 
@@ -543,7 +576,7 @@ static void on_ready(void *arg)
     log_info("mounted", "repository=\"%s\" mountpoint=\"%s\"%s%s%s", d->config->repository,
              d->config->mountpoint, d->idle_why ? " idle=\"" : "", d->idle_why ? d->idle_why : "",
              d->idle_why ? "\"" : "");
-    d->ready(d->ready_arg);
+    d->start->ready(d->start->arg);
     if (d->state_dir && !d->options->read_only && packer_start(d->repo, &d->packer, &why) < 0)
         log_error("packer-failed", "reason=\"%s\"", diag_text(&why, -EIO));
     if (watch_new(d->repo, on_refs, d, &d->watch, &why) < 0)
@@ -650,21 +683,23 @@ static char *host_name(void)
     return xstrdup(name);
 }
 
-int daemon_run(const struct options *options, const struct config *config, void (*ready)(void *arg),
-               void *arg, struct diag *reterr)
+int daemon_run(const struct options *options, const struct config *config,
+               const struct daemon_start *start, struct diag *reterr)
 {
     struct daemon d = {
         .options = options,
         .config = config,
         .host = host_name(),
         .started = clock_real(),
-        .ready = ready,
-        .ready_arg = arg,
+        .start = start,
     };
 
     pthread_rwlock_init(&d.steering, NULL);
     d.note = xasprintf("onwardfs (pid %d) mounted on %s", getpid(), config->mountpoint);
-    int r = open_repository(&d, reterr);
+    d.succession.park = start->park;
+    int r = take_locks(&d, reterr);
+    if (r == 0)
+        r = open_repository(&d, reterr);
     if (r == 0)
         r = begin_keeper(&d, reterr);
     if (r == 0)

@@ -10,11 +10,15 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/helper.h"
 #include "base/io.h"
+#include "base/keeping.h"
 #include "base/log.h"
 #include "daemon/confine.h"
 #include "daemon/daemon.h"
 #include "daemon/state_dir.h"
+#include "daemon/supervisor.h"
+#include "daemon/upgrade.h"
 #include "onward/version.h"
 
 /* onwardfs: reads the command line and the configuration, goes to the background when the mount
@@ -26,6 +30,7 @@
 /* Where the parent learns how it went: "+" (the mount answers), or "!" and the reason. -1 in the
  * foreground and once it has been told. */
 static int parent_fd = -1;
+static bool in_background;
 
 static void tell_parent(char sign, const char *reason)
 {
@@ -36,10 +41,9 @@ static void tell_parent(char sign, const char *reason)
     closep(&parent_fd);
 }
 
-static void on_ready(void *arg)
+/* Nobody at the terminal is to be kept. */
+static void leave_terminal(void)
 {
-    if (parent_fd < 0)
-        return;
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0) {
         dup2(null, STDIN_FILENO);
@@ -47,6 +51,13 @@ static void on_ready(void *arg)
         dup2(null, STDERR_FILENO);
         close(null);
     }
+}
+
+static void on_ready(void *arg)
+{
+    if (parent_fd < 0)
+        return;
+    leave_terminal();
     tell_parent('+', "");
 }
 
@@ -131,8 +142,20 @@ static bool is_url(const char *repository)
            (len && repository[len] == ':' && access(repository, F_OK) < 0);
 }
 
-/* The command line overrides the file; then everything that is needed must be there. */
-static int complete_config(const struct options *o, struct config *c, struct diag *reterr)
+static int find_mountpoint(struct config *c, struct diag *reterr)
+{
+    if (access(c->mountpoint, F_OK) < 0 && errno == ENOTCONN)
+        return diag_fail(reterr, -ENOTCONN,
+                         "cannot mount on %s: a daemon that died left its mount there; run "
+                         "`fusermount3 -uz %s` and try again",
+                         c->mountpoint, c->mountpoint);
+    return make_absolute(&c->mountpoint, "cannot mount on", reterr);
+}
+
+/* The command line overrides the file; then everything that is needed must be there. `served`: the
+ * mount point, if there is a mount already that waits for us: then it must not be looked at. */
+static int complete_config(const struct options *o, const char *served, struct config *c,
+                           struct diag *reterr)
 {
     const struct {
         const char *from;
@@ -156,13 +179,10 @@ static int complete_config(const struct options *o, struct config *c, struct dia
                          "clone it (git clone --mirror) and mount the clone",
                          c->repository);
     int r = make_absolute(&c->repository, "cannot open the repository", reterr);
-    if (r == 0 && access(c->mountpoint, F_OK) < 0 && errno == ENOTCONN)
-        return diag_fail(reterr, -ENOTCONN,
-                         "cannot mount on %s: a daemon that died left its mount there; run "
-                         "`fusermount3 -uz %s` and try again",
-                         c->mountpoint, c->mountpoint);
-    if (r == 0)
-        r = make_absolute(&c->mountpoint, "cannot mount on", reterr);
+    if (r == 0 && served)
+        replace(&c->mountpoint, xstrdup(served));
+    else if (r == 0)
+        r = find_mountpoint(c, reterr);
     if (r == 0 && !c->state)
         r = state_dir_default(&c->state, reterr);
     if (r < 0)
@@ -197,20 +217,114 @@ static void prepare_process(void)
     backtrace(&(void *){NULL}, 1);
 }
 
-static int serve(const struct options *o, struct diag *reterr)
-{
-    _cleanup_(config_done) struct config config = {0};
-    int r = load_config(o, &config, reterr);
+/* What a process that serves the mount needs. */
+struct job {
+    const struct options *options;
+    struct config config;
+    char *commands; /* as of struct daemon_start */
+};
 
-    if (r == 0)
-        r = complete_config(o, &config, reterr);
-    if (r == 0 && !o->foreground)
-        r = go_background();
-    if (r < 0)
-        return r;
+/* Ends with what is to be said of it, to the parent or here. */
+static int finish(int r, const struct diag *why)
+{
+    if (r == 0 && parent_fd < 0)
+        return 0;
+    if (parent_fd >= 0)
+        tell_parent('!', r < 0 ? diag_text(why, r) : "it was ended before the mount answered");
+    else if (in_background)
+        log_error("failed", "reason=\"%s\"", diag_text(why, r));
+    else
+        fprintf(stderr, "onwardfs: %s\n", diag_text(why, r));
+    return r == -EDESTADDRREQ ? 2 : 1; /* nothing was said of what to mount where: usage */
+}
+
+/* `park` NULL: there is no supervisor. */
+static int serve(const struct park *park, void *arg)
+{
+    const struct job *job = arg;
+    const struct daemon_start start = {.park = park, .commands = job->commands, .ready = on_ready};
+    _cleanup_(diag_done) struct diag why = {0};
+
     prepare_process();
-    log_open(!o->foreground, o->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
-    return daemon_run(o, &config, on_ready, NULL, reterr);
+    return finish(daemon_run(job->options, &job->config, &start, &why), &why);
+}
+
+static void on_started(void *arg)
+{
+    if (parent_fd >= 0)
+        leave_terminal();
+    closep(&parent_fd); /* the first worker speaks with the parent */
+}
+
+/* The program that starts commands for this version: on disk there may be another one when the next
+ * worker begins. As a name by which who inherits the descriptor can open it. */
+static char *hold_commands(void)
+{
+    _cleanup_free_ char *path = helper_find(KEEPING_NAME);
+    int fd = path ? open(path, O_PATH | O_CLOEXEC) : -1;
+
+    return fd < 0 ? NULL : xasprintf("/proc/self/fd/%d", fd);
+}
+
+static int supervise(struct job *job, char **argv)
+{
+    const struct supervised what = {
+        .work = serve,
+        .started = on_started,
+        .arg = job,
+        .argv = argv,
+        .mountpoint = job->config.mountpoint,
+    };
+    _cleanup_(diag_done) struct diag why = {0};
+
+    confine_memory();
+    job->commands = hold_commands();
+    int r = supervisor_run(&what, &why);
+
+    return r < 0 ? finish(r, &why) : r;
+}
+
+static void open_log(const struct options *o)
+{
+    in_background = !o->foreground;
+    log_open(in_background, o->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
+}
+
+static int run(const struct options *o, char **argv)
+{
+    struct park park;
+    const char *served = NULL;
+    struct job job = {.options = o};
+    _cleanup_(diag_done) struct diag why = {0};
+    bool inherited = supervisor_inherit(&park, &served);
+
+    if (inherited)
+        open_log(o);
+    int r = load_config(o, &job.config, &why);
+    if (r == 0)
+        r = complete_config(o, served, &job.config, &why);
+    if (r == 0 && !o->foreground && !inherited)
+        r = go_background();
+    if (r < 0) {
+        r = finish(r, &why);
+    } else {
+        if (!inherited)
+            open_log(o);
+        r = inherited      ? serve(&park, &job)
+            : o->supervise ? supervise(&job, argv)
+                           : serve(NULL, &job);
+    }
+    config_done(&job.config);
+    free(job.commands);
+    return r;
+}
+
+static int upgrade(const char *mountpoint)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    int r = upgrade_run(mountpoint, &why);
+
+    return r < 0 ? finish(r, &why) : 0;
 }
 
 static int show_usage(void)
@@ -238,12 +352,5 @@ int main(int argc, char **argv)
         puts("onwardfs " ONWARD_VERSION);
         return 0;
     }
-    r = serve(&o, &why);
-    if (r == 0 && parent_fd < 0)
-        return 0;
-    if (parent_fd >= 0)
-        tell_parent('!', r < 0 ? diag_text(&why, r) : "it was ended before the mount answered");
-    else
-        fprintf(stderr, "onwardfs: %s\n", diag_text(&why, r));
-    return r == -EDESTADDRREQ ? 2 : 1; /* nothing was said of what to mount where: usage */
+    return o.upgrade ? upgrade(o.upgrade) : run(&o, argv);
 }

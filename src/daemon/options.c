@@ -29,6 +29,9 @@ static const struct option {
     {"--version", NULL, "the version", FLAG(version)},
     {"--config", "FILE", "the host's configuration (default /etc/onwardfs/config.yaml, if there)",
      VALUE(config)},
+    {"--upgrade", "MOUNTPOINT", "have that mount served by this program from now on",
+     VALUE(upgrade)},
+    {"supervise", NULL, "keep the mount when the process that serves it dies", FLAG(supervise)},
     {"ro", NULL, "read-only: no staging, no commands", FLAG(read_only)},
     {"noreconcile", NULL, "only show: never start a backend", FLAG(no_reconcile)},
     {"allow_other", NULL, "let other users in; their rights are checked", FLAG(allow_other)},
@@ -66,6 +69,7 @@ void options_done(struct options *o)
     free(o->branch);
     free(o->state);
     free(o->mtime);
+    free(o->upgrade);
     buf_done(&o->fuse);
     *o = (struct options){0};
 }
@@ -203,6 +207,10 @@ int options_parse(int argc, char **argv, struct options *ret, struct diag *reter
             *place = xstrdup(argv[i]);
         }
     }
+    if (o.supervise && strstr(buf_str(&o.fuse), "auto_unmount"))
+        return diag_fail(reterr, -EINVAL,
+                         "-o supervise keeps the mount when the daemon dies, -o auto_unmount ends "
+                         "it: give one of them");
     if (o.repository && !o.mountpoint)
         return diag_fail(reterr, -EINVAL,
                          "no mount point given; usage: onwardfs REPOSITORY MOUNTPOINT");

@@ -13,6 +13,8 @@ struct options {
     char *branch, *state;          /* NULL: from the configuration */
     char *mtime;                   /* "revision" "change"; NULL: not given */
     bool foreground, verbose, read_only, no_reconcile, allow_other, default_permissions;
+    bool supervise;
+    char *upgrade; /* a mount point: nothing else is to be done */
     bool help, version;
     struct buf fuse; /* options that are passed on, comma-separated */
 };

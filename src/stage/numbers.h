@@ -15,8 +15,9 @@
  *       along when it is renamed.
  *   M2  What arrives at a place, made or moved, has there no number kept of what was there before.
  *
- * In memory only: after a restart the kernel knows nothing. It takes 48 to 96 bytes for each thing
- * that the kernel knew when the workspace last moved.
+ * In memory only: after a restart the kernel knows nothing. A successor in the same mount gives
+ * what the kernel knows the number that it had, as long as it is known (tree/legacy.h).
+ * It takes 48 to 96 bytes for each thing that the kernel knew when the workspace last moved.
  *
  * Threads: as the workspace's names (workspace.h), whose lock guards it. */
 #ifndef ONWARD_STAGE_NUMBERS_H

@@ -128,7 +128,9 @@ static void help_lists_what_is_taken(void **state)
             snprintf(call, sizeof(call), "-o %s r m", option);
         else if (sscanf(line, "  %63s", option) == 1 && *option == '-')
             snprintf(call, sizeof(call), "%s%s r m", option,
-                     strcmp(option, "--config") ? "" : " FILE");
+                     !strcmp(option, "--config")    ? " FILE"
+                     : !strcmp(option, "--upgrade") ? " MOUNTPOINT"
+                                                    : "");
         else
             continue;
         struct options o = {0};

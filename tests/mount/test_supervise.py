@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""A supervised mount: how it is upgraded, how it is given up, and how it ends. That nothing is lost when the process
+that serves it dies is tests/crash/takeover.py."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import onwardtest
+from onwardtest import Mount, main, make_repo, read, run, until
+
+
+def supervised(dir, expect="worker-died", program=None, **kw):
+    repo = make_repo(dir + "/repo.git", {"file": "content\n", "d/deep": "deep\n"})
+    m = Mount(dir, repo, options=["-o", "supervise"], expect=expect, **kw)
+    if not program:
+        return m
+    shutil.copy(onwardtest.ONWARDFS, program)
+    m.before = ["sh", "-c", 'shift; exec "$0" "$@"', program]   # in the place of the program that is tested
+    return m
+
+
+def status(m):
+    return json.loads(m.read(".onward/status.json"))
+
+
+def upgrade(m, check=True):
+    return run(onwardtest.ONWARDFS, "--upgrade", m.path, check=check)
+
+
+def test_upgrade_goes_on_where_it_was(dir):
+    with supervised(dir) as m:
+        before = status(m)
+        assert before["supervisor"] == m.process.pid, before
+        with open(m / "head/file") as f:
+            os.mkdir(m / "staging/ws")
+            os.chdir(m / "staging/ws/d")
+            upgrade(m)
+            after = status(m)
+            assert after["pid"] != before["pid"] and after["supervisor"] == before["supervisor"], after
+            assert f.read() == "content\n"
+            assert os.getcwd() == m / "staging/ws/d" and read("deep") == "deep\n"
+            assert read(f"/proc/{after['pid']}/environ").find("ONWARDFS_") >= 0, "it was not started from disk"
+            os.chdir("/")
+
+
+def test_a_program_that_does_not_start_is_given_up(dir):
+    program = dir + "/onwardfs"
+    with supervised(dir, "worker-died|program-given-up", program) as m:
+        before = status(m)
+        os.unlink(program)
+        with open(program, "w") as f:
+            f.write("#!/bin/sh\nexit 3\n")
+        os.chmod(program, 0o755)
+        upgrade(m)
+        assert status(m)["supervisor"] == before["supervisor"]
+        assert m.read("head/file") == "content\n"
+        assert any("program-given-up" in line for line in m.log), m.log
+
+
+def test_without_a_supervisor_there_is_no_upgrade(dir):
+    repo = make_repo(dir + "/repo.git", {"file": "content\n"})
+    with Mount(dir, repo) as m:
+        p = upgrade(m, check=False)
+        assert p.returncode == 1 and "has no supervisor" in p.stderr, p.stderr
+    p = upgrade(m, check=False)
+    assert p.returncode == 1 and "no mount of onwardfs answers" in p.stderr, p.stderr
+
+
+def worker(m, but=None):
+    pids = read(f"/proc/{m.process.pid}/task/{m.process.pid}/children").split()
+    return next((int(p) for p in pids if int(p) != but), None)
+
+
+def test_a_crash_loop_ends(dir):
+    m = supervised(dir, "worker-died|mount-lost")
+    # A successor finds a repository that it cannot open.
+    m.start()
+    status(m)
+    os.rename(dir + "/repo.git", dir + "/elsewhere")
+    os.kill(worker(m), signal.SIGKILL)
+    code = m.process.wait(60)
+    assert code == 1, (code, m.log)
+    m.reader.join(5)
+    assert sum("mount-lost" in line for line in m.log) == 1, m.log
+    run("fusermount3", "-u", "-z", m.path)
+
+
+def test_signals_end_it(dir):
+    m = supervised(dir).start()
+    status(m)
+    os.kill(worker(m), signal.SIGKILL)
+    m.read("head/file")
+    m.process.send_signal(signal.SIGTERM)
+    m.ended()
+    assert os.listdir(m.path) == [], "it is mounted still"
+    m = Mount(dir, dir + "/repo.git", options=["-o", "supervise"], expect="worker-died").start()
+    status(m)
+    os.kill(worker(m), signal.SIGKILL)      # and while nobody serves
+    m.process.send_signal(signal.SIGTERM)
+    m.ended()
+    assert os.listdir(m.path) == [], "it is mounted still"
+    m = Mount(dir, dir + "/repo.git", options=["-o", "supervise"]).start()
+    status(m)
+    pid = worker(m)
+    m.kill()
+    until("the worker dies with its supervisor", lambda: not os.path.exists(f"/proc/{pid}"))
+
+
+def test_what_contradicts_itself_is_refused(dir):
+    p = run(onwardtest.ONWARDFS, "-o", "supervise,auto_unmount", dir, dir, check=False)
+    assert p.returncode == 2 and "give one of them" in p.stderr, p.stderr
+
+
+if __name__ == "__main__":
+    main(sys.modules[__name__])
