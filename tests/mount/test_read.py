@@ -89,7 +89,7 @@ def expect_warm(count, where, path="."):
     for command in FIND, LS, GREP:
         # ls learns, once a run, that there are neither labels nor access lists.
         most = {"getxattr": 2} if command is LS else {}
-        for _ in range(4):
+        for _ in range(12):     # a busy machine gives up more, and READs what it gave up
             spent = count.of(walk, [*command[:-1], path], where)
             if not excess(spent, most):
                 break
