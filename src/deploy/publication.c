@@ -76,25 +76,54 @@ static int fail(const struct publication *p, int err, const char *what)
     return diag_fail(p->reterr, err, "cannot %s %s: %s", what, buf_str(&p->path), strerror(-err));
 }
 
-/* Visits the entries of `tree` that are taken; the path names each one meanwhile. Ends with the
- * first visit that is not 0. */
+/* Visits an entry if it is taken; the path names it meanwhile. */
+static int look_at(struct publication *p, const struct tree_entry *e, enum publication_reach reach,
+                   int dirfd)
+{
+    size_t before = enter(p, e->name);
+    enum publication_reach below = reach == REACH_ALL ? reach : reach_of(p, buf_str(&p->path));
+    int r = 0;
+
+    if (below == REACH_ALL || (below == REACH_PART && e->kind == ENTRY_DIR)) {
+        r = admit(p);
+        if (r == 0)
+            r = p->visit(p, e, below, dirfd);
+    }
+    leave(p, before);
+    return r;
+}
+
+/* Which entries of the tree that the path names the paths lead to: few, where thousands of sites
+ * are in one directory. Free it. */
+static bool *find_wanted(const struct publication *p, const struct tree *tree)
+{
+    bool *wanted = xcalloc(tree->n, sizeof(*wanted));
+    size_t len = p->path.len;
+
+    for (size_t i = 0; i < p->npaths; i++) {
+        if (len && !holds(p->path.data, p->paths[i]))
+            continue;
+        const char *name = p->paths[i] + len + (len && p->paths[i][len]);
+        _cleanup_free_ char *first = xstrndup(name, strcspn(name, "/"));
+        const struct tree_entry *e = tree_find(tree, first);
+        if (e)
+            wanted[e - tree->entries] = true;
+    }
+    return wanted;
+}
+
+/* Visits the entries of `tree` that are taken, in their order. Ends with the first visit that is
+ * not 0. */
 static int each_taken(struct publication *p, const struct tree *tree, enum publication_reach reach,
                       int dirfd)
 {
+    _cleanup_free_ bool *wanted = reach == REACH_ALL ? NULL : find_wanted(p, tree);
     int r = 0;
 
     p->depth++;
-    for (size_t i = 0; i < tree->n && r == 0; i++) {
-        const struct tree_entry *e = &tree->entries[i];
-        size_t before = enter(p, e->name);
-        enum publication_reach below = reach == REACH_ALL ? reach : reach_of(p, buf_str(&p->path));
-        if (below == REACH_ALL || (below == REACH_PART && e->kind == ENTRY_DIR)) {
-            r = admit(p);
-            if (r == 0)
-                r = p->visit(p, e, below, dirfd);
-        }
-        leave(p, before);
-    }
+    for (size_t i = 0; i < tree->n && r == 0; i++)
+        if (!wanted || wanted[i])
+            r = look_at(p, &tree->entries[i], reach, dirfd);
     p->depth--;
     return r;
 }
