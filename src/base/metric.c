@@ -148,13 +148,13 @@ void metric_render_head(enum metric m, struct buf *out)
 
 static void add_label_value(const char *s, struct buf *out)
 {
-    for (; *s; s++) {
-        if (*s == '"' || *s == '\\')
-            buf_addc(out, '\\');
-        if (*s == '\n')
-            buf_adds(out, "\\n");
-        else
-            buf_addc(out, *s);
+    for (size_t n; *s; s += n + 1) {
+        n = strcspn(s, "\"\\\n");
+        buf_add(out, s, n);
+        if (!s[n])
+            return;
+        buf_addc(out, '\\');
+        buf_addc(out, s[n] == '\n' ? 'n' : s[n]);
     }
 }
 
