@@ -15,6 +15,9 @@
 
 #define LOOK_AFTER NS_PER_SEC          /* from news to a look: more news comes meanwhile */
 #define FAIL_AFTER (3600 * NS_PER_SEC) /* after a failure, which is unlikely to pass soon */
+/* After a run, so many times as long as it took: the more comes, the more is packed at once. */
+#define REST_TIMES 9
+#define REST_MOST  (10 * NS_PER_SEC)
 
 struct packer {
     struct repo *repo;
@@ -35,21 +38,23 @@ static void rest(struct packer *p, int64_t until)
         ;
 }
 
-/* True unless it failed. */
-static bool pack(struct packer *p)
+/* Returns how long to rest then. */
+static int64_t pack(struct packer *p)
 {
     _cleanup_(diag_done) struct diag why = {0};
     int64_t begin = clock_mono();
 
     if (!packing_is_due(p->repo))
-        return true;
+        return 0;
     int r = packing_run(p->repo, p->stop_fd, &why);
-    if (r < 0)
+    if (r < 0) {
         log_warn("packing-failed", "reason=\"%s\" what=\"see PACKING in man 8 onwardfs\"",
                  diag_text(&why, r));
-    else
-        log_info("packed", "took_ms=%lld", (long long)((clock_mono() - begin) / NS_PER_MS));
-    return r >= 0;
+        return FAIL_AFTER;
+    }
+    int64_t took = clock_mono() - begin;
+    log_info("packed", "took_ms=%lld", (long long)(took / NS_PER_MS));
+    return took * REST_TIMES < REST_MOST ? took * REST_TIMES : REST_MOST;
 }
 
 static void *run(void *arg)
@@ -66,10 +71,9 @@ static void *run(void *arg)
         if (p->ending)
             break;
         pthread_mutex_unlock(&p->lock);
-        bool good = pack(p);
+        int64_t pause = pack(p);
         pthread_mutex_lock(&p->lock);
-        if (!good)
-            rest(p, clock_mono() + FAIL_AFTER);
+        rest(p, clock_mono() + pause);
     }
     pthread_mutex_unlock(&p->lock);
     return NULL;
