@@ -231,9 +231,7 @@ int overlay_go(int *fd, const char *name)
     return 0;
 }
 
-/* Moves an upper's entry into the listing, with the inode number that a lookup will give: the
- * attribute that may hold it is only read where it can be, for directories and what hides an entry
- * of the base. */
+/* Moves an upper's entry into the listing, with the inode number that a lookup will give. */
 static int list_upper(struct overlay *o, const struct overlay_dir *dir, struct overlay_name *from,
                       struct overlay_names *out)
 {
@@ -244,8 +242,7 @@ static int list_upper(struct overlay *o, const struct overlay_dir *dir, struct o
     int r = find_upper(o, dir->fd, from->name, &e);
     if (r < 0)
         return r;
-    from->ino = e.ino;
-    from->ino = numbers_get(&o->numbers, place_of(dir, from->name), from->type, from->ino);
+    from->ino = numbers_get(&o->numbers, place_of(dir, from->name), e.type, e.ino);
     *VEC_ADD(out) = *from;
     from->name = NULL;
     return 0;

@@ -235,6 +235,36 @@ static void add_held(struct twin *t)
     }
 }
 
+struct reader {
+    struct dir_sink sink;
+    struct twin *t;
+    struct node *dir;
+};
+
+static int same_as_looked_up(struct dir_sink *sink, const char *name, mode_t type, uint64_t ino,
+                             uint64_t cookie, bool plus)
+{
+    struct reader *r = container_of(sink, struct reader, sink);
+    _cleanup_(node_unrefp) struct node *n = NULL;
+
+    (void)type;
+    (void)cookie;
+    (void)plus;
+    assert_int_equal(r->dir->ops->lookup(r->dir, name, &n), 0);
+    if (n->ino != ino)
+        fail_msg("%s\n%s is listed with the number %jx and has %jx", buf_str(&r->t->trail), name,
+                 (uintmax_t)ino, (uintmax_t)n->ino);
+    return 0;
+}
+
+static void read_dir(struct twin *t, const char *path)
+{
+    _cleanup_(node_unrefp) struct node *dir = fx_get(t->f, path);
+    struct reader r = {{same_as_looked_up}, t, dir};
+
+    assert_int_equal(dir->ops->readdir(dir, 0, &r.sink), 0);
+}
+
 static int see(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
     struct twin *t = walked;
@@ -242,7 +272,8 @@ static int see(const char *path, const struct stat *st, int type, struct FTW *ft
     _cleanup_free_ char *o = xasprintf("ws%s", rest);
     struct stat ours;
 
-    (void)type;
+    if (type == FTW_D && strncmp(rest, "/.git", 5))
+        read_dir(t, o);
     if (!*rest || !strncmp(rest, "/.git", 5))
         return *rest && ftw->level == 1 ? FTW_SKIP_SUBTREE : FTW_CONTINUE;
     if (fx_stat(t->f, o, &ours) < 0)
