@@ -319,6 +319,7 @@ static void unmount_by_helper(const char *mountpoint)
     struct command_end end = {0};
 
     command_strings_clean(&env, "/");
+    VEC_ADD(&env);
     const struct command c = {
         .path = path ? path : argv[0],
         .argv = argv,

@@ -231,7 +231,7 @@ def test_a_user_mounts_for_himself(dir):
         shutil.copy(ONWARDFS, home + "/onwardfs")
         run("chown", "-R", f"{NOBODY}:{NOBODY}", home)
         script = f"""
-import os, sys
+import json, os, signal, sys
 sys.path[:0] = ["{tests}/lib", "{tests}/mount"]
 from test_staging import *
 repo = make_repo("{home}/r.git", BASE)
@@ -244,6 +244,12 @@ with Mount("{home}", repo, options=VIEW) as m:
     print("ready", flush=True)
     sys.stdin.readline()
 assert git(repo, "log", "-1", "--format=%an") == "nobody\\n"
+m = Mount("{home}", repo, options=VIEW + ["-o", "supervise"], expect="worker-died").start()
+os.kill(json.loads(m.read(".onward/status.json"))["pid"], signal.SIGKILL)
+assert m.read("head/a.txt") == "mine\\n"
+m.process.terminate()   # who has not mounted it himself must have it unmounted
+m.ended()
+assert os.listdir(m.path) == []
 print("done", flush=True)
 """
         # As distributions have it: everybody may open /dev/fuse. And no mount of others is kept alive in here
@@ -262,7 +268,7 @@ print("done", flush=True)
                            check=False)
                 assert seen.returncode and "Permission denied" in seen.stderr, seen
         finally:
-            out, _ = p.communicate("go\n", timeout=60)
+            out, _ = p.communicate("go\n", timeout=120)
         assert out == "done\n" and p.returncode == 0, out
     finally:
         run("fusermount3", "-uz", home + "/mnt", check=False)

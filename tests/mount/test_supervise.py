@@ -27,14 +27,19 @@ def status(m):
     return json.loads(m.read(".onward/status.json"))
 
 
+def name(pid):
+    """Of the program that it runs, or of what it says that it is."""
+    return read(f"/proc/{pid}/comm")
+
+
 def upgrade(m, check=True):
     return run(onwardtest.ONWARDFS, "--upgrade", m.path, check=check)
 
 
 def test_upgrade_goes_on_where_it_was(dir):
-    with supervised(dir) as m:
+    with supervised(dir, program=dir + "/another") as m:
         before = status(m)
-        assert before["supervisor"] == m.process.pid, before
+        assert before["supervisor"] == m.process.pid and name(before["pid"]) == "onwardfs\n", before
         with open(m / "head/file") as f:
             os.mkdir(m / "staging/ws")
             os.chdir(m / "staging/ws/d")
@@ -43,7 +48,7 @@ def test_upgrade_goes_on_where_it_was(dir):
             assert after["pid"] != before["pid"] and after["supervisor"] == before["supervisor"], after
             assert f.read() == "content\n"
             assert os.getcwd() == m / "staging/ws/d" and read("deep") == "deep\n"
-            assert read(f"/proc/{after['pid']}/environ").find("ONWARDFS_") >= 0, "it was not started from disk"
+            assert name(after["pid"]) == "another\n", "it was not started from disk"
             os.chdir("/")
 
 
