@@ -164,6 +164,7 @@ static void end_world(void)
     pool_free(world.front.slow);
     prefetch_free(world.front.prefetch);
     notifier_free(world.front.notifier);
+    intake_free(world.front.intake);
     staging_free(world.staging);
     node_table_free(world.front.table);
     mainline_free(world.mainline);
@@ -184,6 +185,7 @@ static void open_session(void)
     assert(notifier_new(drop_nothing, NULL, &f->notifier) == 0);
     assert(prefetch_new(f->table, push_nothing, NULL, &f->prefetch) == 0);
     f->slow = pool_new("slow", 1);
+    f->intake = intake_new();
     assert(ASK(FUSE_INIT, 0, PART(init)) == 0);
 }
 
