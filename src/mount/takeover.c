@@ -237,6 +237,8 @@ int takeover_begin(struct takeover *t, struct fuse_session *session, struct diag
     if (r > 0)
         fuse_session_process_buf(session, &first);
     free(first.mem);
+    if (r == 0 && fuse_session_exited(session)) /* a signal has come; the loop ends at once */
+        return 0;
     if (r <= 0 || t->stage != ANSWERED || t->differs)
         return diag_fail(reterr, -EPROTO,
                          "cannot take the mount over: this version agrees on other things with "
