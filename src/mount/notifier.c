@@ -118,9 +118,14 @@ int notifier_new(void (*drop)(const struct node_notice *notice, void *arg), void
     return 0;
 }
 
-/* The value of `told` at which the job is done. */
+/* The value of `told` at which the job is done; 0: it never will be, the notifier has been stopped.
+ */
 static uint64_t queue_job(struct notifier *n, struct job job)
 {
+    if (n->stopped) {
+        job_done(&job);
+        return 0;
+    }
     *VEC_ADD(&n->queue) = job;
     pthread_cond_signal(&n->work);
     return n->begun + n->queue.n;
@@ -140,11 +145,8 @@ void notifier_tell(struct notifier *n, const struct node_notice *notices, size_t
     struct job job = job_new(notices, count);
 
     pthread_mutex_lock(&n->lock);
-    if (n->stopped)
-        job_done(&job);
-    else
-        for (uint64_t at = queue_job(n, job); !n->stopped && n->told < at;)
-            pthread_cond_wait(&n->told_more, &n->lock);
+    for (uint64_t at = queue_job(n, job); !n->stopped && n->told < at;)
+        pthread_cond_wait(&n->told_more, &n->lock);
     pthread_mutex_unlock(&n->lock);
 }
 
@@ -153,10 +155,7 @@ void notifier_queue(struct notifier *n, const struct node_notice *notices, size_
     struct job job = job_new(notices, count);
 
     pthread_mutex_lock(&n->lock);
-    if (n->stopped)
-        job_done(&job);
-    else
-        queue_job(n, job);
+    queue_job(n, job);
     pthread_mutex_unlock(&n->lock);
 }
 
