@@ -8,7 +8,8 @@
 #include "base/io.h"
 
 #define KEPT_MOST  (1 << 20)
-#define HEAD_INPUT 512 /* holds the code tables that come before the first byte */
+#define HEAD_INPUT 512  /* holds the code tables that come before the first byte */
+#define AHEAD      4096 /* at least: the deltas of a chain often lie one after the other */
 #define PIECE_IN   (64 << 10)
 #define PIECE_OUT  (256 << 10)
 
@@ -44,7 +45,7 @@ int inflater_whole(struct inflater *f, const struct pack *p, const struct pack_e
     if (!f->whole && !(f->whole = libdeflate_alloc_decompressor()))
         return -ENOMEM;
     most = deflated_most(e->size);
-    ssize_t n = pack_window_get(&f->window, p, e->data, most, most, &in);
+    ssize_t n = pack_window_get(&f->window, p, e->data, most, AHEAD, &in);
     if (n < 0)
         return n;
     /* Without a place for the size that came out, any but this one is an error. */

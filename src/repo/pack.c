@@ -140,6 +140,18 @@ static int make_room(struct pack_window *w, size_t len)
     return 0;
 }
 
+/* Where to begin to read `want` bytes for the sake of `least` at `at`. Who goes back a little walks
+ * from deltas to their bases, which often lie one before the other: he gets mostly what is before.
+ */
+static uint64_t window_start(const struct pack_window *w, const struct pack *p, uint64_t at,
+                             size_t least, size_t want)
+{
+    bool back = w->serial == p->serial && at < w->at && w->at - at < want;
+    size_t before = back ? (want - least) / 4 * 3 : 0;
+
+    return before < at - HEADER ? at - before : HEADER;
+}
+
 ssize_t pack_window_get(struct pack_window *w, const struct pack *p, uint64_t at, size_t least,
                         size_t want, const unsigned char **ret)
 {
@@ -147,18 +159,19 @@ ssize_t pack_window_get(struct pack_window *w, const struct pack *p, uint64_t at
         return -EBADMSG;
     uint64_t left = p->end - at;
     least = least < left ? least : left;
-    want = want < left ? want : left;
     bool has = w->serial == p->serial && at >= w->at && at - w->at <= w->len;
     if (!has || w->len - (at - w->at) < least) {
         want = want > least ? want : least;
+        uint64_t start = window_start(w, p, at, least, want);
+        want = want < p->end - start ? want : p->end - start;
         if (make_room(w, want) < 0)
             return -ENOMEM;
         w->serial = 0;
-        int r = pack_file_read(&p->file, w->data, want, at);
+        int r = pack_file_read(&p->file, w->data, want, start);
         if (r < 0)
             return r;
         w->serial = p->serial;
-        w->at = at;
+        w->at = start;
         w->len = want;
     }
     *ret = w->data + (at - w->at);
