@@ -538,7 +538,10 @@ static int open_mount(struct daemon *d, struct diag *reterr)
     _cleanup_(node_unrefp) struct node *root = view_root(d->view);
 
     leave_locks(d);
-    return mount_new(&config, d->table, root, &d->mount, reterr);
+    int r = mount_new(&config, d->table, root, &d->mount, reterr);
+    if (r == 0)
+        staging_inherit(d->staging);
+    return r;
 }
 
 /* The mount answers: only now may backends, which work inside it, be started. */

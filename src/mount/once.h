@@ -8,11 +8,12 @@
  * written.
  *
  *   done         its answer is given again.
- *   only begun   of a name: the kernel holds the directory until it has its answer, so nobody else
- *                has changed it: if the name is there that was to be made, or is not there that was
- *                to be taken away, it has been done. A command: nobody knows how far it came; it
- *                answers -ECONNABORTED, as it does when there is no successor.
- *   neither      it is done now.
+ *   not done     of a name: the kernel holds the directory until it has its answer, so nobody else
+ *                has changed it: if it had been begun, and the name is there that was to be made,
+ *                or is not there that was to be taken away, it has been done; else it is done now.
+ *                A command: how far it came nobody knows, and of one that is not noted as begun it
+ *                is not known for sure that it was not. It is not done here, but answers
+ *                -ECONNABORTED, and its user looks and decides.
  *
  * Also what the kernel and the first process have agreed on when the mount began (INIT), to be told
  * to the successor, which must answer the same.

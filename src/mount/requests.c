@@ -420,6 +420,8 @@ static int look_after_rename(struct front *f, const struct renaming *x)
     if (r != -ENOENT)
         return r;
     node_table_moved_before(f->table, x->id, x->name, x->to_id, x->to_name);
+    if (x->dir->ops->renamed_before)
+        x->dir->ops->renamed_before(x->dir, x->name, x->to, x->to_name);
     return 1;
 }
 

@@ -11,13 +11,16 @@
  * forgotten it, until the next move: as long as a listing that the kernel has may tell them.
  *
  * Invariants
- *   M1  Between two moves, whatever is found at a place has the same number each time, and takes it
- *       along when it is renamed.
+ *   M1  Between two moves or takeovers, whatever is found at a place has the same number each
+ *       time, and takes it along when it is renamed.
  *   M2  What arrives at a place, made or moved, has there no number kept of what was there before.
  *
- * In memory only: after a restart the kernel knows nothing. A successor in the same mount gives
- * what the kernel knows the number that it had, as long as it is known (tree/legacy.h).
- * It takes 48 to 96 bytes for each thing that the kernel knew when the workspace last moved.
+ * In memory only: after a restart the kernel knows nothing. A successor in the same mount keeps the
+ * numbers of what the kernel knows when it takes over (tree/legacy.h, staging_inherit); what it had
+ * forgotten by then may get another number, and the listings that tell the old one are asked for
+ * anew (mount/takeover.h).
+ * It takes 48 to 96 bytes for each thing that the kernel knew when the workspace last moved, or was
+ * taken over.
  *
  * Threads: as the workspace's names (workspace.h), whose lock guards it. */
 #ifndef ONWARD_STAGE_NUMBERS_H

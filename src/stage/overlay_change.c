@@ -630,3 +630,14 @@ int overlay_move(struct node *node, const struct caller *who, const char *name,
     overlay_node_leave(m.from->ws);
     return r < 0 ? r : 0;
 }
+
+void overlay_moved_before(struct node *node, const char *name, struct node *to_node,
+                          const char *to_name)
+{
+    struct overlay_node *from = overlay_node(node), *to = overlay_node(to_node);
+
+    workspace_lock_names(from->ws);
+    numbers_move(&from->ws->overlay.numbers, numbers_place(from->node.ino, name),
+                 numbers_place(to->node.ino, to_name));
+    workspace_unlock_names(from->ws);
+}

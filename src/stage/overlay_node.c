@@ -642,6 +642,7 @@ const struct node_ops overlay_dir_ops = {
     .unlink = overlay_unlink,
     .rmdir = overlay_rmdir,
     .rename = overlay_move,
+    .renamed_before = overlay_moved_before,
     .fsync = overlay_fsync,
     .statfs = overlay_statfs,
     .free = overlay_free,

@@ -110,6 +110,8 @@ int overlay_unlink(struct node *dir, const struct caller *who, const char *name)
 int overlay_rmdir(struct node *dir, const struct caller *who, const char *name);
 int overlay_move(struct node *dir, const struct caller *who, const char *name, struct node *to_dir,
                  const char *to_name, unsigned flags);
+void overlay_moved_before(struct node *dir, const char *name, struct node *to_dir,
+                          const char *to_name);
 /* Locks, and makes sure that `who` may change the workspace and that the node is something.
  * Unlocked again when it fails. */
 int overlay_node_enter(struct overlay_node *n, const struct caller *who);

@@ -22,6 +22,7 @@
 #include "stage/overlay_node.h"
 #include "stage/proposals.h"
 #include "stage/snapshot.h"
+#include "tree/table.h"
 
 /* Descriptors that are kept open for later: so many, or this share of what the process may have. */
 #define OPEN_FILES_MOST  256
@@ -399,6 +400,24 @@ int staging_new(const struct staging_config *config, struct staging **ret, struc
     stage_env_ref(&s->env);
     *ret = s;
     return 0;
+}
+
+static void keep_number(const struct node_told *told, void *arg)
+{
+    _cleanup_(workspace_unrefp) struct workspace *ws = NULL;
+
+    if (get(arg, told->top, &ws) < 0)
+        return;
+    workspace_lock_names(ws);
+    numbers_keep(&ws->overlay.numbers, numbers_place(told->dir_ino, told->name), told->type,
+                 told->ino);
+    workspace_unlock_names(ws);
+}
+
+void staging_inherit(struct staging *s)
+{
+    if (s)
+        node_table_told(s->config.table, s->config.root_ino, keep_number, s);
 }
 
 void staging_end(struct staging *s)

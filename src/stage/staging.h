@@ -55,6 +55,9 @@ struct proposals;
 /* Opens the staging area: finds the workspaces that there are (without reading them), finishes or
  * undoes commits that a crash interrupted. */
 int staging_new(const struct staging_config *config, struct staging **ret, struct diag *reterr);
+/* What a process that served the mount before has told the kernel, as the node table has it, keeps
+ * its inode numbers (numbers.h). Before there are requests. NULL is allowed. */
+void staging_inherit(struct staging *s);
 /* The mount is about to end: checks that run, and look at it, are stopped; commits that wait for
  * them fail. NULL is allowed. */
 void staging_end(struct staging *s);

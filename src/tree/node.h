@@ -131,6 +131,10 @@ struct node_ops {
      * directories do not belong together. */
     int (*rename)(struct node *dir, const struct caller *who, const char *name, struct node *to_dir,
                   const char *to_name, unsigned flags);
+    /* A process that served the mount before has done that, and died before it could note it. Ops
+     * with rename() only. NULL: nothing is noted. */
+    void (*renamed_before)(struct node *dir, const char *name, struct node *to_dir,
+                           const char *to_name);
     /* Makes content (and, for `full`, metadata) of a file, or the entries of a directory, durable.
      * NULL: there is nothing to be made durable, 0. */
     int (*fsync)(struct node *node, bool full);

@@ -180,15 +180,25 @@ void node_table_inherit(struct node_table *t, struct legacy *legacy)
     pthread_mutex_unlock(&t->lock);
 }
 
+/* The place of the record of what is still where it says; 0: there is none. */
+static uint64_t find_valid(const struct legacy *l, uint64_t id)
+{
+    uint64_t at = legacy_find(l, id);
+    const struct legacy_record *r = at ? legacy_at(l, at) : NULL;
+    bool valid =
+        r && !(r->flags & LEGACY_GONE) &&
+        (!(r->flags & LEGACY_KEPT_NAME) || legacy_find_name(l, r->parent, legacy_name(r)) == at);
+
+    return valid ? at : 0;
+}
+
 /* `known`: the kernel knows it; else it is only on the way to what the kernel knows. */
 static bool read_will(struct node_table *t, uint64_t id, bool known, struct wills *out)
 {
     pthread_mutex_lock(&t->lock);
-    uint64_t at = legacy_find(t->legacy, id);
+    uint64_t at = find_valid(t->legacy, id);
     const struct legacy_record *r = at ? legacy_at(t->legacy, at) : NULL;
-    bool valid = r && !(r->flags & LEGACY_GONE) && (r->lookups || !known) &&
-                 (!(r->flags & LEGACY_KEPT_NAME) ||
-                  legacy_find_name(t->legacy, r->parent, legacy_name(r)) == at);
+    bool valid = r && (r->lookups || !known);
     if (valid) {
         struct will *w = VEC_ADD(out);
         w->r = *r;
@@ -355,4 +365,76 @@ void node_table_owed(struct node_table *t,
     collect_owed(t, &owed);
     vec_foreach (w, &owed)
         fn(w->r.id, w->r.parent, w->name, arg);
+}
+
+/* Numbers */
+
+struct told_numbers {
+    VEC(struct node_told);
+};
+
+static void told_done(struct told_numbers *told)
+{
+    vec_foreach (x, told) {
+        free((char *)x->top);
+        free((char *)x->name);
+    }
+    free(told->v);
+}
+
+/* What is said of all that is in one directory. */
+struct below {
+    uint64_t dir, ino; /* its id and number */
+    uint64_t top;      /* the record of what it is below; 0: it is not below the root */
+};
+
+static struct below climb(const struct legacy *l, uint64_t dir, uint64_t root_ino)
+{
+    uint64_t below = 0, at = find_valid(l, dir);
+    struct below found = {.dir = dir, .ino = at ? legacy_at(l, at)->ino : 0};
+
+    for (int depth = 0; at && depth < DEPTH_MOST; depth++) {
+        const struct legacy_record *r = legacy_at(l, at);
+        if (r->ino == root_ino) {
+            found.top = below;
+            break;
+        }
+        below = at;
+        at = find_valid(l, r->parent);
+    }
+    return found;
+}
+
+static void collect_told(struct node_table *t, uint64_t root_ino, struct told_numbers *out)
+{
+    struct below in = {0}; /* neighbours in the order of ids are mostly in one directory */
+    uint64_t at;
+
+    pthread_mutex_lock(&t->lock);
+    for (size_t i = 0; t->legacy && (at = legacy_nth(t->legacy, i)); i++) {
+        const struct legacy_record *r = legacy_at(t->legacy, at);
+        if (!r->lookups || !(r->flags & LEGACY_KEPT_NAME) || find_valid(t->legacy, r->id) != at)
+            continue;
+        if (in.dir != r->parent)
+            in = climb(t->legacy, r->parent, root_ino);
+        if (in.top)
+            *VEC_ADD(out) = (struct node_told){
+                .top = xstrdup(legacy_name(legacy_at(t->legacy, in.top))),
+                .dir_ino = in.ino,
+                .name = xstrdup(legacy_name(r)),
+                .type = r->type,
+                .ino = r->ino,
+            };
+    }
+    pthread_mutex_unlock(&t->lock);
+}
+
+void node_table_told(struct node_table *t, uint64_t root_ino,
+                     void (*fn)(const struct node_told *told, void *arg), void *arg)
+{
+    _cleanup_(told_done) struct told_numbers told = {0};
+
+    collect_told(t, root_ino, &told);
+    vec_foreach (x, &told)
+        fn(x, arg);
 }

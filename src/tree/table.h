@@ -51,6 +51,18 @@ void node_table_moved_before(struct node_table *t, uint64_t dir, const char *nam
  * until it is told otherwise. */
 void node_table_owed(struct node_table *t,
                      void (*fn)(uint64_t id, uint64_t dir, const char *name, void *arg), void *arg);
+/* A number that the kernel was told by our predecessor, and where. */
+struct node_told {
+    const char *top;  /* in the root: the thing itself is in it, or below */
+    uint64_t dir_ino; /* of the directory that it is in */
+    const char *name;
+    mode_t type; /* S_IFREG … */
+    uint64_t ino;
+};
+/* Calls fn for all that the kernel knows below what is in the directory with the number `root_ino`
+ * and keeps its name. Before there are requests. */
+void node_table_told(struct node_table *t, uint64_t root_ino,
+                     void (*fn)(const struct node_told *told, void *arg), void *arg);
 
 /* Leaves a gap in the ids, so that those given from here on do not follow those before: what a
  * directory lists has ids in a row, from one gap to the next. */

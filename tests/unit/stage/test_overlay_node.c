@@ -111,6 +111,25 @@ static void numbers_are_unique_everywhere(void **state)
     node_unref(moved);
 }
 
+/* One that the kernel sends again, and that turns out to be done (mount/once.h). */
+static void a_rename_of_a_predecessor_takes_the_number_along(void **state)
+{
+    struct fixture *f = *state;
+
+    fx_put(f, "ws/one", "1\n");
+    struct node *three = fx_get(f, "ws/three"), *one = fx_get(f, "ws/one");
+    uint64_t ino = three->ino;
+    assert_int_equal(fx_commit(f, "ws", &me, "they keep their numbers"), 0);
+    node_unref(three);
+    node_unref(one);
+    assert_int_equal(ino_of(f, "ws/three"), ino);
+    struct node *dir = fx_get(f, "ws");
+    dir->ops->renamed_before(dir, "three", dir, "one");
+    node_unref(dir);
+    assert_int_equal(ino_of(f, "ws/one"), ino);
+    assert_true(ino_of(f, "ws/three") != ino);
+}
+
 static void unlinked_files_go_on(void **state)
 {
     struct fixture *f = *state;
@@ -402,6 +421,7 @@ int main(void)
         T(a_node_follows_its_file),
         T(numbers_are_unique),
         T(numbers_are_unique_everywhere),
+        T(a_rename_of_a_predecessor_takes_the_number_along),
         T(unlinked_files_go_on),
         T(unlinked_files_stay_open),
         T(an_open_file_survives_its_commit),

@@ -367,6 +367,61 @@ static void the_kernel_is_owed_news_of_what_it_keeps(void **state)
     finish(&r);
 }
 
+struct told {
+    int n;
+    uint64_t ino, dir_ino;
+    char at[64];
+};
+
+static void note_told(const struct node_told *x, void *arg)
+{
+    struct told *told = arg;
+
+    told->n++;
+    told->ino = x->ino;
+    told->dir_ino = x->dir_ino;
+    snprintf(told->at, sizeof(told->at), "%s, %s, %o", x->top, x->name, x->type);
+}
+
+static void numbers_that_were_told_are_found(void **state)
+{
+    struct told told = {0};
+    struct reign r;
+    struct legacy *l;
+    uint64_t inos[2];
+
+    assert_int_equal(legacy_new(&l), 0);
+    begin(&r, l);
+    uint64_t root = look_up(&r, 1, "dir root"), top = look_up(&r, root, "dir top"),
+             deep = look_up(&r, top, "dir deep");
+    look_up(&r, look_up(&r, 1, "dir beside"), "file");
+    uint64_t file = look_up(&r, deep, "file"), removed = look_up(&r, deep, "removed");
+    look_up(&r, deep, "unknown");
+    node_table_forget(r.table, look_up(&r, deep, "unknown"), 2);
+    const uint64_t ids[] = {root, deep};
+    for (int i = 0; i < 2; i++) {
+        struct node *node = node_table_get(r.table, ids[i]);
+        inos[i] = node->ino;
+        node_unref(node);
+    }
+    struct node *node = node_table_get(r.table, removed);
+    node_rekey(node, NULL, 0);
+    node_unref(node);
+    node = node_table_get(r.table, file);
+    uint64_t ino = node->ino;
+    node_unref(node);
+    begin(&r, end(&r));
+    node_table_told(r.table, inos[0], note_told, &told);
+    assert_int_equal(told.n, 2); /* the file, and its directory */
+    assert_string_equal(told.at, "dir top, file, 100000");
+    assert_int_equal(told.dir_ino, inos[1]);
+    assert_int_equal(told.ino, ino);
+    told.n = 0;
+    node_table_told(r.table, 12345, note_told, &told);
+    assert_int_equal(told.n, 0);
+    finish(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +434,7 @@ int main(void)
         cmocka_unit_test(two_ids_may_be_one_node),
         cmocka_unit_test(a_generated_file_keeps_what_it_says),
         cmocka_unit_test(the_kernel_is_owed_news_of_what_it_keeps),
+        cmocka_unit_test(numbers_that_were_told_are_found),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
