@@ -153,7 +153,7 @@ def test_verify_finds_what_was_done_to_the_ledger(dir):
         host = json.loads(m.read(".onward/status.json"))["host"]
         ref = "refs/onward/ledger/" + host
         said = onward(m, "verify", "--ledger")
-        assert re.match(r"(2[4-9]|3\d) records in \d+ commits of 1 hosts: intact\n", said), said
+        assert re.match(r"(2[4-9]|3\d) records in \d+ commits of 1 host: intact\n", said), said
         assert "ledger" not in os.listdir(m / ".onward")
     tip = git(m.repo, "rev-parse", ref).strip()
     git(m.repo, "update-ref", ref, ref + "~1")
