@@ -102,8 +102,11 @@ static int land(struct restoration *a, const struct oid *tree, struct diag *rete
 static int try(struct restoration *a, struct diag *reterr)
 {
     const struct order *o = a->b->order;
-    struct restore restore = {
-        .repo = a->b->repo, .sites = (const char *const *)o->sites.v, .n = o->sites.n};
+    _cleanup_(batch_freep) struct batch *batch = batch_new(a->b->repo);
+    struct restore restore = {.repo = a->b->repo,
+                              .batch = batch,
+                              .sites = (const char *const *)o->sites.v,
+                              .n = o->sites.n};
     struct oid tree;
     int r = mainline_head(a->b->mainline, &a->head);
 

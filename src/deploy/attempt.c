@@ -15,17 +15,14 @@ int attempt_init(struct attempt *a)
     return a->request.stop_fd < 0 ? -errno : 0;
 }
 
-/* Puts the output where the record can name it. Without it the deployment counts all the same. */
+/* What the record of the end will have in it. */
 static void keep_log(struct attempt *a)
 {
-    _cleanup_(diag_done) struct diag why = {0};
     struct buf *log = &a->applied;
 
     buf_add(log, a->result.log.data, a->result.log.len);
-    int r = log->len ? ledger_write_log(a->ledger, log->data, log->len, &a->log, &why) : 0;
-    if (r < 0)
-        log_warn("log-lost", "site=%s generation=%llu reason=\"%s\"", a->request.site->name,
-                 (unsigned long long)a->request.generation, diag_text(&why, r));
+    if (log->len)
+        blob_hash(log->data, log->len, &a->log);
 }
 
 enum plan_next attempt_next(const struct attempt *a)

@@ -8,13 +8,12 @@
 #include "base/pool.h"
 #include "deploy/backend.h"
 #include "deploy/plan.h"
-#include "ledger/ledger.h"
+#include "ledger/record.h"
 
 struct attempt {
     struct attempt *next; /* for whoever keeps a list of them */
     struct backend *backend;
     size_t backend_index;
-    struct ledger *ledger;
     struct declaration *declaration; /* holds request.site */
     struct backend_request request;
     struct record record; /* as it began: what the record of its end repeats */
@@ -29,8 +28,8 @@ struct attempt {
     int64_t started, duration;    /* mono ns: of the first call; from there to the last one's end */
     int64_t deadline;             /* real ns: when the call that runs is stopped */
     struct backend_result result; /* of the last call */
-    struct buf applied;           /* what apply said */
-    struct oid log;               /* the output in the repository; zero: there was none */
+    struct buf applied;           /* what apply said; at the end, all the output */
+    struct oid log;               /* the id of that; zero: there was none, or it is not over */
 };
 
 /* -errno if there is no room for another descriptor. */

@@ -37,7 +37,6 @@ static struct attempt *make_attempt(struct decider *r, const struct roster_site 
 
     a->backend = r->backends[s->backend];
     a->backend_index = s->backend;
-    a->ledger = r->config->ledger;
     a->declaration = declaration_ref(r->targets.declaration);
     a->ended = r->ended;
     a->arg = r->ended_arg;

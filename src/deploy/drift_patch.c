@@ -142,7 +142,7 @@ void drift_patch_add(struct drift_patch *d, const char *path, const struct tree_
 
 void drift_patch_print(struct drift_patch *d, struct buf *out)
 {
-    struct tree_edits_place place = {d->repo, scratch_sink(d->scratch)};
+    struct sink_place place = {d->repo, scratch_sink(d->scratch)};
     static const struct oid nothing;
     struct oid was, is;
     size_t before = out->len;

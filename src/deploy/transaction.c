@@ -73,6 +73,7 @@ static void add_result(const struct attempt *a, struct record *ret)
     ret->message = xstrdup_or_null(a->result.message);
     ret->duration_ms = a->duration / NS_PER_MS;
     ret->log = a->log;
+    ret->output = oid_is_zero(&a->log) ? NULL : &a->applied;
 }
 
 void transaction_end(struct transaction *b, struct roster_site *s,

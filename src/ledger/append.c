@@ -38,18 +38,11 @@ static int number_rounds(struct append *a)
     return most;
 }
 
-/* Takes the record's log along, which no ref leads to yet either. If it was taken away already, the
- * record goes without. */
 static int put_log(struct append *a, struct record *r, struct diag *reterr)
 {
-    _cleanup_(blob_unrefp) struct blob *log = NULL;
-    int err = oid_is_zero(&r->log) ? 0 : blob_load(a->repo, &r->log, &log);
+    const struct buf *text = r->output;
 
-    if (err == -ENOENT || err == -EIO)
-        r->log = (struct oid){0};
-    else if (err < 0)
-        return diag_fail(reterr, err, "cannot read the log of %s", r->site);
-    return log ? sink_blob(batch_sink(a->batch), log->data, log->size, &r->log, reterr) : 0;
+    return text ? sink_blob(batch_sink(a->batch), buf_str(text), text->len, &r->log, reterr) : 0;
 }
 
 /* Writes the record's blob, chained to the one before. */
@@ -115,7 +108,7 @@ static int put_commit(struct append *a, int round, struct diag *reterr)
 static int write_round(struct append *a, int round, struct diag *reterr)
 {
     _cleanup_(tree_edits_done) struct tree_edits edits = {0};
-    struct tree_edits_place place = {a->repo, batch_sink(a->batch)};
+    struct sink_place place = {a->repo, batch_sink(a->batch)};
     int err;
 
     for (size_t i = 0; i < a->n; i++) {
@@ -140,7 +133,7 @@ int append_write(struct append *a, struct diag *reterr)
 
     a->rounds = xcalloc(a->n, sizeof(*a->rounds));
     a->settled = xcalloc(a->n, sizeof(*a->settled));
-    a->batch = batch_new_held(a->repo);
+    a->batch = batch_new(a->repo);
     a->tip = a->chain->tip;
     a->root = a->chain->root;
     int rounds = number_rounds(a);

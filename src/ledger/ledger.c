@@ -199,8 +199,6 @@ static int append_once(struct ledger *l, struct record *const *records, size_t n
         .repo = l->repo, .chain = own, .host = l->host, .records = records, .n = n};
     int r = append_write(&a, reterr);
 
-    if (r == -EAGAIN) /* another process writes the very same pack */
-        r = -ENOENT;
     if (r == 0)
         r = ref_update(l->repo, own->ref, &own->tip, &a.tip, "onwardfs: ledger", reterr);
     if (r < 0)
@@ -301,12 +299,6 @@ int ledger_append(struct ledger *l, struct record *records, size_t n, struct dia
     }
     pthread_mutex_unlock(&l->queue);
     return q.result;
-}
-
-int ledger_write_log(struct ledger *l, const void *data, size_t len, struct oid *ret,
-                     struct diag *reterr)
-{
-    return blob_write(l->repo, data, len, ret, reterr);
 }
 
 /* ---- reading ----------------------------------------------------------------------------------

@@ -52,10 +52,6 @@ DEFINE_CLEANUP(struct ledger *, ledger_free)
  * host) in each. Durable on return, or nothing was appended. */
 int ledger_append(struct ledger *l, struct record *records, size_t n, struct diag *reterr);
 
-/* Keeps a backend's output as a blob for record.log; it becomes reachable with the record. */
-int ledger_write_log(struct ledger *l, const void *data, size_t len, struct oid *ret,
-                     struct diag *reterr);
-
 /* Calls `each` for the records of a site, newest first over all hosts, until it returns non-zero
  * (which is returned) or the history ends. The record is borrowed. -EIO: the chain is broken there;
  * -EPROTONOSUPPORT: the next record is of a newer format, so nobody here can decide by what came

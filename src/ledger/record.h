@@ -73,8 +73,9 @@ struct record {
     int64_t retry_after_ms; /* of "later": how long it wants to be left alone; 0: it did not say */
     bool held;              /* the site is held once this record is in: HELD says by whom and why */
     struct oid log;         /* blob with the backend's output; zero: none */
-    struct oid previous;    /* the site's record before it on this host; set by ledger_append */
-    struct oid oid;         /* of the record itself; set by ledger_append and by readers */
+    const struct buf *output; /* that, for ledger_append to write; borrowed; NULL: nothing */
+    struct oid previous;      /* the site's record before it on this host; set by ledger_append */
+    struct oid oid;           /* of the record itself; set by ledger_append and by readers */
 };
 
 /* Frees what it holds (not itself) and zeroes it. */

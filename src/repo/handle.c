@@ -8,8 +8,6 @@
 #include "repo/giterr.h"
 #include "repo/odb.h"
 
-#define STORED_MOST 100000 /* within bounds: a hostile repository must not fill memory */
-
 static void handle_free(struct handle *h)
 {
     git_odb_free(h->odb);
@@ -74,21 +72,4 @@ int repo_object_bad(struct repo *repo, const struct oid *oid, const char *why)
 {
     faults_object(repo->faults, oid, why);
     return -EIO;
-}
-
-void repo_note_stored(struct repo *repo, const struct oid *oid)
-{
-    pthread_mutex_lock(&repo->stored_lock);
-    if (repo->stored.n >= STORED_MOST)
-        oidset_done(&repo->stored);
-    oidset_add(&repo->stored, oid);
-    pthread_mutex_unlock(&repo->stored_lock);
-}
-
-bool repo_is_stored(struct repo *repo, const struct oid *oid)
-{
-    pthread_mutex_lock(&repo->stored_lock);
-    bool stored = oidset_has(&repo->stored, oid);
-    pthread_mutex_unlock(&repo->stored_lock);
-    return stored;
 }

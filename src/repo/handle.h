@@ -20,7 +20,6 @@
 #include "base/diag.h"
 #include "repo/cache.h"
 #include "repo/oid.h"
-#include "repo/oidset.h"
 #include "repo/repo.h"
 
 struct faults;
@@ -49,9 +48,6 @@ struct repo {
     uint64_t blob_most; /* larger ones are read by way of `spill`, */
     uint64_t blob_held; /* or, where that has no place, up to this as smaller ones are */
     struct spill *spill;
-
-    pthread_mutex_t stored_lock;
-    struct oidset stored; /* objects that were found whole, or written and read back */
 };
 
 int handle_borrow(struct repo *repo, struct handle **ret, struct diag *reterr);
@@ -62,10 +58,5 @@ void handle_close_all(struct repo *repo);
 
 /* Says that the object cannot be read, and why, once, and counts it. Returns -EIO. */
 int repo_object_bad(struct repo *repo, const struct oid *oid, const char *why);
-
-/* What is remembered of objects that were found whole or read back after they were written, within
- * a bound: they need not be read again, if they are still there. */
-void repo_note_stored(struct repo *repo, const struct oid *oid);
-bool repo_is_stored(struct repo *repo, const struct oid *oid);
 
 #endif

@@ -4,7 +4,9 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -44,14 +46,21 @@ static EVP_MD_CTX *begin_bare(void)
     return ctx && sha1 && EVP_DigestInit_ex2(ctx, sha1, NULL) ? ctx : NULL;
 }
 
-/* Starts the hash of an object, whose header comes first. */
-static EVP_MD_CTX *begin(git_object_t type, uint64_t size)
+/* The header, which comes first. */
+static bool add_header(EVP_MD_CTX *ctx, git_object_t type, uint64_t size)
 {
     char header[64];
-    EVP_MD_CTX *ctx = begin_bare();
     int len = snprintf(header, sizeof(header), "%s %" PRIu64, git_object_type2string(type), size);
 
-    return ctx && EVP_DigestUpdate(ctx, header, len + 1) ? ctx : NULL;
+    return EVP_DigestUpdate(ctx, header, len + 1);
+}
+
+/* Starts the hash of an object. */
+static EVP_MD_CTX *begin(git_object_t type, uint64_t size)
+{
+    EVP_MD_CTX *ctx = begin_bare();
+
+    return ctx && add_header(ctx, type, size) ? ctx : NULL;
 }
 
 static int end(EVP_MD_CTX *ctx, struct oid *ret)
@@ -88,6 +97,39 @@ static int end_file(EVP_MD_CTX *ctx, int fd, uint64_t size, int copy, off_t at, 
 int hash_file(git_object_t type, int fd, uint64_t size, int copy, off_t at, struct oid *ret)
 {
     return end_file(begin(type, size), fd, size, copy, at, ret);
+}
+
+struct hash {
+    EVP_MD_CTX *ctx;
+};
+
+struct hash *hash_new(git_object_t type, uint64_t size)
+{
+    _cleanup_(hash_freep) struct hash *h = NEW(struct hash);
+
+    pthread_once(&once, setup);
+    h->ctx = EVP_MD_CTX_new();
+    if (!h->ctx || !sha1 || !EVP_DigestInit_ex2(h->ctx, sha1, NULL) ||
+        !add_header(h->ctx, type, size))
+        return NULL;
+    return TAKE(h);
+}
+
+void hash_free(struct hash *h)
+{
+    if (h)
+        EVP_MD_CTX_free(h->ctx);
+    free(h);
+}
+
+int hash_add(struct hash *h, const void *data, size_t size)
+{
+    return EVP_DigestUpdate(h->ctx, data, size) ? 0 : -ENOMEM;
+}
+
+int hash_end(struct hash *h, struct oid *ret)
+{
+    return end(h->ctx, ret);
 }
 
 int hash_bare(const void *data, size_t size, struct oid *ret)

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/cleanup.h"
 #include "repo/oid.h"
 
 /* The id of these bytes as an object of this type. -ENOMEM. */
@@ -16,6 +17,16 @@ int hash_data(git_object_t type, const void *data, size_t size, struct oid *ret)
 /* The same of the first `size` bytes of the file `fd`, which are copied to `copy` (-1: to nowhere),
  * from `at` on, as they are read. -EIO: it is shorter; errors of the files as they come. */
 int hash_file(git_object_t type, int fd, uint64_t size, int copy, off_t at, struct oid *ret);
+
+/* The id of an object that comes in pieces. NULL: OpenSSL has no memory. */
+struct hash;
+struct hash *hash_new(git_object_t type, uint64_t size);
+/* NULL is allowed. */
+void hash_free(struct hash *h);
+DEFINE_CLEANUP(struct hash *, hash_free)
+/* -ENOMEM. */
+int hash_add(struct hash *h, const void *data, size_t size);
+int hash_end(struct hash *h, struct oid *ret);
 
 /* The SHA-1 of bytes as they are, which packs end in; of the first `size` bytes of a file. */
 int hash_bare(const void *data, size_t size, struct oid *ret);

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "repo/handle.h"
 #include "repo/loose.h"
+#include "repo/pack_writer.h"
 
 /* Of an object that is looked at; of a larger one it is the header. */
 #define TORN_LOOK (UINT64_C(64) << 20)
@@ -23,7 +24,7 @@
 /* Objects, packs and their indexes under construction: ours, libgit2's, Git's. */
 static bool is_litter(const char *name)
 {
-    static const char *const prefixes[] = {"tmp_obj", "tmp_pack_", "tmp_idx_"};
+    static const char *const prefixes[] = {PACK_DRAFT, "tmp_obj", "tmp_pack_", "tmp_idx_"};
 
     for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
         if (!strncmp(name, prefixes[i], strlen(prefixes[i])))

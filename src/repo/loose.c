@@ -12,11 +12,14 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "repo/hash.h"
 
 #define CHUNK       65536
 #define HEADER_MOST 64 /* "commit 18446744073709551615\0" fits */
 /* Deflate cannot shrink by more than this factor: a header that says more lies. */
 #define RATIO_MOST 1040
+/* Larger ones are not looked at as a whole: it takes too much memory. */
+#define CHECKED_MOST (64u << 20)
 
 /* An object being read: after loose_open(), loose_read() gives its content from the start. */
 struct loose_file {
@@ -154,28 +157,6 @@ static int loose_at_end(struct loose_file *f)
     return n < 0 ? n : n > 0 ? -EIO : 0;
 }
 
-int loose_compare_blob(const char *objects_dir, const struct oid *oid, int fd, uint64_t size)
-{
-    _cleanup_(loose_file_freep) struct loose_file *f = NULL;
-    _cleanup_free_ char *ours = xmalloc(CHUNK), *theirs = xmalloc(CHUNK);
-    int r = loose_open(objects_dir, oid, &f);
-
-    if (r < 0)
-        return r;
-    if (f->type != GIT_OBJECT_BLOB || f->size != size)
-        return -EIO;
-    for (uint64_t at = 0; at < size;) {
-        size_t n = size - at < CHUNK ? size - at : CHUNK;
-        r = loose_read(f, ours, n);
-        if (r < 0)
-            return r;
-        if (pread(fd, theirs, n, at) != (ssize_t)n || memcmp(ours, theirs, n))
-            return -EIO;
-        at += n;
-    }
-    return loose_at_end(f);
-}
-
 int loose_header(const char *objects_dir, const struct oid *oid, git_object_t *ret_type,
                  uint64_t *ret_size)
 {
@@ -235,6 +216,20 @@ int loose_spill(const char *objects_dir, const struct oid *oid, int fd, git_obje
     *ret_type = f->type;
     *ret_size = f->size;
     return 0;
+}
+
+void loose_remove_broken(const char *objects_dir, const struct oid *oid)
+{
+    _cleanup_free_ char *path = loose_where(objects_dir, oid);
+    _cleanup_free_ void *data = NULL;
+    git_object_t type;
+    size_t size;
+    int r = path ? loose_load(objects_dir, oid, CHECKED_MOST, &type, &data, &size) : -ENOENT;
+
+    if (r == 0)
+        r = hash_verify(oid, type, data, size);
+    if (r == -EIO || r == -EBADMSG)
+        unlink(path);
 }
 
 char *loose_where(const char *objects_dir, const struct oid *oid)

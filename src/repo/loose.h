@@ -2,10 +2,7 @@
  * lies about the size, and loops for ever on a truncated one, which is what a power failure leaves.
  * So this reads them: bounded by the header, which is bounded by the file, and to the exact end.
  *
- * Written they are by libgit2, one at a time, which does it right (a temporary file, fsync, rename,
- * fsync of the directory), or several at once by loose_writer.h. An object that is already there is
- * read before it is taken for written; if it is broken, it is written anew over it, so what a crash
- * has torn heals with the next write of the same content.
+ * Git beside us writes them, and older versions of ours did; we write packs (batch.h).
  *
  * None of these compares the content with the id, which source.h does. -ENOENT: not a loose object;
  * -EIO: broken; -errno of the file. */
@@ -18,10 +15,6 @@
 
 #include "repo/oid.h"
 
-/* Compares the loose blob `oid` with `size` bytes of the file `fd`, in pieces. 0: the same;
- * -ENOENT: not a loose object; -EIO: broken or different. */
-int loose_compare_blob(const char *objects_dir, const struct oid *oid, int fd, uint64_t size);
-
 /* Type and size of an object, from its header. */
 int loose_header(const char *objects_dir, const struct oid *oid, git_object_t *ret_type,
                  uint64_t *ret_size);
@@ -33,6 +26,8 @@ int loose_load(const char *objects_dir, const struct oid *oid, uint64_t most,
  */
 int loose_spill(const char *objects_dir, const struct oid *oid, int fd, git_object_t *ret_type,
                 uint64_t *ret_size);
+/* Removes it if it is broken, or not what its id says: when it is elsewhere, too. */
+void loose_remove_broken(const char *objects_dir, const struct oid *oid);
 /* The path of its file, the caller's; NULL: it has none. */
 char *loose_where(const char *objects_dir, const struct oid *oid);
 /* Up to two objects whose ids begin with the `n` digits `hex`, in lower case, n >= 2. Returns how

@@ -10,7 +10,7 @@
 #define DEPTH_MOST 2048
 
 struct merge {
-    struct repo *repo;
+    const struct sink_place *place;
     const struct merge_sides *marks; /* conflicts go into the result; NULL: they end it */
     struct conflicts *conflicts;
     struct buf path; /* of the directory being merged, with a slash at its end */
@@ -107,7 +107,7 @@ static void keep_ours(struct merge *m, const struct three *e, struct entries *ou
 static int merge_files(struct merge *m, const struct three *e, struct entries *out)
 {
     struct tree_entry merged;
-    int r = merge_file(m->repo, e, m->marks, &merged, m->reterr);
+    int r = merge_file(m->place, e, m->marks, &merged, m->reterr);
 
     if (r < 0)
         return r;
@@ -161,7 +161,7 @@ static int finish_dir(struct merge *m, const struct entries *out, const struct t
     else if (is_tree(out, theirs))
         *ret = theirs->oid;
     else
-        return tree_write(m->repo, out->v, out->n, ret, m->reterr);
+        return sink_tree(m->place->sink, out->v, out->n, ret, m->reterr);
     return 0;
 }
 
@@ -171,7 +171,7 @@ static int load(struct merge *m, const struct oid *oid, struct tree **ret)
 
     if (oid_is_zero(oid))
         return 0;
-    int r = tree_load(m->repo, oid, ret);
+    int r = tree_load(m->place->repo, oid, ret);
     return r < 0 ? diag_fail(m->reterr, r, "cannot read the tree %s", oid_hex(oid, hex)) : 0;
 }
 
@@ -260,26 +260,20 @@ static int merge(struct merge *m, const struct merge_sides *sides, struct oid *r
     if (m->conflicts->n && !m->marks)
         return 1;
     if (oid_is_zero(&merged))
-        r = tree_write(m->repo, NULL, 0, &merged, m->reterr);
+        r = sink_tree(m->place->sink, NULL, 0, &merged, m->reterr);
     if (r < 0)
         return r;
     *ret = merged;
     return m->conflicts->n > 0;
 }
 
-int merge_trees(struct repo *repo, const struct oid *base, const struct oid *ours,
-                const struct oid *theirs, struct oid *ret, struct conflicts *conflicts,
-                struct diag *reterr)
+int merge_trees(const struct sink_place *place, const struct merge_sides *sides, struct oid *ret,
+                struct conflicts *conflicts, struct diag *reterr)
 {
-    struct merge m = {.repo = repo, .conflicts = conflicts, .reterr = reterr};
-
-    return merge(&m, &(struct merge_sides){*base, *ours, *theirs, NULL, NULL}, ret);
-}
-
-int merge_trees_marked(struct repo *repo, const struct merge_sides *sides, struct oid *ret,
-                       struct conflicts *conflicts, struct diag *reterr)
-{
-    struct merge m = {.repo = repo, .marks = sides, .conflicts = conflicts, .reterr = reterr};
+    struct merge m = {.place = place,
+                      .marks = sides->theirs_name ? sides : NULL,
+                      .conflicts = conflicts,
+                      .reterr = reterr};
 
     return merge(&m, sides, ret);
 }

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 #include "repo/oid.h"
 #include "repo/repo.h"
+#include "repo/sink.h"
 
 struct conflict {
     char *path;
@@ -20,14 +21,19 @@ struct conflicts {
 };
 void conflicts_done(struct conflicts *c);
 
-/* Merges the changes base→ours and base→theirs; writes what is new (durable) and returns the merged
- * tree. Returns 1 and fills `conflicts` (sorted by path) when both changed the same thing
- * differently; nothing is then returned in `ret`. */
-int merge_trees(struct repo *repo, const struct oid *base, const struct oid *ours,
-                const struct oid *theirs, struct oid *ret, struct conflicts *conflicts,
-                struct diag *reterr);
+/* Text of which both sides are kept is not larger. */
+#define MERGE_MARKED_MOST (16u << 20)
 
-/* A merge that goes through: what both changed differently is in the result too, for somebody to
+struct merge_sides {
+    struct oid base, ours, theirs;
+    const char *ours_name, *theirs_name; /* NULL: no marks */
+};
+
+/* Merges the changes base→ours and base→theirs; puts what is new, and returns the merged tree.
+ * Returns 1 and fills `conflicts` (sorted by path) when both changed the same thing differently;
+ * nothing is then returned in `ret`.
+ *
+ * With names, it goes through: what both changed differently is in the result too, for somebody to
  * decide. Text has both sides, between the marks that Git uses:
  *
  *     <<<<<<< theirs_name
@@ -38,12 +44,7 @@ int merge_trees(struct repo *repo, const struct oid *base, const struct oid *our
  *
  * Of everything else (binary files, marked text of more than MERGE_MARKED_MOST bytes, what one side
  * deleted, other kinds), the result has what ours has. Returns 1 if there are such conflicts. */
-#define MERGE_MARKED_MOST (16u << 20)
-struct merge_sides {
-    struct oid base, ours, theirs;
-    const char *ours_name, *theirs_name;
-};
-int merge_trees_marked(struct repo *repo, const struct merge_sides *sides, struct oid *ret,
-                       struct conflicts *conflicts, struct diag *reterr);
+int merge_trees(const struct sink_place *place, const struct merge_sides *sides, struct oid *ret,
+                struct conflicts *conflicts, struct diag *reterr);
 
 #endif

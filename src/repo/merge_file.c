@@ -37,9 +37,9 @@ static int judge(const git_merge_file_result *merged, const struct merge_sides *
     return marks && merged->ptr && merged->len <= MERGE_MARKED_MOST ? 2 : 1;
 }
 
-/* Merges the lines and writes the result. Files that are no text have none: libgit2 takes a file
+/* Merges the lines and puts the result. Files that are no text have none: libgit2 takes a file
  * with a NUL for a binary one. With marks, theirs comes first. */
-static int merge_lines(struct repo *repo, const struct texts *t, const struct merge_sides *marks,
+static int merge_lines(struct sink *sink, const struct texts *t, const struct merge_sides *marks,
                        struct oid *ret, struct diag *reterr)
 {
     git_merge_file_options opts = GIT_MERGE_FILE_OPTIONS_INIT;
@@ -53,7 +53,7 @@ static int merge_lines(struct repo *repo, const struct texts *t, const struct me
     if (code < 0)
         return giterr_fail(code, reterr, "cannot merge");
     int how = judge(&merged, marks);
-    int r = how == 1 ? 0 : blob_write(repo, merged.ptr, merged.len, ret, reterr);
+    int r = how == 1 ? 0 : sink_blob(sink, merged.ptr, merged.len, ret, reterr);
     git_merge_file_result_free(&merged);
     return r < 0 ? r : how;
 }
@@ -76,23 +76,23 @@ static bool has_many_lines(const struct blob *blob)
     return blob && blob_lines(blob) > BLOB_LINES_MOST;
 }
 
-static int merge_contents(struct repo *repo, const struct three *e, const struct merge_sides *marks,
-                          struct oid *ret, struct diag *reterr)
+static int merge_contents(const struct sink_place *place, const struct three *e,
+                          const struct merge_sides *marks, struct oid *ret, struct diag *reterr)
 {
     _cleanup_(texts_done) struct texts t = {0};
-    int r = e->base ? load_text(repo, &e->base->oid, &t.base) : 0;
+    int r = e->base ? load_text(place->repo, &e->base->oid, &t.base) : 0;
 
     if (r == 0)
-        r = load_text(repo, &e->ours->oid, &t.ours);
+        r = load_text(place->repo, &e->ours->oid, &t.ours);
     if (r == 0)
-        r = load_text(repo, &e->theirs->oid, &t.theirs);
+        r = load_text(place->repo, &e->theirs->oid, &t.theirs);
     if (r == 0)
         r = has_many_lines(t.base) || has_many_lines(t.ours) || has_many_lines(t.theirs);
-    return r ? r : merge_lines(repo, &t, marks, ret, reterr);
+    return r ? r : merge_lines(place->sink, &t, marks, ret, reterr);
 }
 
-int merge_file(struct repo *repo, const struct three *e, const struct merge_sides *marks,
-               struct tree_entry *ret, struct diag *reterr)
+int merge_file(const struct sink_place *place, const struct three *e,
+               const struct merge_sides *marks, struct tree_entry *ret, struct diag *reterr)
 {
     const struct tree_entry *base = e->base, *ours = e->ours, *theirs = e->theirs;
 
@@ -100,7 +100,7 @@ int merge_file(struct repo *repo, const struct three *e, const struct merge_side
     if (!base) /* without marks, what both added differently is nobody's to mix */
         return !marks || oid_equal(&ours->oid, &theirs->oid)
                    ? 1
-                   : merge_contents(repo, e, marks, &ret->oid, reterr);
+                   : merge_contents(place, e, marks, &ret->oid, reterr);
     ret->kind = ours->kind == base->kind ? theirs->kind : ours->kind;
     if (oid_equal(&ours->oid, &theirs->oid) || oid_equal(&base->oid, &theirs->oid))
         return 0;
@@ -108,5 +108,5 @@ int merge_file(struct repo *repo, const struct three *e, const struct merge_side
         ret->oid = theirs->oid;
         return 0;
     }
-    return merge_contents(repo, e, marks, &ret->oid, reterr);
+    return merge_contents(place, e, marks, &ret->oid, reterr);
 }

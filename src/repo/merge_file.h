@@ -11,9 +11,9 @@ struct three {
 };
 
 /* Merges the contents and execute bits of plain files, of which only the base may be absent. 0:
- * `ret` has the merged oid (written, durable) and kind; 1: they cannot be merged. With `marks` (its
+ * `ret` has the merged oid (put) and kind; 1: they cannot be merged. With `marks` (its
  * names; NULL: without), 2: `ret` has both, between marks. */
-int merge_file(struct repo *repo, const struct three *e, const struct merge_sides *marks,
-               struct tree_entry *ret, struct diag *reterr);
+int merge_file(const struct sink_place *place, const struct three *e,
+               const struct merge_sides *marks, struct tree_entry *ret, struct diag *reterr);
 
 #endif

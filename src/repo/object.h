@@ -3,6 +3,7 @@
 #ifndef ONWARD_REPO_OBJECT_H
 #define ONWARD_REPO_OBJECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -77,16 +78,9 @@ size_t blob_lines(const struct blob *blob);
 void blob_unref(struct blob *blob);
 DEFINE_CLEANUP(struct blob *, blob_unref)
 
-/* Writes a blob; durable on return. No filters, no line-end conversion. */
-int blob_write(struct repo *repo, const void *data, size_t len, struct oid *ret,
-               struct diag *reterr);
-/* The same from `size` bytes of the file `fd` (by pread from 0). -EIO if it is shorter. */
-int blob_write_fd(struct repo *repo, int fd, uint64_t size, struct oid *ret, struct diag *reterr);
-/* Writes a tree of `n` entries in any order (sorted here the way Git wants); durable on return.
- * -EINVAL for names that Git refuses. n may be 0 (the empty tree). */
-int tree_write(struct repo *repo, const struct tree_entry *entries, size_t n, struct oid *ret,
-               struct diag *reterr);
-/* The id that these bytes would have as a blob, without writing them. */
+/* Whether the first `size` bytes of a file are that blob. False also where that cannot be told. */
+bool blob_is_file(struct repo *repo, const struct oid *oid, int fd, uint64_t size);
+/* The id that a blob of these bytes has. */
 void blob_hash(const void *data, size_t len, struct oid *ret);
 
 #endif

@@ -1,6 +1,5 @@
 /* The object database that libgit2 gets from us: one backend, which reads by source.h. None of its
- * own readers is ever given a byte of the repository's objects. What it writes (loose objects, one
- * at a time) is written by its own code, which reads nothing.
+ * own readers is ever given a byte of the repository's objects, and it writes none.
  *
  * A git_repository that is opened without it has libgit2's readers: odb_give() it before it is
  * asked for anything. Inside src/repo only. */

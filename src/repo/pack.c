@@ -107,20 +107,6 @@ void pack_unref(struct pack *p)
     free(p);
 }
 
-int pack_sync(struct pack *p)
-{
-    if (atomic_load(&p->durable))
-        return 0;
-    int r = pack_file_sync(&p->file);
-    if (r == 0)
-        r = pack_file_sync(&p->index.file);
-    if (r == 0)
-        r = io_sync_parent(AT_FDCWD, p->file.path);
-    if (r == 0)
-        atomic_store(&p->durable, true);
-    return r;
-}
-
 void pack_window_done(struct pack_window *w)
 {
     free(w->data);

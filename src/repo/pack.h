@@ -18,7 +18,6 @@ struct pack {
     atomic_uint refs;
     uint64_t serial; /* of this opening: no two packs of the process have the same */
     struct pack_file file;
-    atomic_bool durable; /* pack_sync() has succeeded */
     atomic_bool checked; /* pack_check() has looked */
     uint64_t end;        /* of the entries: where the checksum begins */
     struct pack_index index;
@@ -39,9 +38,6 @@ int pack_check(struct pack *p, struct diag *reterr);
 struct pack *pack_ref(struct pack *p);
 void pack_unref(struct pack *p);
 DEFINE_CLEANUP(struct pack *, pack_unref)
-
-/* Makes it durable, once: another program may have written it a moment ago, without. -errno. */
-int pack_sync(struct pack *p);
 
 /* A piece of a pack in memory. Zero is an empty one. */
 struct pack_window {

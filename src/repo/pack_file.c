@@ -85,12 +85,3 @@ int pack_file_read(const struct pack_file *f, void *buf, size_t len, uint64_t at
     _cleanup_close_ int fd = pack_file_wake(f);
     return fd < 0 ? fd : read_all(fd, buf, len, at);
 }
-
-int pack_file_sync(const struct pack_file *f)
-{
-    _cleanup_close_ int woken = f->fd < 0 ? pack_file_wake(f) : -1;
-
-    if (f->fd < 0 && woken < 0)
-        return woken;
-    return fsync(f->fd >= 0 ? f->fd : woken) < 0 ? -errno : 0;
-}

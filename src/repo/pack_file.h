@@ -32,7 +32,5 @@ int pack_file_wake(const struct pack_file *f);
 /* `len` bytes at `at`, all of them. -EBADMSG: it is shorter, or, at rest, gone or another; else
  * -errno. */
 int pack_file_read(const struct pack_file *f, void *buf, size_t len, uint64_t at);
-/* fsync. -errno. */
-int pack_file_sync(const struct pack_file *f);
 
 #endif

@@ -8,6 +8,7 @@
 #include <libdeflate.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,7 +34,7 @@ struct entry {
 struct pack_writer {
     char *dir;          /* objects/pack */
     char *pack, *index; /* temporary names; NULL when there is no such file (any more) */
-    int fd;
+    int fd, index_fd;
     struct libdeflate_compressor *deflate;
     struct buf out; /* written when it is large enough */
     uint64_t at;    /* where the next entry comes */
@@ -45,10 +46,10 @@ static int fail(const struct pack_writer *w, int r, struct diag *reterr)
     return diag_fail(reterr, r, "cannot write a pack to %s: %s", w->dir, strerrordesc_np(-r));
 }
 
-/* `git prune` removes files of such a name when they are old. */
-static int make_file(const struct pack_writer *w, const char *prefix, char **ret)
+/* Git calls its own "tmp_…", and `git prune --expire=now` removes what is so called. */
+static int make_file(const struct pack_writer *w, char **ret)
 {
-    _cleanup_free_ char *path = xasprintf("%s/%s_XXXXXX", w->dir, prefix);
+    _cleanup_free_ char *path = xasprintf("%s/" PACK_DRAFT "XXXXXX", w->dir);
     int fd = mkostemp(path, O_CLOEXEC);
 
     if (fd < 0)
@@ -64,11 +65,12 @@ int pack_writer_new(const char *objects_dir, struct pack_writer **ret, struct di
 
     w->dir = xasprintf("%s/pack", objects_dir);
     w->at = HEADER;
+    w->index_fd = -1;
     w->deflate = libdeflate_alloc_compressor(LEVEL);
     buf_add(&w->out, header, HEADER);
-    w->fd = w->deflate ? make_file(w, "tmp_pack", &w->pack) : -ENOMEM;
+    w->fd = w->deflate ? make_file(w, &w->pack) : -ENOMEM;
     if (w->fd == -ENOENT && (mkdir(w->dir, 0777) == 0 || errno == EEXIST))
-        w->fd = make_file(w, "tmp_pack", &w->pack);
+        w->fd = make_file(w, &w->pack);
     if (w->fd < 0)
         return fail(w, w->fd, reterr);
     *ret = TAKE(w);
@@ -84,6 +86,7 @@ void pack_writer_free(struct pack_writer *w)
     if (w->index)
         unlink(w->index);
     closep(&w->fd);
+    closep(&w->index_fd);
     if (w->deflate)
         libdeflate_free_compressor(w->deflate);
     buf_done(&w->out);
@@ -115,25 +118,37 @@ static size_t entry_header(unsigned char *out, git_object_t type, uint64_t size)
     return n + 1;
 }
 
+int pack_writer_append(struct pack_writer *w, const void *data, size_t n, struct diag *reterr)
+{
+    struct entry *e = &w->entries.v[w->entries.n - 1];
+
+    e->crc = libdeflate_crc32(e->crc, data, n);
+    buf_add(&w->out, data, n);
+    w->at += n;
+    int r = w->out.len < PIECE ? 0 : flush(w);
+    return r < 0 ? fail(w, r, reterr) : 0;
+}
+
+int pack_writer_begin(struct pack_writer *w, const struct oid *oid, git_object_t type,
+                      uint64_t size, struct diag *reterr)
+{
+    unsigned char header[16];
+
+    *VEC_ADD(&w->entries) = (struct entry){.oid = *oid, .at = w->at};
+    return pack_writer_append(w, header, entry_header(header, type, size), reterr);
+}
+
 int pack_writer_add(struct pack_writer *w, const struct oid *oid, git_object_t type,
                     const void *data, size_t len, struct diag *reterr)
 {
-    unsigned char header[16];
-    size_t n = entry_header(header, type, len),
-           most = libdeflate_zlib_compress_bound(w->deflate, len);
+    size_t most = libdeflate_zlib_compress_bound(w->deflate, len);
     _cleanup_free_ void *packed = malloc(most);
 
     if (!packed)
         return fail(w, -ENOMEM, reterr);
     size_t size = libdeflate_zlib_compress(w->deflate, data, len, packed, most);
-    struct entry *e = VEC_ADD(&w->entries);
-    *e =
-        (struct entry){*oid, libdeflate_crc32(libdeflate_crc32(0, header, n), packed, size), w->at};
-    buf_add(&w->out, header, n);
-    buf_add(&w->out, packed, size);
-    w->at += n + size;
-    int r = w->out.len < PIECE ? 0 : flush(w);
-    return r < 0 ? fail(w, r, reterr) : 0;
+    int r = pack_writer_begin(w, oid, type, len, reterr);
+    return r < 0 ? r : pack_writer_append(w, packed, size, reterr);
 }
 
 /* ---- finishing ---- */
@@ -193,7 +208,7 @@ static int make_index(struct pack_writer *w, const struct oid *checksum, struct 
     return r;
 }
 
-static int finish_pack(struct pack_writer *w, struct oid *ret_checksum)
+static int write_end(struct pack_writer *w, struct oid *ret_checksum)
 {
     uint32_t count = htonl(w->entries.n);
     int r = flush(w);
@@ -204,29 +219,34 @@ static int finish_pack(struct pack_writer *w, struct oid *ret_checksum)
         r = hash_bare_file(w->fd, w->at, ret_checksum);
     if (r == 0)
         r = io_pwrite_full(w->fd, ret_checksum->id, OID_RAW, w->at);
-    if (r == 0 && (fchmod(w->fd, 0444) < 0 || fsync(w->fd) < 0))
-        r = -errno;
     return r;
 }
 
 static int write_index(struct pack_writer *w, const struct oid *checksum)
 {
     _cleanup_(buf_done) struct buf index = {0};
-    _cleanup_close_ int fd = make_file(w, "tmp_idx", &w->index);
-    int r = fd < 0 ? fd : make_index(w, checksum, &index);
+    int r = make_index(w, checksum, &index);
 
     if (r == 0)
-        r = io_write_full(fd, index.data, index.len);
-    if (r == 0 && (fchmod(fd, 0444) < 0 || fsync(fd) < 0))
-        r = -errno;
-    return r;
+        r = w->index_fd = make_file(w, &w->index);
+    return r < 0 ? r : io_write_full(w->index_fd, index.data, index.len);
+}
+
+/* Both are on their way before either is waited for: the filesystem writes its journal once. */
+static int sync_files(struct pack_writer *w)
+{
+    if (fchmod(w->fd, 0444) < 0 || fchmod(w->index_fd, 0444) < 0)
+        return -errno;
+    sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* only begins; no error counts */
+    sync_file_range(w->index_fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    return fsync(w->fd) < 0 || fsync(w->index_fd) < 0 ? -errno : 0;
 }
 
 static int make_keep(const char *name, struct pack_keep *ret)
 {
     struct pack_keep k = {.path = xasprintf("%s.keep", name)};
 
-    k.fd = open(k.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    k.fd = open(k.path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     int r = k.fd < 0 || flock(k.fd, LOCK_EX | LOCK_NB) < 0
                 ? -errno
                 : io_write_full(k.fd, KEEP_TEXT, strlen(KEEP_TEXT));
@@ -270,18 +290,33 @@ static int publish(struct pack_writer *w, const char *name, struct pack_keep *re
     return r;
 }
 
+/* A name that no pack has had: one that a `git repack` beside us has listed, to remove it in the
+ * end, never becomes the name of another. */
+static int make_name(const struct pack_writer *w, char **ret)
+{
+    char hex[OID_HEX + 1];
+    struct oid random;
+
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        return -EIO;
+    *ret = xasprintf("%s/pack-%s", w->dir, oid_hex(&random, hex));
+    return 0;
+}
+
 int pack_writer_finish(struct pack_writer *w, struct pack_keep *ret, struct diag *reterr)
 {
+    _cleanup_free_ char *name = NULL;
     struct oid checksum;
-    char hex[OID_HEX + 1];
-    int r = finish_pack(w, &checksum);
+    int r = write_end(w, &checksum);
 
     if (r == 0)
         r = write_index(w, &checksum);
-    if (r < 0)
-        return fail(w, r, reterr);
-    _cleanup_free_ char *name = xasprintf("%s/pack-%s", w->dir, oid_hex(&checksum, hex));
-    r = publish(w, name, ret);
+    if (r == 0)
+        r = sync_files(w);
+    if (r == 0)
+        r = make_name(w, &name);
+    if (r == 0)
+        r = publish(w, name, ret);
     return r < 0 ? fail(w, r, reterr) : 0;
 }
 

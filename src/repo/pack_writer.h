@@ -5,7 +5,8 @@
  *
  * Beside it lies a file `.keep`, which no `git repack` passes over, from before the pack can be
  * seen. It is locked (flock) as long as its maker holds it: without the lock it is what a crash has
- * left, and pack_keep_tidy() removes it. Inside src/repo only. */
+ * left, and pack_keep_tidy() removes it. The pack's name means nothing, and is never given twice.
+ * Inside src/repo only. */
 #ifndef ONWARD_REPO_PACK_WRITER_H
 #define ONWARD_REPO_PACK_WRITER_H
 
@@ -15,6 +16,9 @@
 #include "base/cleanup.h"
 #include "base/diag.h"
 #include "repo/oid.h"
+
+/* How the names of its files begin while they are written. */
+#define PACK_DRAFT "onward_draft_"
 
 struct pack_writer;
 
@@ -31,6 +35,11 @@ DEFINE_CLEANUP(struct pack_writer *, pack_writer_free)
 /* The object of that id, which must not have been added before. */
 int pack_writer_add(struct pack_writer *w, const struct oid *oid, git_object_t type,
                     const void *data, size_t len, struct diag *reterr);
+/* The same of one whose deflated bytes come in pieces: it begins, and has what is appended until
+ * the next one. */
+int pack_writer_begin(struct pack_writer *w, const struct oid *oid, git_object_t type,
+                      uint64_t size, struct diag *reterr);
+int pack_writer_append(struct pack_writer *w, const void *data, size_t n, struct diag *reterr);
 /* The pack is durable and there for all. To be followed by pack_writer_free(). */
 int pack_writer_finish(struct pack_writer *w, struct pack_keep *ret, struct diag *reterr);
 

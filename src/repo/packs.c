@@ -253,26 +253,6 @@ char *packs_where(struct packs *p, const struct oid *oid, unsigned copy)
     return path;
 }
 
-/* The pack itself, whose age counts for git, beside its index. */
-static int touch(const struct pack *pack)
-{
-    return utimensat(AT_FDCWD, pack->file.path, NULL, 0) < 0 ? -errno : 0;
-}
-
-int packs_freshen(struct packs *p, const struct oid *oid)
-{
-    struct unpacker *u = borrow(p);
-    struct place place;
-    int r = pack_list_find(u->list, oid, 0, &place.pack, &place.at);
-
-    if (r == 0)
-        r = pack_sync(place.pack);
-    if (r == 0)
-        r = touch(place.pack);
-    give_back(p, u);
-    return r;
-}
-
 static int compare_ids(const void *a, const void *b)
 {
     return memcmp(a, b, sizeof(struct oid));

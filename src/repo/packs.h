@@ -70,10 +70,6 @@ int packs_read(struct packs *p, const struct packed_copy *copy, uint64_t most,
  * bases are those of files in `dir`. ret->data is NULL. -ENOSPC, -EIO … of the file. */
 int packs_spill(struct packs *p, const struct packed_copy *copy, const char *dir, int fd,
                 struct unpacked *ret);
-/* Makes the pack that has the object durable, and sets its time, so that `git gc` takes it for one
- * that is in use. Negative: none of the packs that were seen last has it, or that one is gone, or
- * not ours. */
-int packs_freshen(struct packs *p, const struct oid *oid);
 /* The first two ids that are not less than `least` among all packs; fewer if there are no more.
  * Returns how many. */
 int packs_from(struct packs *p, const struct oid *least, struct oid ret[2]);

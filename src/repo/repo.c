@@ -202,7 +202,6 @@ int repo_open(const char *path, struct repo **ret, struct diag *reterr)
 
     pthread_once(&once, process_setup);
     pthread_mutex_init(&repo->idle_lock, NULL);
-    pthread_mutex_init(&repo->stored_lock, NULL);
     repo->faults = faults_new();
     repo->scratches = scratches_new();
     repo->path = realpath(path, NULL);
@@ -231,9 +230,7 @@ void repo_free(struct repo *repo)
     faults_free(repo->faults);
     cache_free(repo->trees);
     cache_free(repo->blobs);
-    oidset_done(&repo->stored);
     pthread_mutex_destroy(&repo->idle_lock);
-    pthread_mutex_destroy(&repo->stored_lock);
     free(repo->path);
     free(repo->git_dir);
     free(repo->common_dir);

@@ -420,26 +420,20 @@ int revision_put(struct sink *sink, const struct revision *draft, struct oid *re
     return r < 0 ? r : sink->ops->put(sink, SINK_COMMIT, raw.data, raw.len, ret, reterr);
 }
 
-int revision_write(struct repo *repo, const struct oid *tree, const struct oid *parents,
-                   size_t nparents, const struct signature *author,
-                   const struct signature *committer, const char *message, struct oid *ret,
+int revision_write(struct batch *batch, const struct revision *draft, struct oid *ret,
                    struct diag *reterr)
 {
-    _cleanup_(handle_give_backp) struct handle *h = NULL;
-    _cleanup_(buf_done) struct buf raw = {0};
-    struct revision draft = {.tree = *tree,
-                             .parents = (struct oid *)parents,
-                             .nparents = nparents,
-                             .author = *author,
-                             .committer = *committer,
-                             .message = (char *)message};
-    int r = handle_borrow(repo, &h, reterr);
+    struct repo *repo = batch_repo(batch);
+    struct oid oid;
+    int r = check_type(repo, &draft->tree, GIT_OBJECT_TREE, reterr);
 
+    for (size_t i = 0; r == 0 && i < draft->nparents; i++)
+        r = check_type(repo, &draft->parents[i], GIT_OBJECT_COMMIT, reterr);
     if (r == 0)
-        r = check_type(repo, tree, GIT_OBJECT_TREE, reterr);
-    for (size_t i = 0; r == 0 && i < nparents; i++)
-        r = check_type(repo, &parents[i], GIT_OBJECT_COMMIT, reterr);
+        r = revision_put(batch_sink(batch), draft, &oid, reterr);
     if (r == 0)
-        r = encode(&draft, &raw, reterr);
-    return r < 0 ? r : object_write(h, raw.data, raw.len, GIT_OBJECT_COMMIT, ret, reterr);
+        r = batch_store(batch, reterr);
+    if (r == 0)
+        *ret = oid;
+    return r;
 }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "repo/batch.h"
 #include "repo/oid.h"
 #include "repo/repo.h"
 #include "repo/sink.h"
@@ -53,10 +54,9 @@ int revision_resolve(struct repo *repo, const char *expr, struct oid *ret);
  * without looking whether what it names is there. */
 int revision_put(struct sink *sink, const struct revision *draft, struct oid *ret,
                  struct diag *reterr);
-/* Writes a commit object; durable on return. Moves no ref. */
-int revision_write(struct repo *repo, const struct oid *tree, const struct oid *parents,
-                   size_t nparents, const struct signature *author,
-                   const struct signature *committer, const char *message, struct oid *ret,
+/* The same, and all that was put before is durable on return. -EINVAL: the tree or a parent is not
+ * there, or no such thing. Moves no ref. */
+int revision_write(struct batch *batch, const struct revision *draft, struct oid *ret,
                    struct diag *reterr);
 
 #endif

@@ -27,10 +27,17 @@ struct sink {
     const struct sink_ops *ops;
 };
 
+/* Where trees are changed: old ones are read from `repo`, new ones go to `sink`. Borrowed. */
+struct sink_place {
+    struct repo *repo;
+    struct sink *sink;
+};
+
 int sink_blob(struct sink *sink, const void *data, size_t len, struct oid *ret,
               struct diag *reterr);
 int sink_blob_fd(struct sink *sink, int fd, uint64_t size, struct oid *ret, struct diag *reterr);
-/* As tree_write(): any order, -EINVAL for names that Git refuses, none is the empty tree. */
+/* The tree of `n` entries in any order (sorted here the way Git wants); none is the empty tree.
+ * -EINVAL with the reason for a name that Git refuses, or one that is there twice. */
 int sink_tree(struct sink *sink, const struct tree_entry *entries, size_t n, struct oid *ret,
               struct diag *reterr);
 

@@ -266,17 +266,6 @@ int source_verify(struct source *s, const struct oid *oid)
     return do_stored(s, &(struct job){oid, UINT64_MAX, .fd = -1, .ret = &o});
 }
 
-int source_freshen(struct source *s, const struct oid *oid, bool trusted)
-{
-    _cleanup_(unpacked_done) struct unpacked o = {0};
-    int r = packs_freshen(s->packs, oid);
-
-    if (r < 0 || trusted)
-        return r;
-    return do_packed(s->packs, &(struct packed_copy){oid},
-                     &(struct job){oid, UINT64_MAX, .fd = -1, .ret = &o});
-}
-
 /* ---- by the beginning of an id ---- */
 
 struct found {

@@ -51,9 +51,6 @@ int source_read(struct source *s, const struct oid *oid, uint64_t most, struct u
 void source_explain(struct source *s, const struct oid *oid, struct buf *out);
 /* Whether the object is stored, and whole: 0. It is read. */
 int source_verify(struct source *s, const struct oid *oid);
-/* Whether a pack has the object, whole (`trusted`: it was found so before) and young for `git gc`
- * from now on. 0: it has. */
-int source_freshen(struct source *s, const struct oid *oid, bool trusted);
 /* Writes the object's content to the empty file `fd` in bounded memory; `dir` is for what else must
  * be unpacked meanwhile. The file is verified when this returns. -ENOENT -EIO
  * -ENOMEM; -ENOSPC … of the file as they come. */

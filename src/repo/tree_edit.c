@@ -109,8 +109,7 @@ static int apply(const struct editor *ed, const struct oid *old, struct span edi
         edits.v += took;
         edits.n -= took;
     }
-    return ed->sink ? sink_tree(ed->sink, entries.v, entries.n, ret, ed->reterr)
-                    : tree_write(ed->repo, entries.v, entries.n, ret, ed->reterr);
+    return sink_tree(ed->sink, entries.v, entries.n, ret, ed->reterr);
 }
 
 static int by_path(const void *a, const void *b)
@@ -118,18 +117,12 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const struct tree_edit *)a)->path, ((const struct tree_edit *)b)->path);
 }
 
-int tree_edits_put(const struct tree_edits_place *place, const struct oid *root,
-                   struct tree_edits *e, struct oid *ret, struct diag *reterr)
+int tree_edits_put(const struct sink_place *place, const struct oid *root, struct tree_edits *e,
+                   struct oid *ret, struct diag *reterr)
 {
     struct editor ed = {place->repo, place->sink, reterr};
 
     if (e->n)
         qsort(e->v, e->n, sizeof(*e->v), by_path);
     return apply(&ed, root, (struct span){e->v, e->n, 0}, ret);
-}
-
-int tree_edits_apply(struct repo *repo, const struct oid *root, struct tree_edits *e,
-                     struct oid *ret, struct diag *reterr)
-{
-    return tree_edits_put(&(struct tree_edits_place){.repo = repo}, root, e, ret, reterr);
 }

@@ -18,11 +18,6 @@ struct tree_edit {
 struct tree_edits {
     VEC(struct tree_edit);
 };
-/* Where trees are read, and where new ones go. */
-struct tree_edits_place {
-    struct repo *repo;
-    struct sink *sink; /* NULL: into the repository, one by one */
-};
 void tree_edits_done(struct tree_edits *e);
 /* Takes the path. What is there gives way, be it a file or a directory; a file in the place of a
  * directory that the path leads through, too. */
@@ -30,10 +25,7 @@ void tree_edits_add(struct tree_edits *e, char *path, enum entry_kind kind, cons
 
 /* Makes the tree that `root` (zero: empty) becomes; the new trees go to `sink`. The edits are used
  * up. Errors as repo/object.h. */
-int tree_edits_put(const struct tree_edits_place *place, const struct oid *root,
-                   struct tree_edits *e, struct oid *ret, struct diag *reterr);
-/* The same, written one by one: durable on return. */
-int tree_edits_apply(struct repo *repo, const struct oid *root, struct tree_edits *e,
-                     struct oid *ret, struct diag *reterr);
+int tree_edits_put(const struct sink_place *place, const struct oid *root, struct tree_edits *e,
+                   struct oid *ret, struct diag *reterr);
 
 #endif

@@ -180,7 +180,9 @@ static int make_tree(struct restoring *r)
         if (err < 0)
             return err;
     }
-    return tree_edits_apply(r->what->repo, &r->head.tree, &edits, &r->now.tree, r->reterr);
+    const struct sink_place place = {r->what->repo, batch_sink(r->what->batch)};
+    int err = tree_edits_put(&place, &r->head.tree, &edits, &r->now.tree, r->reterr);
+    return err < 0 ? err : batch_store(r->what->batch, r->reterr);
 }
 
 /* ---- the proof ----------------------------------------------------------------------------------

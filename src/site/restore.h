@@ -11,13 +11,15 @@
 #define ONWARD_SITE_RESTORE_H
 
 #include "base/diag.h"
+#include "repo/batch.h"
 #include "repo/oid.h"
 #include "repo/repo.h"
 
 struct restore {
     struct repo *repo;
-    struct oid head; /* revision that it is to follow */
-    struct oid to;   /* the older one */
+    struct batch *batch; /* what the tree is made of; to be held until a ref leads there */
+    struct oid head;     /* revision that it is to follow */
+    struct oid to;       /* the older one */
     const char *const *sites;
     size_t n;
 };

@@ -18,7 +18,6 @@
 struct commit {
     struct landing landing;
     struct workspace *ws;
-    struct batch *batch; /* of the workspace's tree; until the mainline has it */
     const struct caller *who;
     char *message;
     struct signature author;
@@ -43,7 +42,7 @@ static int take_workspace(struct landing *l)
     kept_dirs_done(&c->keep);
     if (ws->ended)
         return landing_refuse(l, -ESTALE, "the workspace has ended");
-    int r = snapshot_write(ws, c->batch, &l->change.tree, &c->keep, &why);
+    int r = snapshot_write(ws, l->batch, &l->change.tree, &c->keep, &why);
     if (r < 0)
         return landing_refuse_diag(l, r, &why);
     l->change.base = ws->state.base;
@@ -140,7 +139,6 @@ static int land(struct commit *c, const char *line)
 static int commit(struct workspace *ws, const struct caller *who, const char *line, bool by_itself)
 {
     _cleanup_(buf_done) struct buf reasons = {0};
-    _cleanup_(batch_freep) struct batch *batch = batch_new(ws->overlay.repo);
     struct commit c = {
         .landing = {.ops = &ops,
                     .config = ws->env->config,
@@ -148,7 +146,6 @@ static int commit(struct workspace *ws, const struct caller *who, const char *li
                     .what = "commit",
                     .reasons = &reasons},
         .ws = ws,
-        .batch = batch,
         .who = who,
         .by_itself = by_itself,
     };

@@ -91,10 +91,14 @@ static int merge_trees_of(struct landing *l)
 {
     _cleanup_(diag_done) struct diag why = {0};
     const struct landing_change *c = &l->change;
+    const struct sink_place place = {l->config->repo, batch_sink(l->batch)};
+    const struct merge_sides sides = {
+        .base = c->base_tree, .ours = c->tree, .theirs = l->head_tree};
     struct conflicts conflicts = {0};
-    int r = merge_trees(l->config->repo, &c->base_tree, &c->tree, &l->head_tree, &l->merged,
-                        &conflicts, &why);
+    int r = merge_trees(&place, &sides, &l->merged, &conflicts, &why);
 
+    if (r == 0)
+        r = batch_store(l->batch, &why);
     if (r == 1) {
         vec_foreach (x, &conflicts)
             outcome_add_conflict(l->reasons, "conflict", x);
@@ -142,8 +146,13 @@ static int write_revision(struct landing *l)
     struct signature host;
 
     author_host(l->config, &host);
-    int r = revision_write(l->config->repo, &l->merged, &l->head, !oid_is_zero(&l->head),
-                           l->change.author, &host, l->change.message, &l->revision, &why);
+    const struct revision draft = {.tree = l->merged,
+                                   .parents = &l->head,
+                                   .nparents = !oid_is_zero(&l->head),
+                                   .author = *l->change.author,
+                                   .committer = host,
+                                   .message = (char *)l->change.message};
+    int r = revision_write(l->batch, &draft, &l->revision, &why);
     author_done(&host);
     return r < 0 ? landing_refuse_diag(l, r, &why) : 0;
 }
@@ -230,7 +239,7 @@ static int run_round(struct landing *l)
     return r;
 }
 
-int landing_run(struct landing *l)
+static int run_rounds(struct landing *l)
 {
     for (int i = 0; i < TRIES_MOST; i++) {
         int r = run_round(l);
@@ -244,8 +253,19 @@ int landing_run(struct landing *l)
                           "the change or the mainline was another whenever the checks had passed");
 }
 
+int landing_run(struct landing *l)
+{
+    _cleanup_(batch_freep) struct batch *batch = batch_new(l->config->repo);
+
+    l->batch = batch;
+    return run_rounds(l);
+}
+
 int landing_try(struct landing *l)
 {
+    _cleanup_(batch_freep) struct batch *batch = batch_new(l->config->repo);
+
+    l->batch = batch;
     int r = meet_head(l);
 
     if (r == 0)

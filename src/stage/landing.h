@@ -84,6 +84,7 @@ struct landing {
     struct buf *reasons; /* lines are added to it */
     struct landing_change change;
     /* For all to read. */
+    struct batch *batch; /* for what it makes, and takes along; until a ref leads there */
     struct oid head, head_tree, merged; /* zero head: the mainline has no revision yet */
     struct oid revision;
     int needed; /* approvals */

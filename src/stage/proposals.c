@@ -196,16 +196,34 @@ int proposals_get(struct proposals *s, uint64_t number, struct proposal **ret)
 
 /* Steps */
 
-/* A record with the tree of the proposal, on top of `parent` (zero: of nothing). */
-static int write_record(struct proposals *s, const struct oid *tree, const struct oid *parent,
-                        const struct signature *author, const char *text, struct oid *ret,
+/* What a record is. */
+struct text {
+    const struct oid *tree, *parent; /* parent zero: of nothing */
+    const struct signature *author;  /* NULL: the host */
+    const char *text;
+};
+
+/* Where records go: the batch is held until a ref leads there. */
+struct writing {
+    struct proposals *s;
+    struct batch *batch;
+};
+
+/* Durable on return. */
+static int write_record(const struct writing *w, const struct text *what, struct oid *ret,
                         struct diag *reterr)
 {
     struct signature host;
+    struct oid parent = *what->parent;
 
-    author_host(&s->config, &host);
-    int r = revision_write(s->config.repo, tree, parent, !oid_is_zero(parent),
-                           author ? author : &host, &host, text, ret, reterr);
+    author_host(&w->s->config, &host);
+    const struct revision draft = {.tree = *what->tree,
+                                   .parents = &parent,
+                                   .nparents = !oid_is_zero(&parent),
+                                   .author = what->author ? *what->author : host,
+                                   .committer = host,
+                                   .message = (char *)what->text};
+    int r = revision_write(w->batch, &draft, ret, reterr);
     author_done(&host);
     return r;
 }
@@ -234,9 +252,11 @@ static int move(struct proposals *s, struct proposal **p, const struct oid *to, 
 int proposals_approve(struct proposals *s, struct proposal **p, const struct signature *who,
                       const char *comment, struct diag *reterr)
 {
+    _cleanup_(batch_freep) struct batch *batch = batch_new(s->config.repo);
     _cleanup_free_ char *text = proposal_approval_text((*p)->number, &(*p)->content, comment);
+    const struct text what = {&(*p)->tree, &(*p)->tip, who, text};
     struct oid record;
-    int r = write_record(s, &(*p)->tree, &(*p)->tip, who, text, &record, reterr);
+    int r = write_record(&(struct writing){s, batch}, &what, &record, reterr);
 
     return r < 0 ? r : move(s, p, &record, "approve", reterr);
 }
@@ -246,8 +266,10 @@ int proposals_close(struct proposals *s, struct proposal **p, const struct oid *
 {
     _cleanup_free_ char *text = as ? proposal_merging_text((*p)->number, as)
                                    : proposal_withdrawal_text((*p)->number, &(*p)->content);
+    _cleanup_(batch_freep) struct batch *batch = batch_new(s->config.repo);
+    const struct text what = {&(*p)->tree, &(*p)->tip, NULL, text};
     struct oid record;
-    int r = write_record(s, &(*p)->tree, &(*p)->tip, NULL, text, &record, reterr);
+    int r = write_record(&(struct writing){s, batch}, &what, &record, reterr);
 
     return r < 0 ? r : move(s, p, &record, as ? "merge" : "withdraw", reterr);
 }
@@ -276,6 +298,7 @@ static int read_ended(struct proposals *s, struct oid *ret_tip, uint64_t *ret, s
 
 static int try_to_note_end(struct proposals *s, const struct proposal *p, struct diag *reterr)
 {
+    _cleanup_(batch_freep) struct batch *batch = batch_new(s->config.repo);
     _cleanup_free_ char *text = NULL;
     struct signature host;
     struct oid record, tip;
@@ -291,8 +314,13 @@ static int try_to_note_end(struct proposals *s, const struct proposal *p, struct
                      highest > p->number ? highest : p->number);
     struct oid parents[] = {tip, p->tip};
     author_host(&s->config, &host);
-    r = revision_write(s->config.repo, &p->tree, parents + oid_is_zero(&tip), 2 - oid_is_zero(&tip),
-                       &host, &host, text, &record, reterr);
+    const struct revision draft = {.tree = p->tree,
+                                   .parents = parents + oid_is_zero(&tip),
+                                   .nparents = 2 - oid_is_zero(&tip),
+                                   .author = host,
+                                   .committer = host,
+                                   .message = text};
+    r = revision_write(batch, &draft, &record, reterr);
     author_done(&host);
     return r < 0 ? r : ref_update(s->config.repo, ENDED_REF, &tip, &record, "proposal", reterr);
 }
@@ -410,28 +438,29 @@ static bool same_words(const struct proposal *a, const struct proposal *b)
            !strcmp(a->author.email, b->author.email) && str_equal(a->owner, b->owner);
 }
 
-static int write_content(struct proposals *s, const struct proposal *what, uint64_t number,
+static int write_content(const struct writing *w, const struct proposal *what, uint64_t number,
                          struct oid *ret, struct diag *reterr)
 {
     struct proposal like = *what;
 
     like.number = number;
     _cleanup_free_ char *text = proposal_content_text(&like);
-    return write_record(s, &what->tree, &what->base, &what->author, text, ret, reterr);
+    const struct text content = {&what->tree, &what->base, &what->author, text};
+    return write_record(w, &content, ret, reterr);
 }
 
 /* Writes the approvals of the old content anew, for the new one. */
-static int carry(struct proposals *s, const struct proposal *old, const struct proposal *what,
+static int carry(const struct writing *w, const struct proposal *old, const struct proposal *what,
                  struct oid *tip, struct diag *reterr)
 {
-    struct oid content = *tip;
+    const struct oid content = *tip;
     int r = 0;
 
     for (size_t i = 0; i < old->approvals.n && r == 0; i++) {
         const struct approval *a = &old->approvals.v[i];
         _cleanup_free_ char *text = proposal_approval_text(old->number, &content, a->comment);
-        struct oid parent = *tip;
-        r = write_record(s, &what->tree, &parent, &a->who, text, tip, reterr);
+        const struct text approval = {&what->tree, tip, &a->who, text};
+        r = write_record(w, &approval, tip, reterr);
     }
     return r;
 }
@@ -439,6 +468,8 @@ static int carry(struct proposals *s, const struct proposal *old, const struct p
 static int update(struct proposals *s, struct proposal **p, const struct proposal *what,
                   struct diag *reterr)
 {
+    _cleanup_(batch_freep) struct batch *batch = batch_new(s->config.repo);
+    const struct writing w = {s, batch};
     bool keep = same_words(*p, what);
     struct oid tip;
 
@@ -450,9 +481,9 @@ static int update(struct proposals *s, struct proposal **p, const struct proposa
     if (r < 0)
         return diag_fail(reterr, r, "the proposal cannot be compared with what it was");
     keep = r;
-    r = write_content(s, what, (*p)->number, &tip, reterr);
+    r = write_content(&w, what, (*p)->number, &tip, reterr);
     if (r == 0 && keep)
-        r = carry(s, *p, what, &tip, reterr);
+        r = carry(&w, *p, what, &tip, reterr);
     return r < 0 ? r : move(s, p, &tip, "propose", reterr);
 }
 
@@ -502,6 +533,7 @@ static int confirm(struct proposals *s, uint64_t number, const struct oid *tip, 
 static int create(struct proposals *s, const struct proposal *what, struct proposal **ret,
                   struct diag *reterr)
 {
+    _cleanup_(batch_freep) struct batch *batch = batch_new(s->config.repo);
     _cleanup_(proposal_unrefp) struct proposal *p = NULL;
     static const struct oid nothing;
     uint64_t number = 0;
@@ -509,7 +541,7 @@ static int create(struct proposals *s, const struct proposal *what, struct propo
     int r = next_number(s, &number, reterr);
 
     if (r == 0)
-        r = write_content(s, what, number, &tip, reterr);
+        r = write_content(&(struct writing){s, batch}, what, number, &tip, reterr);
     if (r < 0)
         return r;
     _cleanup_free_ char *name = proposal_ref_name(number);

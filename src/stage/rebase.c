@@ -14,7 +14,7 @@
 /* One rebase under way. */
 struct rebase {
     struct workspace *ws;
-    struct batch *batch; /* of what the workspace shows now */
+    struct batch *batch; /* of what the workspace shows now, and is to show */
     struct workspace_rebase to;
     struct kept_dirs keep; /* the workspace's empty directories */
     struct oid head_tree;
@@ -73,12 +73,14 @@ static int merge(struct rebase *b)
         .ours_name = b->ws->name,
         .theirs_name = "head",
     };
+    const struct sink_place place = {config_of(b)->repo, batch_sink(b->batch)};
     int r = snapshot_write(b->ws, b->batch, &b->to.ours, &b->keep, &why);
 
     sides.ours = b->to.ours;
     if (r == 0)
-        r = merge_trees_marked(config_of(b)->repo, &sides, &b->to.shown, &b->conflicts, &why);
-    return r < 0 ? refuse_diag(b, r, &why) : r;
+        r = merge_trees(&place, &sides, &b->to.shown, &b->conflicts, &why);
+    int stored = r < 0 ? r : batch_store(b->batch, &why);
+    return stored < 0 ? refuse_diag(b, stored, &why) : r;
 }
 
 /* May what the old base has be relied upon? It may where the mainline holds it. */

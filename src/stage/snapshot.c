@@ -37,7 +37,10 @@ static int fail(struct snapshot *s, int r, const char *name)
     return diag_prefix(s->reterr, r, "%s", buf_str(&path));
 }
 
-static int put_file(struct snapshot *s, const char *name, struct tree_entry *ret)
+/* `base` is what the base has under that name, NULL: nothing. What is as it is there is not put:
+ * the base stays. */
+static int put_file(struct snapshot *s, const char *name, const struct tree_entry *base,
+                    struct tree_entry *ret)
 {
     struct stat st;
     _cleanup_close_ int fd = openat(s->at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
@@ -45,6 +48,10 @@ static int put_file(struct snapshot *s, const char *name, struct tree_entry *ret
     if (fd < 0 || fstat(fd, &st) < 0)
         return -errno;
     ret->kind = st.st_mode & 0100 ? ENTRY_EXEC : ENTRY_FILE;
+    if (base && blob_is_file(s->ws->overlay.repo, &base->oid, fd, st.st_size)) {
+        ret->oid = base->oid;
+        return 0;
+    }
     return sink_blob_fd(s->sink, fd, st.st_size, &ret->oid, s->reterr);
 }
 
@@ -88,7 +95,8 @@ static int put_below(struct snapshot *s, const char *name, struct tree_entry *re
 }
 
 /* Adds what the upper has under a name; nothing if that is an empty directory. */
-static int add_upper(struct snapshot *s, struct overlay_name *name, struct entries *out)
+static int add_upper(struct snapshot *s, struct overlay_name *name, const struct tree_entry *base,
+                     struct entries *out)
 {
     struct tree_entry t = {.name = name->name};
     int r;
@@ -98,7 +106,7 @@ static int add_upper(struct snapshot *s, struct overlay_name *name, struct entri
     else if (S_ISLNK(name->type))
         r = put_link(s, name->name, &t);
     else
-        r = put_file(s, name->name, &t);
+        r = put_file(s, name->name, base, &t);
     if (r < 0) /* what is below has said it already */
         return S_ISDIR(name->type) && s->reterr && s->reterr->text ? r : fail(s, r, name->name);
     if (!oid_is_zero(&t.oid))
@@ -115,10 +123,10 @@ static int merge(struct snapshot *s, struct overlay_names *upper, const struct t
         int order = 1;
         while (b < n && (order = strcmp(base->entries[b].name, upper->v[u].name)) < 0)
             *VEC_ADD(out) = base->entries[b++];
-        b += b < n && order == 0;
+        const struct tree_entry *same = b < n && order == 0 ? &base->entries[b++] : NULL;
         if (upper->v[u].type == S_IFIFO)
             continue;
-        int r = add_upper(s, &upper->v[u], out);
+        int r = add_upper(s, &upper->v[u], same, out);
         if (r < 0)
             return r;
     }

@@ -3,9 +3,11 @@
 us, moved by somebody else at every step of a commit. Nothing is lost, `outcome` has one clear reason, and the next
 attempt after it is over works."""
 
+import concurrent.futures
 import contextlib
 import errno
 import glob
+import json
 import os
 import shutil
 import subprocess
@@ -20,6 +22,7 @@ from onwardtest import Mount, git, make_repo, read, run, until, write
 
 FILES = {"a": "1\n", "d/b": "2\n", "onward.yaml": "onward: 1\n"}
 ONLY_SHOW = ["-o", "noreconcile"]
+SECONDS = float(os.environ.get("SECONDS") or 4)
 
 
 def commit(m, ws="w", message="why"):
@@ -236,34 +239,59 @@ def test_the_repository_is_moved_away_and_back(dir):
         works(m, "2\n")
 
 
-def test_gc_runs_beside_us(dir):
-    """With its own patience for objects that nobody names yet. `--prune=now` has none, and git(1) warns of it."""
-    repo = make_repo(dir + "/r.git", FILES)
-    stop = threading.Event()
+COLLECTIONS = [["gc", "-q", "--prune=now"], ["prune", "--expire=now"], ["repack", "-q", "-a", "-d"], ["prune-packed", "-q"]]
+SITES = {"onward.yaml": "onward: 1\nsites:\n  - {name: s, source: d, backend: files}\n", "a": "1\n", "d/b": "2\n"}
 
-    def collect():
-        while not stop.is_set():
-            subprocess.run(["git", "-C", repo, "gc", "-q"], env=onwardtest.ENV,
-                           stderr=subprocess.DEVNULL, check=False)
-    with Mount(dir, repo, options=ONLY_SHOW) as m:
-        t = threading.Thread(target=collect)
-        t.start()
-        made, reasons = [], []
-        try:
-            for i in range(15):
-                staged(m, f"gc {i}\n")
-                if commit(m, message=f"commit {i}") == 0:
-                    made.append(i)
-                else:
-                    reasons.append(outcome(m))
-        finally:
-            stop.set()
-            t.join(60)
-        subjects = git(repo, "log", "--format=%s", "main").split("\n")
-        assert all(subjects.count(f"commit {i}") == 1 for i in made), (made, subjects)
-        bad = git(repo, "fsck", "--strict", "--no-dangling")
-        assert not bad.strip(), bad
-        assert not reasons, reasons
+
+def collect(repo, stop):
+    """What no ref leads to goes at once; also what was about to get one."""
+    rounds = 0
+    while not stop.is_set():
+        for command in COLLECTIONS:
+            subprocess.run(["git", "-C", repo, *command], env=onwardtest.ENV, stderr=subprocess.DEVNULL, check=False)
+        rounds += 1
+    return rounds
+
+
+def write_and_commit(m, ws, stop, made):
+    """Each commit has what was there already and nobody names any more, and every third many files."""
+    n = 0
+    while not stop.is_set():
+        n += 1
+        write(m / f"staging/{ws}/a.{ws}", f"{ws} {n}\n")
+        write(m / f"staging/{ws}/d/{ws}", f"{ws} {n % 2}\n")
+        for i in range(80 if n % 3 == 0 else 0):
+            write(m / f"staging/{ws}/many.{ws}/{i}", f"{ws} {n} {i}\n")
+        r = commit(m, ws, f"{ws} {n}")
+        assert r == 0, (errno.errorcode[r], m.read(f"staging/{ws}/.onward/outcome"))
+        made.append(f"{ws} {n}")
+
+
+def test_nothing_is_lost_to_a_gc_that_has_no_patience(dir):
+    """`git gc --prune=now`, `git prune` and `git repack -a -d`, each in a loop, beside five who commit, and records in
+    the ledger of what is deployed meanwhile."""
+    repo = make_repo(dir + "/r.git", SITES)
+    os.makedirs(dir + "/sites")
+    config = f"backends:\n  files: {{directory: '{dir}/sites/{{site}}', keep: 2}}\n"
+    stop, made = threading.Event(), [[] for _ in range(5)]
+    with Mount(dir, repo, config=config) as m, concurrent.futures.ThreadPoolExecutor() as pool:
+        for w in range(5):
+            os.mkdir(m / f"staging/w{w}")
+        collector = pool.submit(collect, repo, stop)
+        writers = [pool.submit(write_and_commit, m, f"w{w}", stop, made[w]) for w in range(5)]
+        concurrent.futures.wait([collector, *writers], SECONDS, concurrent.futures.FIRST_EXCEPTION)
+        until("everybody has committed", lambda: all(made) or any(w.done() for w in writers), 60)
+        stop.set()
+        for w in writers:
+            w.result()
+        assert collector.result() > 0
+        head = git(repo, "rev-parse", "main").strip()
+        until("s has it", lambda: json.loads(m.read("sites/s/status.json"))["deployed"] == head, 60)
+        run(onwardtest.ONWARD, "verify", "--ledger", env={"ONWARD_MOUNT": m.path})
+    subjects = git(repo, "log", "--format=%s", "main").split("\n")
+    assert all(subjects.count(s) == 1 for s in sum(made, [])), "an acknowledged commit is lost"
+    bad = git(repo, "fsck", "--strict", "--no-dangling")
+    assert not bad.strip(), bad
 
 
 def tear(repo, names):

@@ -1,10 +1,12 @@
 /* A commit or tag object. */
 #include "fuzz.h"
 
+#include <unistd.h>
+
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "repo/handle.h"
-#include "repo/loose_writer.h"
+#include "repo/loose.h"
 #include "repo/revision.h"
 #include "repo/source.h"
 
@@ -20,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         revision_load(fuzz_repo(), &oid, &rev);
         revision_brief(fuzz_repo(), &oid, &brief);
         source_peel(fuzz_repo()->source, &oid);
-        loose_remove(objects, &oid);
+        _cleanup_free_ char *path = loose_where(objects, &oid);
+        unlink(path);
     }
     return 0;
 }

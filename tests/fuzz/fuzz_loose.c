@@ -25,6 +25,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     loose_header(fuzz_dir(), &oid, &type, &len);
     if (loose_load(fuzz_dir(), &oid, 1 << 20, &type, &got, &n) == 0)
         loose_spill(fuzz_dir(), &oid, fd, &type, &len);
-    loose_compare_blob(fuzz_dir(), &oid, fd, 10);
+    loose_remove_broken(fuzz_dir(), &oid);
     return 0;
 }

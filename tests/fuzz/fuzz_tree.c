@@ -7,7 +7,7 @@
 
 #include "base/alloc.h"
 #include "base/cleanup.h"
-#include "repo/loose_writer.h"
+#include "repo/loose.h"
 #include "repo/object.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -24,6 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                    strcmp(name, "."));
             assert(tree_find(tree, name) == &tree->entries[i]);
         }
-    loose_remove(objects, &oid);
+    _cleanup_free_ char *path = loose_where(objects, &oid);
+    unlink(path);
     return 0;
 }

@@ -177,7 +177,8 @@ static void test_collecting_garbage_takes_nothing(void **state)
     for (int i = 0; i < 40; i++) {
         _cleanup_(record_done) struct record r = make_record("a", i + 1, RECORD_DEPLOYED);
         _cleanup_(diag_done) struct diag why = {0};
-        ledger_write_log(l, &i, sizeof(i), &r.log, NULL); /* may be gone before it is named */
+        const struct buf log = {(char *)&i, sizeof(i)};
+        r.output = &log;
         if (ledger_append(l, &r, 1, &why) < 0)
             fail_msg("%s", why.text);
     }

@@ -1,4 +1,5 @@
 #include "fixture.h"
+#include "written.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -170,7 +171,9 @@ static void test_an_unborn_mainline_is_born(void **state)
     assert_int_equal(blob_write(f->repo, "hello\n", 6, &blob, NULL), 0);
     struct tree_entry e = {"file", ENTRY_EXEC, blob};
     assert_int_equal(tree_write(f->repo, &e, 1, &tree, NULL), 0);
-    assert_int_equal(revision_write(f->repo, &tree, NULL, 0, &who, &who, "m\n", &first, NULL), 0);
+    const struct revision draft = {
+        .tree = tree, .author = who, .committer = who, .message = (char *)"m\n"};
+    assert_int_equal(commit_write(f->repo, &draft, &first, NULL), 0);
     test_write_file(f->path, "file", "mine\n");
     assert_int_equal(mainline_advance(m, &zero, &first, "born", NULL), -EBUSY);
     test_run(f->path, "rm file; ! git rev-parse -q --verify main");

@@ -6,6 +6,7 @@
 #include "base/alloc.h"
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "repo/batch.h"
 #include "repo/merge.h"
 
 static const struct oid zero;
@@ -23,6 +24,17 @@ static struct oid tree_of(struct fixture *f, const char *lines)
         "done <../lines; git write-tree");
 }
 
+static int merge(struct fixture *f, struct merge_sides sides, struct oid *ret,
+                 struct conflicts *conflicts, struct diag *reterr)
+{
+    _cleanup_(batch_freep) struct batch *b = batch_new(f->repo);
+    int r =
+        merge_trees(&(struct sink_place){f->repo, batch_sink(b)}, &sides, ret, conflicts, reterr);
+
+    assert_int_equal(batch_store(b, NULL), 0);
+    return r;
+}
+
 /* Merges the three lists: the tree must be that of `want`, or, if that begins with '!', the
  * conflicts must be the paths in the rest of it. */
 static void assert_merge(struct fixture *f, const char *base, const char *ours, const char *theirs,
@@ -31,7 +43,7 @@ static void assert_merge(struct fixture *f, const char *base, const char *ours, 
     struct conflicts conflicts = {0};
     struct oid b = tree_of(f, base), o = tree_of(f, ours), t = tree_of(f, theirs), merged, expected;
     _cleanup_(buf_done) struct buf paths = {0};
-    int r = merge_trees(f->repo, &b, &o, &t, &merged, &conflicts, NULL);
+    int r = merge(f, (struct merge_sides){b, o, t}, &merged, &conflicts, NULL);
 
     vec_foreach (c, &conflicts)
         buf_addf(&paths, " %s", c->path);
@@ -115,7 +127,7 @@ static void test_a_conflict_names_the_three_sides(void **state)
     struct oid b = tree_of(f, "f d/a 1\n"), o = tree_of(f, "f d/a 2\n"), t = tree_of(f, ""), id,
                merged = zero;
 
-    assert_int_equal(merge_trees(f->repo, &b, &o, &t, &merged, &c, NULL), 1);
+    assert_int_equal(merge(f, (struct merge_sides){b, o, t}, &merged, &c, NULL), 1);
     assert_true(oid_is_zero(&merged));
     assert_int_equal(c.n, 1);
     blob_hash("1", 1, &id);
@@ -126,12 +138,12 @@ static void test_a_conflict_names_the_three_sides(void **state)
     conflicts_done(&c);
     /* Without a common ancestor. */
     t = tree_of(f, "f other 1\n");
-    assert_int_equal(merge_trees(f->repo, &zero, &o, &t, &merged, &c, NULL), 0);
+    assert_int_equal(merge(f, (struct merge_sides){zero, o, t}, &merged, &c, NULL), 0);
     id = tree_of(f, "f d/a 2\nf other 1\n");
     assert_oid_equal(&merged, &id);
     o.id[0] ^= 1;
     _cleanup_(diag_done) struct diag why = {0};
-    assert_int_equal(merge_trees(f->repo, &b, &o, &t, &merged, &c, &why), -EIO);
+    assert_int_equal(merge(f, (struct merge_sides){b, o, t}, &merged, &c, &why), -EIO);
     assert_non_null(why.text);
 }
 
@@ -201,7 +213,7 @@ static bool merge_as_git(struct fixture *f, uint64_t seed)
         trees[i] = tree_of(f, lines);
         oid_hex(&trees[i], hex[i]);
     }
-    int r = merge_trees(f->repo, &trees[0], &trees[1], &trees[2], &merged, &conflicts, NULL);
+    int r = merge(f, (struct merge_sides){trees[0], trees[1], trees[2]}, &merged, &conflicts, NULL);
     assert_true(r == 0 || r == 1);
     _cleanup_(buf_done) struct buf paths = {0};
     vec_foreach (c, &conflicts)
@@ -220,7 +232,8 @@ static bool merge_as_git(struct fixture *f, uint64_t seed)
     else
         test_run(f->path, "diff ../paths ../ours");
     /* The other way round it is the same. */
-    int again = merge_trees(f->repo, &trees[0], &trees[2], &trees[1], &back, &conflicts, NULL);
+    int again =
+        merge(f, (struct merge_sides){trees[0], trees[2], trees[1]}, &back, &conflicts, NULL);
     conflicts_done(&conflicts);
     assert_int_equal(again, r);
     if (r == 0)
@@ -245,14 +258,14 @@ static void test_conflicts_go_into_a_marked_merge(void **state)
     struct conflicts conflicts = {0};
     _cleanup_(buf_done) struct buf paths = {0};
 
-    assert_int_equal(merge_trees_marked(f->repo, &sides, &merged, &conflicts, NULL), 1);
+    assert_int_equal(merge(f, sides, &merged, &conflicts, NULL), 1);
     vec_foreach (c, &conflicts)
         buf_addf(&paths, "%s%s ", c->path, c->marked ? "*" : "");
     conflicts_done(&conflicts);
     assert_string_equal(buf_str(&paths), "a* b d del new* odd ");
     assert_oid_equal(&merged, &expected);
     sides.ours = sides.base;
-    assert_int_equal(merge_trees_marked(f->repo, &sides, &merged, &conflicts, NULL), 0);
+    assert_int_equal(merge(f, sides, &merged, &conflicts, NULL), 0);
     assert_oid_equal(&merged, &sides.theirs);
 }
 

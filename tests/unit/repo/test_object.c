@@ -1,4 +1,5 @@
 #include "fixture.h"
+#include "written.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -339,51 +340,6 @@ static void test_threads_share_one_copy(void **state)
     blob_unref(blobs[0]);
 }
 
-struct sweeper {
-    const char *objects;
-    atomic_bool end;
-};
-
-/* What `git gc` does: removes directories of loose objects that are empty. */
-static void *sweep(void *arg)
-{
-    struct sweeper *s = arg;
-
-    while (!s->end)
-        for (int i = 0; i < 256; i++) {
-            _cleanup_free_ char *path = xasprintf("%s/%02x", s->objects, i);
-            rmdir(path);
-        }
-    return NULL;
-}
-
-static void test_directories_that_gc_removes_are_made_again(void **state)
-{
-    struct fixture *f = *state;
-    _cleanup_free_ char *objects = xasprintf("%s/.git/objects", f->path);
-    _cleanup_free_ char *data = noise(9 << 20);
-    _cleanup_free_ char *path = xasprintf("%s/file", f->dir);
-    struct sweeper sweeper = {.objects = objects};
-    pthread_t thread;
-    struct oid oid;
-
-    assert_int_equal(pthread_create(&thread, NULL, sweep, &sweeper), 0);
-    for (int i = 0; i < 400; i++) {
-        _cleanup_(diag_done) struct diag why = {0};
-        _cleanup_free_ char *text = xasprintf("number %d", i);
-        if (blob_write(f->repo, text, strlen(text), &oid, &why) < 0)
-            fail_msg("%s", diag_text(&why, -EIO));
-    }
-    for (int i = 0; i < 4; i++) {
-        data[0] = i;
-        test_write_bytes(f->dir, "file", data, 9 << 20);
-        _cleanup_(fclosep) FILE *file = fopen(path, "re");
-        assert_int_equal(blob_write_fd(f->repo, fileno(file), 9 << 20, &oid, NULL), 0);
-    }
-    sweeper.end = true;
-    pthread_join(thread, NULL);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,7 +352,6 @@ int main(void)
         TEST(test_names_that_git_refuses_are_not_written),
         TEST(test_files_are_stored_from_memory_and_in_pieces),
         TEST(test_threads_share_one_copy),
-        TEST(test_directories_that_gc_removes_are_made_again),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

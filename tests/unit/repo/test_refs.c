@@ -1,4 +1,5 @@
 #include "fixture.h"
+#include "written.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -214,8 +215,13 @@ static void *race(void *arg)
         struct oid at, next;
         assert_int_equal(ref_read(r->f->repo, "refs/heads/main", &at), 0);
         assert_int_equal(revision_brief(r->f->repo, &at, &brief), 0);
-        assert_int_equal(
-            revision_write(r->f->repo, &brief.tree, &at, 1, &who, &who, message, &next, NULL), 0);
+        const struct revision draft = {.tree = brief.tree,
+                                       .parents = &at,
+                                       .nparents = 1,
+                                       .author = who,
+                                       .committer = who,
+                                       .message = message};
+        assert_int_equal(commit_write(r->f->repo, &draft, &next, NULL), 0);
         int e = ref_update(r->f->repo, "refs/heads/main", &at, &next, "race", NULL);
         assert_true(e == 0 || e == -EAGAIN || e == -EBUSY);
         r->moved += e == 0;

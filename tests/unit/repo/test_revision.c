@@ -1,4 +1,5 @@
 #include "fixture.h"
+#include "written.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -161,9 +162,13 @@ static void test_a_written_commit_is_what_git_reads(void **state)
     parents[0] = oid_from(f->path, "git rev-parse HEAD");
     parents[1] = oid_from(f->path, "git rev-parse HEAD~");
     tree = oid_from(f->path, "git rev-parse HEAD^{tree}");
-    assert_int_equal(revision_write(f->repo, &tree, parents, 2, &author, &committer,
-                                    "subject\n\nbody\n", &oid, NULL),
-                     0);
+    struct revision draft = {.tree = tree,
+                             .parents = parents,
+                             .nparents = 2,
+                             .author = author,
+                             .committer = committer,
+                             .message = (char *)"subject\n\nbody\n"};
+    assert_int_equal(commit_write(f->repo, &draft, &oid, NULL), 0);
     char hex[OID_HEX + 1];
     _cleanup_free_ char *shown =
         test_output(f->path,
@@ -176,12 +181,13 @@ static void test_a_written_commit_is_what_git_reads(void **state)
         "ann@example.org|1700000000 -0330|onwardfs|root@host|1700000009 +0100|subject\n\nbody\"");
     assert_string_equal(shown, want);
 
-    assert_int_equal(
-        revision_write(f->repo, &parents[0], NULL, 0, &author, &author, "m", &oid, NULL), -EINVAL);
-    assert_int_equal(revision_write(f->repo, &tree, &tree, 1, &author, &author, "m", &oid, NULL),
-                     -EINVAL);
-    assert_int_equal(revision_write(f->repo, &tree, NULL, 0, &nobody, &author, "m", &oid, NULL),
-                     -EINVAL);
+    draft.tree = parents[0];
+    assert_int_equal(commit_write(f->repo, &draft, &oid, NULL), -EINVAL);
+    draft.tree = parents[1] = tree;
+    assert_int_equal(commit_write(f->repo, &draft, &oid, NULL), -EINVAL);
+    draft.nparents = 0;
+    draft.author = nobody;
+    assert_int_equal(commit_write(f->repo, &draft, &oid, NULL), -EINVAL);
 }
 
 static void test_trailers_are_those_that_git_finds(void **state)

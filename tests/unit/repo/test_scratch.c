@@ -1,5 +1,6 @@
 /* Objects that can be read and are not there. */
 #include "fixture.h"
+#include "written.h"
 
 #include <errno.h>
 #include <fcntl.h>

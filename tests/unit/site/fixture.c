@@ -1,4 +1,5 @@
 #include "fixture.h"
+#include "written.h"
 
 #include <stdlib.h>
 

@@ -24,8 +24,13 @@ static struct oid revise(struct fixture *f, const char *onward, const char *chan
 /* What comes of it as text: the tree's id, or "-ERRNO reason". */
 static char *restore(struct fixture *f, const struct oid *to, const char *const *sites, size_t n)
 {
-    struct restore what = {
-        .repo = f->repo, .head = fixture_rev(f, "HEAD"), .to = *to, .sites = sites, .n = n};
+    _cleanup_(batch_freep) struct batch *batch = batch_new(f->repo);
+    struct restore what = {.repo = f->repo,
+                           .batch = batch,
+                           .head = fixture_rev(f, "HEAD"),
+                           .to = *to,
+                           .sites = sites,
+                           .n = n};
     _cleanup_(diag_done) struct diag why = {0};
     char hex[OID_HEX + 1];
     struct oid tree;
