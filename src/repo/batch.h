@@ -16,7 +16,7 @@
  *   B3  All that is put is written, also what is in the repository already: that may be about to
  *       go.
  *   B4  What a ref is to lead to, and did not before, is in the batch that is held while it moves.
- *       This is the callers' part.
+ *       This is the callers' part; carry.h helps.
  * What is there twice is there once after the next repack (packing.h). `.keep`s that a crash has
  * left are removed by batch_tidy().
  *

@@ -46,6 +46,7 @@ static int take_workspace(struct landing *l)
     if (r < 0)
         return landing_refuse_diag(l, r, &why);
     l->change.base = ws->state.base;
+    l->change.moves_over = ws->state.kept;
     l->change.base_tree = ws->base_tree;
     if (oid_equal(&l->change.tree, &l->change.base_tree))
         return landing_refuse(l, -ENODATA, "nothing changed");

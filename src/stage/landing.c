@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "repo/carry.h"
 #include "repo/history.h"
 #include "repo/merge.h"
 #include "stage/author.h"
@@ -143,8 +144,12 @@ static int merge(struct landing *l)
 static int write_revision(struct landing *l)
 {
     _cleanup_(diag_done) struct diag why = {0};
+    const struct sink_place place = {l->config->repo, batch_sink(l->batch)};
     struct signature host;
 
+    int r = l->change.moves_over ? carry_tree(&place, &l->head_tree, &l->merged, &why) : 0;
+    if (r < 0)
+        return landing_refuse_diag(l, r, &why);
     author_host(l->config, &host);
     const struct revision draft = {.tree = l->merged,
                                    .parents = &l->head,
@@ -152,7 +157,7 @@ static int write_revision(struct landing *l)
                                    .author = *l->change.author,
                                    .committer = host,
                                    .message = (char *)l->change.message};
-    int r = revision_write(l->batch, &draft, &l->revision, &why);
+    r = revision_write(l->batch, &draft, &l->revision, &why);
     author_done(&host);
     return r < 0 ? landing_refuse_diag(l, r, &why) : 0;
 }

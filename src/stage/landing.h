@@ -52,6 +52,7 @@ struct landing_change {
     struct oid tree;
     const struct signature *author;
     const char *message; /* of the revision */
+    bool moves_over;     /* what is new in it is kept by a ref that goes when it has landed */
     bool restores;       /* what sites took: config->survives is asked when it was merged */
 };
 

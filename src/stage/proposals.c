@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "repo/carry.h"
 #include "repo/diff.h"
 #include "stage/author.h"
 #include "stage/landing.h"
@@ -296,6 +297,19 @@ static int read_ended(struct proposals *s, struct oid *ret_tip, uint64_t *ret, s
     return 0;
 }
 
+/* What only the proposal's ref keeps, which is about to go. What cannot be read cannot be lost. */
+static int carry_records(struct proposals *s, struct batch *batch, const struct proposal *p,
+                         struct diag *reterr)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    const struct sink_place place = {s->config.repo, batch_sink(batch)};
+    struct oid head = {0};
+
+    mainline_head(s->config.mainline, &head);
+    int r = carry_commits(&place, &p->tip, &head, &why);
+    return r < 0 && r != -EIO ? diag_fail(reterr, r, "%s", diag_text(&why, r)) : 0;
+}
+
 static int try_to_note_end(struct proposals *s, const struct proposal *p, struct diag *reterr)
 {
     _cleanup_(batch_freep) struct batch *batch = batch_new(s->config.repo);
@@ -306,6 +320,8 @@ static int try_to_note_end(struct proposals *s, const struct proposal *p, struct
     char hex[OID_HEX + 1];
     int r = read_ended(s, &tip, &highest, reterr);
 
+    if (r == 0)
+        r = carry_records(s, batch, p, reterr);
     if (r < 0)
         return r;
     text = xasprintf("Proposal %" PRIu64 " %s%s\n\n" HIGHEST ": %" PRIu64 "\n", p->number,

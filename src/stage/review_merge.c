@@ -38,6 +38,7 @@ static struct landing_change change_of(const struct proposal *p, const char *mes
         .tree = p->tree,
         .author = &p->author,
         .message = message,
+        .moves_over = true,
         .restores = !p->workspace && trailer_has(message, TRAILER_RESTORES),
     };
 }

@@ -33,7 +33,7 @@ from onwardtest import Mount, commit, git, make_repo, run, until
 PATIENCE = 60    # seconds in which a step has an end, whatever happens
 LINES = "".join(f"line {i}\n" for i in range(20))
 FILES = {"a": LINES, "b": "b\n", "d/c": "c\n", "d/e/f": "f\n", "x.sh": "#!/bin/sh\n", "elsewhere": "0\n"}
-ALWAYS_GONE = re.compile(r"(\.lock|\.new|^\.(new|old|probe)-.*|^tmp_obj.*|^onwardfs\.ref-.*)$")
+ALWAYS_GONE = re.compile(r"(\.lock|\.new|^\.(new|old|probe)-.*|^tmp_obj.*|^onward_draft_.*|^onwardfs\.ref-.*)$")
 
 
 def put(path, text, flags=os.O_CREAT | os.O_TRUNC, sync=False):
