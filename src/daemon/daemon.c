@@ -263,6 +263,7 @@ static void status_text(void *ctx, struct buf *out)
     json_put_str(j, "host", d->host);
     json_object_set_new(j, "pid", json_integer(getpid()));
     json_object_set_new(j, "supervisor", d->start->park ? json_integer(getppid()) : json_null());
+    json_object_set_new(j, "upgraded", json_boolean(d->start->upgraded));
     json_put_str(j, "started", clock_format(d->started, when));
     json_put_str(j, "repository", d->config->repository);
     json_put_str(j, "mountpoint", d->config->mountpoint);

@@ -11,6 +11,7 @@
 /* What has started us. */
 struct daemon_start {
     const struct park *park; /* of our supervisor; NULL: we have none */
+    bool upgraded;           /* …which has started this program for an upgrade */
     const char *commands; /* the program that starts commands (base/keeper.h); NULL: look for it */
     /* Called once the mount answers. */
     void (*ready)(void *arg);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/alloc.h"
@@ -19,6 +20,7 @@
 #include "daemon/state_dir.h"
 #include "daemon/supervisor.h"
 #include "daemon/upgrade.h"
+#include "mount/unmount.h"
 #include "onward/version.h"
 
 /* onwardfs: reads the command line and the configuration, goes to the background when the mount
@@ -61,22 +63,27 @@ static void on_ready(void *arg)
     tell_parent('+', "");
 }
 
-/* The parent: waits until the daemon says how it went. */
-static int wait_for_daemon(int fd)
+/* The parent: waits until the daemon says how it went, and then for the answer of the mount, which
+ * comes a moment later; it must not leave one that answers ENOTCONN. */
+static int wait_for_daemon(int fd, const char *mountpoint)
 {
-    _cleanup_(buf_done) struct buf reason = {0};
+    _cleanup_(buf_done) struct buf said = {0};
+    struct stat st;
 
-    io_read_fd(fd, 1 << 20, &reason);
-    if (!reason.len)
-        buf_adds(&reason, "!the daemon died while it was starting; try -f to see why");
-    if (reason.data[0] == '+')
+    io_read_fd(fd, 1 << 20, &said);
+    bool lost = stat(mountpoint, &st) < 0 && errno == ENOTCONN;
+    if (lost)
+        unmount_lazily(mountpoint);
+    if (buf_str(&said)[0] == '+' && !lost)
         return 0;
-    fprintf(stderr, "onwardfs: %s\n", reason.data + 1);
+    fprintf(stderr, "onwardfs: %s\n",
+            buf_str(&said)[0] == '!' ? said.data + 1
+                                     : "the daemon died while it was starting; try -f to see why");
     return 1;
 }
 
 /* Splits into a parent, which waits, and the daemon, which returns 0 here. */
-static int go_background(void)
+static int go_background(const char *mountpoint)
 {
     int fds[2];
 
@@ -88,7 +95,7 @@ static int go_background(void)
         return -errno;
     if (pid > 0) {
         close(fds[1]);
-        exit(wait_for_daemon(fds[0]));
+        exit(wait_for_daemon(fds[0], mountpoint));
     }
     close(fds[0]);
     parent_fd = fds[1];
@@ -221,7 +228,8 @@ static void prepare_process(void)
 struct job {
     const struct options *options;
     struct config config;
-    char *commands; /* as of struct daemon_start */
+    bool upgraded;  /* as of struct daemon_start */
+    char *commands; /* the same */
 };
 
 /* Ends with what is to be said of it, to the parent or here. */
@@ -242,7 +250,8 @@ static int finish(int r, const struct diag *why)
 static int serve(const struct park *park, void *arg)
 {
     const struct job *job = arg;
-    const struct daemon_start start = {.park = park, .commands = job->commands, .ready = on_ready};
+    const struct daemon_start start = {
+        .park = park, .upgraded = job->upgraded, .commands = job->commands, .ready = on_ready};
     _cleanup_(diag_done) struct diag why = {0};
 
     prepare_process();
@@ -296,7 +305,7 @@ static int run(const struct options *o, char **argv)
     const char *served = NULL;
     struct job job = {.options = o};
     _cleanup_(diag_done) struct diag why = {0};
-    bool inherited = supervisor_inherit(&park, &served);
+    bool inherited = job.upgraded = supervisor_inherit(&park, &served);
 
     if (inherited)
         open_log(o);
@@ -304,7 +313,7 @@ static int run(const struct options *o, char **argv)
     if (r == 0)
         r = complete_config(o, served, &job.config, &why);
     if (r == 0 && !o->foreground && !inherited)
-        r = go_background();
+        r = go_background(job.config.mountpoint);
     if (r < 0) {
         r = finish(r, &why);
     } else {

@@ -36,6 +36,8 @@ struct supervisor {
     bool from_disk;         /* workers are started from there */
     bool is_from_disk;      /* the worker that there is */
     bool asked;             /* …and it was killed for another one */
+    bool served;            /* it came to that */
+    bool late;              /* it was killed, as it did not */
     bool ending;
     pid_t self, worker;
     struct respawn respawn;
@@ -78,7 +80,7 @@ _Noreturn static void be_worker(struct supervisor *s)
 static int start(struct supervisor *s)
 {
     s->is_from_disk = s->from_disk;
-    s->asked = false;
+    s->asked = s->served = s->late = false;
     s->worker = fork();
     if (s->worker == 0)
         be_worker(s);
@@ -166,9 +168,20 @@ static bool has_ended(struct supervisor *s, int *ret_status)
     return ended;
 }
 
+/* One that an upgrade has started may be anything. */
+static void end_patience(struct supervisor *s, int64_t since)
+{
+    s->served |= park_was_told(&s->park);
+    if (!s->is_from_disk || s->served || s->late || clock_mono() - since < SUPERVISOR_PATIENCE)
+        return;
+    s->late = true;
+    log_warn("program-not-serving", "program=\"%s\"", s->program);
+    kill(s->worker, SIGKILL);
+}
+
 /* How the worker ended, as of waitpid(2): as soon as none of it does anything any more (S2). Of a
  * process that is dead but for a thread the kernel tells nothing, so it is looked at. */
-static int wait_for_end(struct supervisor *s)
+static int wait_for_end(struct supervisor *s, int64_t since)
 {
     struct pollfd p = {.fd = s->signal_fd, .events = POLLIN};
     int status = 0;
@@ -180,6 +193,7 @@ static int wait_for_end(struct supervisor *s)
             return status;
         if (is_past(s->worker))
             return SIGKILL;
+        end_patience(s, since);
     }
 }
 
@@ -200,6 +214,17 @@ static int in_words(int status)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* A worker has died; what it served cannot be taken over. */
+static void say_lost(const struct supervisor *s, int status)
+{
+    _cleanup_free_ char *how = command_status(in_words(status));
+
+    log_error("mount-lost",
+              "mountpoint=\"%s\" reason=\"%s, and left nothing to take over\" "
+              "remedy=\"fusermount3 -uz %s\"",
+              s->what->mountpoint, how, s->what->mountpoint);
+}
+
 /* A worker has died and left a mount: true if there shall be another one. */
 static bool go_on(struct supervisor *s, int status, int64_t lived)
 {
@@ -207,7 +232,7 @@ static bool go_on(struct supervisor *s, int status, int64_t lived)
     const struct respawn_end end = {
         .killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
         .asked = s->asked,
-        .served = park_was_told(&s->park),
+        .served = s->served,
         .lived = lived,
     };
     int64_t delay = respawn_after(&s->respawn, &end);
@@ -265,9 +290,12 @@ int supervisor_run(const struct supervised *what, struct diag *reterr)
         what->started(what->arg);
         if (s.ending)
             kill(s.worker, SIGTERM);
-        status = wait_for_end(&s);
+        status = wait_for_end(&s, since);
+        s.served |= park_was_told(&s.park);
         again = park_is_full(&s.park) && go_on(&s, status, clock_mono() - since);
     }
+    if (r == 0 && WIFSIGNALED(status) && !park_is_full(&s.park))
+        say_lost(&s, status);
     park_close(&s.park);
     closep(&s.signal_fd);
     return r < 0 ? r : in_words(status);

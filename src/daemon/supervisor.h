@@ -14,7 +14,8 @@
  *                      └───────────────┘
  *
  * How long it waits, and after how many workers that failed it says so and ends, and with it the
- * mount, is in respawn.h. A program on disk that fails is given up for the one that ran before.
+ * mount, is in respawn.h. A program on disk that fails, or does not come to serve, is given up for
+ * the one that the supervisor itself is.
  *
  * When a worker is past. One that is killed may leave threads behind, in the kernel, that cannot
  * die before a request is answered which only the next worker can answer: those that tell the
@@ -37,10 +38,14 @@
 #ifndef ONWARD_DAEMON_SUPERVISOR_H
 #define ONWARD_DAEMON_SUPERVISOR_H
 
+#include "base/clock.h"
 #include "base/diag.h"
 #include "base/park.h"
 
 #define SUPERVISOR_NAME "onwardfs-super" /* of the process, for ps(1) */
+
+/* How long a program that an upgrade has started has to come to serve. */
+#define SUPERVISOR_PATIENCE (60 * NS_PER_SEC)
 
 struct supervised {
     /* In the worker: serves the mount; its exit status. */

@@ -13,10 +13,11 @@
 #include "daemon/supervisor.h"
 
 #define STATUS_MOST (1 << 20)
-#define PATIENCE    (60 * NS_PER_SEC)
+#define PATIENCE    (2 * SUPERVISOR_PATIENCE)
 
 struct served {
     pid_t pid, supervisor; /* 0: none */
+    bool upgraded;         /* the process runs a program that an upgrade has started */
 };
 
 static int look(const char *mountpoint, struct served *ret, struct diag *reterr)
@@ -32,7 +33,11 @@ static int look(const char *mountpoint, struct served *ret, struct diag *reterr)
     r = json_read(buf_str(&text), text.len, &j, reterr);
     if (r < 0)
         return r;
-    *ret = (struct served){json_int(j, "pid", 0), json_int(j, "supervisor", 0)};
+    *ret = (struct served){
+        .pid = json_int(j, "pid", 0),
+        .supervisor = json_int(j, "supervisor", 0),
+        .upgraded = json_is_true(json_object_get(j, "upgraded")),
+    };
     return 0;
 }
 
@@ -68,5 +73,11 @@ int upgrade_run(const char *mountpoint, struct diag *reterr)
                              mountpoint);
         nanosleep(&(struct timespec){.tv_nsec = 10 * NS_PER_MS}, NULL);
     }
+    if (r == 0 && !now.upgraded)
+        r = diag_fail(
+            reterr, -ENOEXEC,
+            "the program on disk does not serve %s; the one that it was mounted with goes "
+            "on, and its log says why",
+            mountpoint);
     return r;
 }

@@ -6,7 +6,8 @@
 #include "base/diag.h"
 
 /* Returns when the mount is served by another process than before. -ENOENT: there is no mount of
- * ours at that path; -EOPNOTSUPP: it has no supervisor; -ETIMEDOUT. */
+ * ours at that path; -EOPNOTSUPP: it has no supervisor; -ENOEXEC: that program does not serve, and
+ * the one that it was mounted with goes on; -ETIMEDOUT. */
 int upgrade_run(const char *mountpoint, struct diag *reterr);
 
 #endif

@@ -5,6 +5,7 @@ the foreground, waits for its word that the mount answers, and at the end requir
 succeeds, that the daemon exits 0, and that its log holds no warning or error that was not expected.
 """
 
+import ctypes
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ import tempfile
 import threading
 import time
 import traceback
+
+PR_SET_CHILD_SUBREAPER = 36
 
 BUILD = os.environ.get("ONWARD_BUILD") or os.path.join(os.getcwd(), "build")
 ONWARDFS = os.environ.get("ONWARDFS") or os.path.join(BUILD, "src/daemon/onwardfs")
@@ -43,6 +46,17 @@ def run(*args, cwd=None, stdin=None, check=True, env=None, timeout=120):
     if check and p.returncode:
         raise AssertionError(f"{' '.join(args)}: exit {p.returncode}\n{p.stdout}{p.stderr}")
     return p.stdout if check else p
+
+
+def adopt():
+    """From now on what is left without a parent below us becomes our child, as it becomes systemd's elsewhere."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1):
+        raise OSError(ctypes.get_errno(), "PR_SET_CHILD_SUBREAPER")
+
+
+def adopted():
+    """The processes that have come to us."""
+    return [int(pid) for task in os.listdir("/proc/self/task") for pid in read(f"/proc/self/task/{task}/children").split()]
 
 
 def git(repo, *args, **kw):

@@ -9,6 +9,7 @@ import signal
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
+import faults
 import onwardtest
 from onwardtest import Mount, main, make_repo, read, run, until, write
 
@@ -49,6 +50,7 @@ def test_upgrade_goes_on_where_it_was(dir):
             assert f.read() == "content\n"
             assert os.getcwd() == m / "staging/ws/d" and read("deep") == "deep\n"
             assert name(after["pid"]) == "another\n", "it was not started from disk"
+            assert [s["upgraded"] for s in (before, after)] == [False, True]
             os.chdir("/")
 
 
@@ -95,7 +97,9 @@ def test_a_program_that_does_not_start_is_given_up(dir):
         with open(program, "w") as f:
             f.write("#!/bin/sh\nexit 3\n")
         os.chmod(program, 0o755)
-        upgrade(m)
+        p = upgrade(m, check=False)
+        assert p.returncode == 1 and p.stderr.count("\n") == 1, p.stderr
+        assert f"the program on disk does not serve {m.path}" in p.stderr, p.stderr
         assert status(m)["supervisor"] == before["supervisor"]
         assert m.read("head/file") == "content\n"
         assert any("program-given-up" in line for line in m.log), m.log
@@ -148,6 +152,37 @@ def test_signals_end_it(dir):
     pid = worker(m)
     m.kill()
     until("the worker dies with its supervisor", lambda: not os.path.exists(f"/proc/{pid}"))
+
+
+def start(dir, f, mode, target):
+    """Starts it in the background, and ends it if it serves; whether it did, and how many calls there were by then."""
+    f.set(mode, target)
+    p = run(onwardtest.ONWARDFS, "-o", f"supervise,state={dir}/state", dir + "/repo.git", dir + "/mnt", check=False,
+            env={**onwardtest.ENV, **f.env})
+    f.lift()
+    count, place = f.count, f"call {target}, {f.what}: {p.returncode}, {p.stderr}"
+    if p.returncode:
+        assert p.returncode == 1 and p.stderr.count("\n") == 1, place
+        assert os.listdir(dir + "/mnt") == [], place
+        return False, count
+    assert read(dir + "/mnt/head/file") == "content\n", place
+    supervisor = json.loads(read(dir + "/mnt/.onward/status.json"))["supervisor"]
+    run("fusermount3", "-u", dir + "/mnt")
+    os.waitpid(supervisor, 0)
+    return True, count
+
+
+def test_a_start_that_is_killed_ends_clearly(dir):
+    """Either it fails, with one line, and there is no mount; or there is one, and it answers. Killed where it mounts:
+    before each of its last calls on files."""
+    onwardtest.adopt()
+    make_repo(dir + "/repo.git", {"file": "content\n"})
+    os.mkdir(dir + "/mnt")
+    f = faults.Faults(dir, [dir + "/repo.git", dir + "/state"])
+    start(dir, f, faults.COUNT, 1)      # the first one makes what the next ones find
+    _, last = start(dir, f, faults.COUNT, 1)
+    served = [start(dir, f, faults.KILL_BEFORE, target)[0] for target in range(last - 12, last + 1)]
+    print(f"# killed {len(served)} times, served {sum(served)} times")
 
 
 def test_what_contradicts_itself_is_refused(dir):
