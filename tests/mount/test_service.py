@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,6 +41,7 @@ def test_the_unit_is_right(dir):
     text = read(UNIT)
     command = re.search(r"^ExecStart=\S+/onwardfs (.*)$", text, re.M).group(1)
     usage = run(ONWARDFS, "--help")
+    assert re.search(r"^ExecReload=\S+/onwardfs --upgrade %f$", text, re.M) and "--upgrade MOUNTPOINT" in usage
     for option in re.findall(r"(?<!\S)--?[\w-]+", command):
         assert re.search(rf"^ *{re.escape(option)}\b", usage, re.M), option
     for option in re.findall(r"-o (\S+)", command):
@@ -59,8 +61,26 @@ def test_the_unit_is_right(dir):
     assert float(re.search(r"Overall exposure level for \S+ (\d+\.\d+)", said.stdout).group(1)) <= EXPOSURE
 
 
+def test_systemd_finds_the_supervisor(dir):
+    """Of what is in the background it watches the one whose parent it is, if there is one only; that one ends with the
+    mount, and not before."""
+    onwardtest.adopt()
+    repo = make_repo(dir + "/r.git", {"f": "1\n"})
+    os.mkdir(dir + "/mnt")
+    run(ONWARDFS, "-o", f"supervise,state={dir}/state", repo, dir + "/mnt")
+    status = json.loads(read(dir + "/mnt/.onward/status.json"))
+    assert onwardtest.adopted() == [status["supervisor"]]
+    os.kill(status["pid"], signal.SIGKILL)
+    assert json.loads(read(dir + "/mnt/.onward/status.json"))["supervisor"] == status["supervisor"]
+    run(ONWARDFS, "--upgrade", dir + "/mnt")                     # systemctl reload
+    assert json.loads(read(dir + "/mnt/.onward/status.json"))["supervisor"] == status["supervisor"]
+    os.kill(status["supervisor"], signal.SIGTERM)               # systemctl stop
+    assert os.waitpid(status["supervisor"], 0)[1] == 0 and not os.path.ismount(dir + "/mnt")
+
+
 def test_it_works_with_what_the_unit_leaves(dir):
-    """Capabilities, no new privileges, system calls; and a backend that inherits them."""
+    """Capabilities, no new privileges, system calls; and a backend that inherits them; also when another process has
+    taken over."""
     if os.geteuid() or not has_systemd() or not sandbox.numbers({"read"}):
         print("# not looked at: only for root, and with systemd's lists of system calls")
         return
@@ -68,9 +88,14 @@ def test_it_works_with_what_the_unit_leaves(dir):
                                       "a/f": "1\n"})
     config = f"backends: {{files: {{directory: '{dir}/sites/{{site}}'}}}}\n"
     no_ptrace = {"ASAN_OPTIONS": ENV.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
-    with Mount(dir, repo, config=config, options=["-o", "allow_other"], env=no_ptrace,
-               before=[sys.executable, SANDBOX, UNIT]) as m:
-        status = read(f"/proc/{m.process.pid}/status")
+    options = re.search(r"^ExecStart=.* (-o \S+) ", read(UNIT), re.M).group(1).split()
+    with Mount(dir, repo, config=config, options=options, env=no_ptrace, before=[sys.executable, SANDBOX, UNIT],
+               expect="worker-died") as m:
+        pid = json.loads(m.read(".onward/status.json"))["pid"]
+        for kill in lambda: os.kill(pid, signal.SIGKILL), lambda: run(ONWARDFS, "--upgrade", m.path):
+            kill()
+            m.read("head/a/f")
+        status = read(f"/proc/{json.loads(m.read('.onward/status.json'))['pid']}/status")
         assert re.search(r"^NoNewPrivs:\s1$", status, re.M) and re.search(r"^Seccomp:\s2$", status, re.M)
         os.mkdir(m / "staging/w")
         write(m / "staging/w/a/f", "2\n")
@@ -84,6 +109,7 @@ def test_nothing_of_the_starter_is_kept(dir):
     """A script that holds a lock starts it in the background, and ends: so does the lock."""
     repo = make_repo(dir + "/r.git", {"f": "1\n"})
     os.mkdir(dir + "/mnt")
+    onwardtest.adopt()
     lock = os.open(dir + "/lock", os.O_RDWR | os.O_CREAT)
     fcntl.flock(lock, fcntl.LOCK_EX)
     subprocess.run([ONWARDFS, "-o", f"state={dir}/state", repo, dir + "/mnt"], pass_fds=[lock], check=True, env=ENV)
@@ -95,7 +121,7 @@ def test_nothing_of_the_starter_is_kept(dir):
     finally:
         pid = json.loads(read(dir + "/mnt/.onward/status.json"))["pid"]
         run("fusermount3", "-u", dir + "/mnt")
-        until("the daemon has ended", lambda: not os.path.exists(f"/proc/{pid}"))
+        os.waitpid(pid, 0)
 
 
 def test_nobody_reads_its_memory(dir):
