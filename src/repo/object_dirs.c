@@ -51,12 +51,14 @@ static void search_alternates(struct search *s, const char *dir, int depth)
     }
 }
 
-/* An alternate that is gone costs the objects in it, not the repository. */
+/* An alternate that is gone costs the objects in it, not the repository. The directory itself is
+ * always one of them: it may come back. */
 static void search_dir(struct search *s, const char *dir, int depth)
 {
     struct stat st;
+    int r = stat(dir, &st);
 
-    if (stat(dir, &st) < 0 || seen_before(s, &st))
+    if (r < 0 ? depth > 0 : seen_before(s, &st))
         return;
     *VEC_ADD(s->dirs) = xstrdup(dir);
     search_alternates(s, dir, depth);
