@@ -73,6 +73,16 @@ static bool is_blind(int code)
     return code < 0 && strstr(giterr_text(), "target OID for the reference doesn't exist");
 }
 
+/* It is said to have been moved, and is where it was: a packing program took its file away between
+ * two looks of libgit2. It passes. */
+static bool is_mistaken(struct handle *h, const struct ref_change *c, int code)
+{
+    git_oid at;
+
+    return code == GIT_EMODIFIED && git_reference_name_to_id(&at, h->git, c->name) == 0 &&
+           git_oid_equal(&at, oid_git(c->from));
+}
+
 /* The lock file that is in the way, if there is one. The caller frees. */
 static char *find_lock(const struct repo *repo, const char *name, struct stat *ret)
 {
@@ -155,7 +165,8 @@ static int change_ref(struct handle *h, const struct ref_change *c, struct diag 
     int64_t until = clock_mono() + LOCK_PATIENCE, wait = WAIT_FIRST;
     int code;
 
-    while ((code = c->attempt(h, c)) < 0 && (is_passing(code) || is_blind(code)) &&
+    while ((code = c->attempt(h, c)) < 0 &&
+           (is_passing(code) || is_blind(code) || is_mistaken(h, c, code)) &&
            clock_mono() < until) {
         struct timespec t = clock_timespec(wait);
         nanosleep(&t, NULL);
