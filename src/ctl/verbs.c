@@ -182,7 +182,7 @@ const struct verb verbs[] = {
     {
         .name = "accept",
         .operands = "",
-        .summary = "follow a mainline that has lost revisions which it had",
+        .summary = "go on with a mainline or a ledger that has lost what it had",
         .help =
             "Until then nothing moves. Look first at what is missing: it is in `onward status`.",
         .options = OPTION_REASON,

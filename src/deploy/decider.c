@@ -275,9 +275,13 @@ static void make_plan(struct decider *r, struct plan *ret)
                                .frozen_kind = r->targets.frozen_kind,
                                .frozen = r->targets.frozen,
                                .paused = r->paused.text,
-                               .readonly = !c->enabled,
+                               .readonly = !c->enabled || r->set_back,
                                .now = clock_mono()};
 
+    if (!input.frozen && r->set_back) {
+        input.frozen_kind = "rewritten";
+        input.frozen = r->set_back;
+    }
     if (!c->enabled) {
         input.frozen_kind = "lease";
         input.frozen = c->disabled_why ? c->disabled_why : "reconciling is switched off here";
@@ -285,9 +289,15 @@ static void make_plan(struct decider *r, struct plan *ret)
     plan_make(&input, ret);
 }
 
+/* What is wrong with the ledger; NULL: nothing. */
+static const char *ledger_problem(const struct decider *r)
+{
+    return r->set_back ? r->set_back : r->ledger_problem;
+}
+
 static void tell_problem(struct decider *r)
 {
-    const char *now = r->targets.frozen ? r->targets.frozen : r->ledger_problem;
+    const char *now = r->targets.frozen ? r->targets.frozen : ledger_problem(r);
 
     if (str_equal(now, r->told))
         return;
@@ -311,7 +321,7 @@ static int64_t publish(struct decider *r, const struct plan *plan)
     struct status_source source = {.roster = &r->roster,
                                    .targets = &r->targets,
                                    .plan = plan,
-                                   .problem = r->ledger_problem,
+                                   .problem = ledger_problem(r),
                                    .paused = r->paused.text};
 
     tell_problem(r);
@@ -401,6 +411,30 @@ static void follow_pause(struct decider *r)
     r->dirty = true;
 }
 
+/* Whether the ledger still holds all that was ever seen of it: if not, nothing of it is believed
+ * until it does again, or a person accepts it, and then everything is read anew. When that cannot
+ * be told, it stands as it was: appends have the last word. */
+static void follow_ledger(struct decider *r)
+{
+    _cleanup_(diag_done) struct diag why = {0};
+    int err = ledger_holds(r->config->ledger, &why);
+
+    if (err < 0 && err != -ESTALE) {
+        log_warn("ledger-not-followed", "reason=\"%s\"", diag_text(&why, err));
+        return;
+    }
+    _cleanup_free_ char *before = TAKE(r->set_back);
+    if (err < 0)
+        r->set_back = xstrdup(diag_text(&why, err));
+    if (before && !r->set_back)
+        set_ledger_problem(r, NULL);
+    if (err == 0 && (before || !r->config->enabled)) {
+        roster_reload(&r->roster, r->config->ledger);
+        follow_pause(r);
+    }
+    r->dirty |= !str_equal(before, r->set_back);
+}
+
 int decider_follow_refs(struct decider *r)
 {
     const struct reconcile_config *c = r->config;
@@ -424,9 +458,8 @@ int decider_follow_refs(struct decider *r)
     see(r, &source.head);
     if (changed)
         roster_follow(&r->roster, &r->targets, &backends, c->ledger);
-    if (!c->enabled && ledger_refresh(c->ledger, NULL) == 0)
-        roster_reload(&r->roster, c->ledger);
-    if (!c->enabled || !r->shown)
+    follow_ledger(r);
+    if (!r->shown)
         follow_pause(r);
     if (!oid_equal(&before, &r->targets.head))
         journal_head(&r->journal, &r->targets.head);
@@ -516,14 +549,16 @@ static int order_pause(struct decider *r, const struct command *c)
     return err;
 }
 
-/* The mainline as it is now is the one that sites follow from now on. */
+/* The mainline as it is now is the one that sites follow from now on, and the ledger as it is now
+ * the one that says where they are. */
 static int order_accept(struct decider *r, const struct command *c)
 {
     struct record record = {.kind = RECORD_ACCEPTED};
 
-    if (!is_rewritten(r))
+    if (!is_rewritten(r) && !r->set_back)
         return diag_fail(c->reterr, -EINVAL,
-                         "the mainline was not rewritten: there is nothing to accept");
+                         "the mainline was not rewritten, and the ledger not set back: there is "
+                         "nothing to accept");
     int err = mainline_head(r->config->mainline, &record.to);
     if (err < 0)
         return diag_fail(c->reterr, err, "the mainline has no revision");
@@ -617,6 +652,7 @@ void decider_free(struct decider *r)
     roster_done(&r->roster);
     targets_done(&r->targets);
     veto_done(&r->paused);
+    free(r->set_back);
     free(r->ledger_problem);
     free(r->told);
     free(r);

@@ -44,6 +44,7 @@ struct decider {
     int *running;               /* …of each backend */
     bool cancel;                /* polled by long walks */
     bool ending;                /* the mount may be gone: what fails now says nothing of a site */
+    char *set_back;             /* the ledger does not hold what it had: how; NULL: it does */
     char *ledger_problem;       /* why records could not be written; NULL: they could */
     char *told;                 /* the problem that was last told */
     bool shown;                 /* a fleet was published */

@@ -74,7 +74,9 @@ static struct roster_site *get(struct roster *r, const char *name, struct ledger
 void roster_reload(struct roster *r, struct ledger *ledger)
 {
     map_foreach (it, &r->by_name) {
-        load_track(it->value, ledger);
+        struct roster_site *s = it->value;
+        if (!s->facts.attempt)
+            load_track(s, ledger);
     }
 }
 

@@ -63,7 +63,8 @@ void roster_done(struct roster *r);
  * that are new, and forgets no old one. */
 void roster_follow(struct roster *r, const struct targets *targets,
                    const struct roster_backends *backends, struct ledger *ledger);
-/* Reads every site's track again: for a host that only shows what another one does. */
+/* Reads the track of every site again that has no attempt here: for a host that only shows what
+ * another one does, and for a ledger that somebody else has moved. */
 void roster_reload(struct roster *r, struct ledger *ledger);
 /* What is under way for the site, an attempt or an observation; NULL: nothing. */
 struct attempt *roster_attempt(const struct roster_site *s);

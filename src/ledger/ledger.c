@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,8 +21,6 @@
 #include "repo/refs.h"
 #include "repo/revision.h"
 
-/* So many commits may a chain have gained since its mark was saved. */
-#define MARK_FURTHEST 100000
 /* How often an append is written anew because `git prune` took away a file that had no name yet. */
 #define PASSING_TRIES 10
 /* How often an append starts anew because somebody else wrote to our own chain. */
@@ -131,17 +130,22 @@ static void end_writing(struct ledger *l)
     pthread_mutex_unlock(&l->queue);
 }
 
-/* The chain was moved by somebody else. */
-static void follow_mark(struct ledger *l, const char *ref, const struct oid *tip)
+/* The chain was moved by somebody else. -errno: whether it still holds its mark cannot be told. */
+static int follow_mark(struct ledger *l, const struct chain *c)
 {
-    struct oid mark = marks_get(&l->marks, ref);
+    struct oid mark = marks_get(&l->marks, c->ref);
     char now[OID_HEX + 1], seen[OID_HEX + 1];
+    int r = 0;
 
-    if (!oid_is_zero(&mark) && history_distance(l->repo, tip, &mark, MARK_FURTHEST) < 0)
-        log_error("ledger-set-back", "ref=%s now=%s seen=%s what=\"see onward verify --ledger\"",
-                  ref, oid_hex(tip, now), oid_hex(&mark, seen));
-    else
-        marks_move(&l->marks, ref, &mark, tip);
+    if (!oid_is_zero(&mark))
+        r = history_distance(l->repo, &c->tip, &mark, INT_MAX);
+    if (r == -ENOENT) {
+        log_error("ledger-set-back", "ref=%s now=%s seen=%s what=\"see LEDGER in man 8 onwardfs\"",
+                  c->ref, oid_hex(&c->tip, now), oid_hex(&mark, seen));
+        marks_save_now(&l->marks); /* all of it, while we know it */
+    } else if (r >= 0)
+        marks_move(&l->marks, c->ref, &mark, &c->tip);
+    return r < 0 && r != -ENOENT ? r : 0;
 }
 
 /* Takes in what the chain's ref names now; readers go on with what was known until it is all
@@ -153,12 +157,30 @@ static int follow(struct ledger *l, struct chain *c, struct diag *reterr)
 
     if (r < 0 || oid_equal(&fresh->tip, &c->tip))
         return r;
-    follow_mark(l, c->ref, &fresh->tip);
+    if ((r = follow_mark(l, fresh)) < 0)
+        return diag_fail(reterr, r, "cannot tell what the ledger %s has lost", c->ref);
     pthread_mutex_lock(&l->lock);
     c->tip = fresh->tip;
     c->root = fresh->root;
     pthread_mutex_unlock(&l->lock);
     return 1;
+}
+
+/* Follows all chains, those that are gone as well; called with the right to change them. */
+static int refresh(struct ledger *l, const struct refs *refs, struct diag *reterr)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < refs->n; i++)
+        find_chain(l, refs->v[i].name);
+    vec_foreach (c, &l->chains) {
+        const struct ref *ref = refs_find(refs, (*c)->ref);
+        bool stays = ref ? oid_equal(&(*c)->tip, &ref->target) : oid_is_zero(&(*c)->tip);
+        if (r >= 0 && !stays)
+            r = follow(l, *c, reterr);
+    }
+    marks_save(&l->marks);
+    return r < 0 ? r : 0;
 }
 
 int ledger_refresh(struct ledger *l, struct diag *reterr)
@@ -169,14 +191,90 @@ int ledger_refresh(struct ledger *l, struct diag *reterr)
     if (r < 0)
         return r;
     begin_writing(l);
-    for (size_t i = 0; i < refs->n && r >= 0; i++) {
-        struct chain *c = find_chain(l, refs->v[i].name);
-        if (!oid_equal(&c->tip, &refs->v[i].target))
-            r = follow(l, c, reterr);
-    }
-    marks_save(&l->marks);
+    r = refresh(l, refs, reterr);
     end_writing(l);
-    return r < 0 ? r : 0;
+    return r;
+}
+
+/* ---- chains that were set back ---------------------------------------------------------------
+ */
+
+/* Who has the right to change chains has moved the mark along with each step, so any other one is
+ * ahead, or beside. */
+static bool is_set_back(const struct ledger *l, const struct chain *c)
+{
+    struct oid mark = marks_get(&l->marks, c->ref);
+
+    return !oid_is_zero(&mark) && !oid_equal(&mark, &c->tip);
+}
+
+static bool is_there(const struct ledger *l, const struct oid *commit)
+{
+    struct revision_brief brief;
+
+    return revision_brief(l->repo, commit, &brief) == 0;
+}
+
+static int fail_set_back(const struct ledger *l, const struct chain *c, struct diag *reterr)
+{
+    struct oid mark = marks_get(&l->marks, c->ref);
+    char now[OID_HEX + 1], seen[OID_HEX + 1];
+    bool gone = oid_is_zero(&c->tip);
+
+    oid_hex(&mark, seen);
+    return diag_fail(
+        reterr, -ESTALE,
+        "the ledger %s was %s%s, and was at %s, which %s: put that back (git "
+        "fetch, git update-ref), or accept what is left (onward accept --reason TEXT; see LEDGER "
+        "in man 8 onwardfs)",
+        c->ref, gone ? "removed" : "set back: it is at ", gone ? "" : oid_hex(&c->tip, now), seen,
+        is_there(l, &mark) ? "is still here" : "this repository does not have");
+}
+
+int ledger_holds(struct ledger *l, struct diag *reterr)
+{
+    _cleanup_(refs_unrefp) struct refs *refs = NULL;
+    int r = refs_load_below(l->repo, CHAIN_PREFIX, &refs, reterr);
+
+    if (r < 0)
+        return r;
+    begin_writing(l);
+    r = refresh(l, refs, reterr);
+    vec_foreach (c, &l->chains)
+        if (r == 0 && is_set_back(l, *c))
+            r = fail_set_back(l, *c, reterr);
+    end_writing(l);
+    return r;
+}
+
+static bool accepts(struct record *const *records, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (records[i]->kind == RECORD_ACCEPTED)
+            return true;
+    return false;
+}
+
+/* Keeps what the chains that were set back have lost, as far as it is there. */
+static int keep_what_was_lost(struct ledger *l, struct diag *reterr)
+{
+    int r = 0;
+
+    vec_foreach (c, &l->chains) {
+        struct oid mark = marks_get(&l->marks, (*c)->ref);
+        if (r == 0 && is_set_back(l, *c) && is_there(l, &mark))
+            r = ledger_keep(l, &mark, reterr);
+    }
+    return r;
+}
+
+/* What is left of the chains is what they are from now on. */
+static void accept_chains(struct ledger *l)
+{
+    vec_foreach (c, &l->chains)
+        if (is_set_back(l, *c))
+            marks_accept(&l->marks, (*c)->ref, &(*c)->tip);
+    marks_save_now(&l->marks);
 }
 
 /* ---- appending --------------------------------------------------------------------------------
@@ -216,17 +314,35 @@ static int append_once(struct ledger *l, struct record *const *records, size_t n
 static int append_group(struct ledger *l, struct record *const *records, size_t n,
                         struct diag *reterr)
 {
+    struct chain *own = l->chains.v[0];
     int r = -EAGAIN, moved = 1, passing = 0;
+    bool all_the_same = accepts(records, n);
 
     for (int i = 0; r == -EAGAIN && moved == 1 && i < APPEND_TRIES; i++) {
+        if (is_set_back(l, own) && !all_the_same)
+            return fail_set_back(l, own, reterr);
         r = append_once(l, records, n, reterr);
         if (r == -ENOENT && ++passing < PASSING_TRIES) {
             wait_shortly();
             r = -EAGAIN;
         } else if (r == -EAGAIN)
-            moved = follow(l, l->chains.v[0], reterr);
+            moved = follow(l, own, reterr);
     }
     return moved < 0 ? moved : r;
+}
+
+/* …and if a person accepts by it what is left of chains that were set back, so it is then. */
+static int append_or_accept(struct ledger *l, struct record *const *records, size_t n,
+                            struct diag *reterr)
+{
+    if (!accepts(records, n))
+        return append_group(l, records, n, reterr);
+    int r = keep_what_was_lost(l, reterr);
+    if (r == 0)
+        r = append_group(l, records, n, reterr);
+    if (r == 0)
+        accept_chains(l);
+    return r;
 }
 
 /* Takes what waits, as it came, up to GROUP_MOST records but one request at least. */
@@ -255,7 +371,7 @@ static void write_group(struct ledger *l, struct request *group, size_t n)
     for (struct request *q = group; q; q = q->next)
         for (size_t i = 0; i < q->n; i++)
             records[k++] = &q->records[i];
-    int r = append_group(l, records, n, &why);
+    int r = append_or_accept(l, records, n, &why);
     marks_save(&l->marks);
     for (struct request *q = group; q; q = q->next) {
         q->result = r;
@@ -432,9 +548,12 @@ int ledger_keep_marks(struct ledger *l, const char *path, struct diag *reterr)
 {
     begin_writing(l);
     int r = marks_load(&l->marks, path, reterr);
+    map_foreach (it, &l->marks.all) {
+        find_chain(l, it->key); /* it may be gone */
+    }
     vec_foreach (c, &l->chains)
-        if (r == 0)
-            follow_mark(l, (*c)->ref, &(*c)->tip);
+        if (r == 0 && follow_mark(l, *c) < 0)
+            log_error("ledger-broken", "ref=%s what=\"see onward verify --ledger\"", (*c)->ref);
     marks_save(&l->marks);
     end_writing(l);
     return r;

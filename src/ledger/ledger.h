@@ -27,6 +27,12 @@
  * them. A commit that fails fails every append in it, with the reason, and nothing of it is there;
  * the next one begins anew.
  *
+ * Set back. A chain that does not hold the commit that this host has seen it at (ledger_keep_marks)
+ * is appended to no more: what it lost would be covered up, and could not be put back. When it
+ * holds it again, all goes on. A person may accept what is left instead, by a record of the fleet,
+ * RECORD_ACCEPTED, which is appended all the same; what was lost is kept like ledger_keep() does,
+ * if it is there at all.
+ *
  * Invariants: a record is durable before ledger_append() returns; nothing is ever rewritten or cut;
  * a site's generation never falls, over all hosts. Threads: any. */
 #ifndef ONWARD_LEDGER_LEDGER_H
@@ -49,7 +55,7 @@ void ledger_free(struct ledger *l);
 DEFINE_CLEANUP(struct ledger *, ledger_free)
 
 /* Appends all in one commit, in order; several of one site are chained. Sets previous and oid (and
- * host) in each. Durable on return, or nothing was appended. */
+ * host) in each. Durable on return, or nothing was appended. -ESTALE: our chain was set back. */
 int ledger_append(struct ledger *l, struct record *records, size_t n, struct diag *reterr);
 
 /* Calls `each` for the records of a site, newest first over all hosts, until it returns non-zero
@@ -72,6 +78,9 @@ int ledger_generation(struct ledger *l, const char *site, uint64_t generation,
 int ledger_sites(struct ledger *l, int (*each)(const char *site, void *arg), void *arg);
 /* Takes in what other hosts' chains have gained. */
 int ledger_refresh(struct ledger *l, struct diag *reterr);
+/* The same, and whether every chain still holds what this host has seen of it (marks.h). -ESTALE:
+ * one was set back, or is gone, with the reason and what to do; others: it cannot be told. */
+int ledger_holds(struct ledger *l, struct diag *reterr);
 
 /* One thing that is wrong with the ledger: of a commit, or of the record of a site in it. */
 struct ledger_finding {
@@ -90,8 +99,8 @@ struct ledger_totals {
 int ledger_verify(struct ledger *l, int (*each)(const struct ledger_finding *f, void *arg),
                   void *arg, struct ledger_totals *ret, struct diag *reterr);
 /* Keeps, in the file `path`, where each chain was last seen, and compares with what it has: a chain
- * that was set back is logged, and found by ledger_verify() until the file is taken away. Once,
- * before the first append. */
+ * that was set back is logged, and found by ledger_holds() and ledger_verify() until it is
+ * accepted. Once, before the first append. */
 int ledger_keep_marks(struct ledger *l, const char *path, struct diag *reterr);
 
 /* The high-water mark (seen.h): the newest mainline revision that this host has taken in, kept as

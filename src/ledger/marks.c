@@ -58,11 +58,22 @@ void marks_move(struct marks *m, const char *ref, const struct oid *from, const 
     m->dirty = true;
 }
 
-static void save(struct marks *m)
+void marks_accept(struct marks *m, const char *ref, const struct oid *to)
+{
+    if (oid_is_zero(to))
+        free(map_del(&m->all, ref));
+    else
+        put(m, ref, to);
+    m->dirty = true;
+}
+
+void marks_save_now(struct marks *m)
 {
     _cleanup_(buf_done) struct buf text = {0};
     char hex[OID_HEX + 1];
 
+    if (!m->dirty)
+        return;
     map_foreach (it, &m->all) {
         buf_addf(&text, "%s %s\n", oid_hex(it->value, hex), it->key);
     }
@@ -75,14 +86,13 @@ static void save(struct marks *m)
 
 void marks_save(struct marks *m)
 {
-    if (m->dirty && (!m->saved || clock_mono() - m->saved >= SAVE_EVERY))
-        save(m);
+    if (!m->saved || clock_mono() - m->saved >= SAVE_EVERY)
+        marks_save_now(m);
 }
 
 void marks_done(struct marks *m)
 {
-    if (m->dirty)
-        save(m);
+    marks_save_now(m);
     map_done(&m->all, free);
     free(m->path);
 }

@@ -177,6 +177,9 @@ def test_failure_08_automation_never_undoes_what_a_person_decided(dir):
         assert read(dir + "/applied") == "broken\nh\n"
 
 
+LEDGER = "refs/onward/ledger/" + os.uname().nodename
+
+
 def copy_to(repo, place, mirror):
     """A copy of the repository: what a backup has, or with `mirror` false a clone without refs/onward."""
     run("git", "clone", "-q", "--mirror" if mirror else "--bare", repo, place)
@@ -206,7 +209,19 @@ def refused(m, missing, why):
     assert "nothing to do" in said or missing in said, said
 
 
-EXPECT = "rewritten|old copy|ledger-set-back|commit-refused|command-failed"
+def set_back(m, seen):
+    """Everybody who asks is told that the ledger lacks `seen`, and orders that it would have to keep are refused."""
+    until("it is told", lambda: f"the ledger {LEDGER} was" in m.read("fleet").splitlines()[0])
+    problem = m.read("fleet").splitlines()[0]
+    assert seen in problem and "onward accept --reason" in problem, (seen, problem)
+    assert all(blocked(m, s, "rewritten") for s in SITES)
+    assert any(json.loads(line)["message"] in problem for line in m.read(".onward/events").splitlines()
+               if json.loads(line)["event"] == "problem")
+    assert seen in onward(m, "hold", "s1", "--reason", "x", status=1)
+    assert re.search("was (set back|removed)", onward(m, "verify", "--ledger", status=1))
+
+
+EXPECT = "rewritten|old copy|ledger-set-back|the ledger refs/|commit-refused|command-failed"
 
 
 def test_failure_14_an_older_history_is_refused_with_local_state_wiped(dir):
@@ -268,7 +283,10 @@ def test_failure_14_an_old_copy_is_refused_in_place_of_the_repository(dir):
         assert m.read("sites/hub/deployed/hub.conf") == "2\n"  # what that copy's ledger knows
         assert read(dir + "/sites/s1/current/stores/s1/site.conf") == "a\n"
         git(repo, "fetch", "-q", dir + "/lost.git", "main:main")
+        set_back(m, git(dir + "/lost.git", "rev-parse", LEDGER).strip())  # which knows who has that already
+        git(repo, "fetch", "-q", dir + "/lost.git", f"{LEDGER}:{LEDGER}")
         until("it goes on by itself", lambda: in_sync(m, "hub", last))
+        assert len({git(r, "rev-parse", LEDGER) for r in (repo, dir + "/lost.git")}) == 1  # it ran that already
     run("rm", "-r", repo)
     os.rename(dir + "/plain.git", repo)
     with Mount(dir, repo, config=config(dir), expect=EXPECT) as m:
@@ -276,6 +294,48 @@ def test_failure_14_an_old_copy_is_refused_in_place_of_the_repository(dir):
         onward(m, "accept", "--reason", "the rest is lost")
         until("hub goes on", lambda: in_sync(m, "hub", ids[1]))
         assert marks(m)[0] == ids[1] and ids[1] in marks(m)[1], marks(m)
+
+
+def test_failure_14_a_ledger_that_was_set_back_moves_nothing(dir):
+    """Nothing is deployed again as if it were new, nor covered up, by a daemon that runs nor by the next one."""
+    repo, (first,) = history(dir, [])
+    applied = dir + "/applied"
+    m = Mount(dir, repo, config=config(dir, f"echo $ONWARD_GENERATION >> {applied}"), expect=EXPECT).start()
+    settled(m, first)
+    old = git(repo, "rev-parse", LEDGER).strip()
+    push(m, {"hub/hub.conf": "2\n"})
+    until("hub moves", lambda: state(m, "hub")["generation"] == 2 and in_sync(m, "hub"))
+    onward(m, "hold", "s2", "--reason", "shelves")
+    seen = git(repo, "rev-parse", LEDGER).strip()
+    git(repo, "update-ref", LEDGER, old)
+    set_back(m, seen)
+    third = push(m, {"hub/hub.conf": "3\n", "base/common.conf": "c=3\n"})
+    until("hub should move", lambda: state(m, "hub")["desired"] == third)
+    assert state(m, "hub")["state"] != "migrating" and git(repo, "rev-parse", LEDGER).strip() == old
+    m.stop()
+    m.start()   # and now the ledger is all that it knows
+    set_back(m, seen)
+    assert read(applied) == "1\n2\n" and git(repo, "rev-parse", LEDGER).strip() == old
+    git(repo, "update-ref", LEDGER, seen)
+    for site in ("hub", "s1"):
+        until(site + " goes on by itself", lambda: in_sync(m, site, third))
+    assert state(m, "s2")["state"] == "held" and read(applied) == "1\n2\n3\n"
+    assert "intact" in onward(m, "verify", "--ledger") and m.read("fleet").startswith("SITE")
+    seen = git(repo, "rev-parse", LEDGER).strip()
+    git(repo, "update-ref", "-d", LEDGER)
+    set_back(m, seen)
+    m.kill()
+    m.start()
+    set_back(m, seen)
+    onward(m, "accept", "--reason", "it was a test")
+    for site in SITES:
+        until(site + " goes on", lambda: in_sync(m, site, third))
+    assert "intact" in onward(m, "verify", "--ledger") and m.read("fleet").startswith("SITE")
+    assert git(repo, "rev-parse", "refs/onward/kept/" + seen).strip() == seen
+    assert '"it was a test"' in git(repo, "show", LEDGER + ":fleet.json")
+    m.stop()
+    with m:
+        settled(m, third)
 
 
 if __name__ == "__main__":
