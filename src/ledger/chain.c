@@ -129,7 +129,8 @@ int chain_newest(struct repo *repo, const struct oid *root, const char *site, st
     int r = oid_is_zero(root) ? -ENOENT : tree_walk_path(repo, root, path, &kind, &oid);
 
     if (r < 0 && r != -ENOENT)
-        return diag_fail(reterr, r == -ENOTDIR ? -EIO : r, "the ledger's tree cannot be read");
+        return diag_fail(reterr, r == -ENOTDIR ? -EIO : r,
+                         "the ledger's tree cannot be read at %s: %s", path, strerrordesc_np(-r));
     *ret = r == 0 && kind == ENTRY_FILE ? oid : (struct oid){0};
     return 0;
 }

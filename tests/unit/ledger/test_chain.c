@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "ledger/chain.h"
 #include "repo/object.h"
@@ -77,9 +78,12 @@ static void test_a_broken_tree_is_an_error_to_who_asks(void **state)
              "t=$(printf '040000 tree %%s\\tsites\\n' 1111111111111111111111111111111111111111 | "
              "git mktree --missing) && git update-ref " REF " $(git commit-tree -m x $t)");
     struct chain *c = load(f);
+    _cleanup_(diag_done) struct diag why = {0};
     struct map names = {0};
     struct oid oid;
-    assert_int_equal(chain_newest(f->repo, &c->root, "a", &oid, NULL), -EIO);
+    assert_int_equal(chain_newest(f->repo, &c->root, "a", &oid, &why), -EIO);
+    assert_non_null(strstr(why.text, "at sites/"));
+    assert_non_null(strstr(why.text, "Input/output error"));
     assert_int_equal(chain_sites(f->repo, &c->root, &names), -EIO);
     map_done(&names, NULL);
     chain_free(c);
