@@ -8,7 +8,7 @@ signature's line before reads `/* Long: why. */`.
 import re
 import statistics
 
-from stylelib import Tap, functions, short, sources
+from stylelib import ROOT, Tap, functions, short, sources
 
 FUNCTION_MOST, FILE_MOST, COLUMNS_MOST = 100, 800, 100
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
@@ -52,6 +52,14 @@ def limits(tap, found):
     tap.ok(not unfinished, "nothing is marked as unfinished", unfinished)
 
 
+def never_run():
+    """The test programs that the meson.build beside them does not name."""
+    for path in sorted((ROOT / "tests").glob("*/test_*.py")):
+        listed = (path.parent / "meson.build").read_text()
+        if path.name not in listed and f"'{path.stem.removeprefix('test_')}'" not in listed:
+            yield short(path)
+
+
 def main():
     tap = Tap()
     code = sources(".c", under=["src"])
@@ -66,6 +74,8 @@ def main():
     )
     tap.ok(bool(found), "functions were found")
     limits(tap, found)
+    forgotten = list(never_run())
+    tap.ok(not forgotten, "every test program is run", forgotten)
     tap.done()
 
 
