@@ -247,7 +247,8 @@ static bool go_on(struct supervisor *s, int status, int64_t lived)
     log_warn("worker-died", "how=\"%s\" mountpoint=\"%s\" next=\"another one takes over\"", how,
              s->what->mountpoint);
     if (s->respawn.failures && s->is_from_disk) {
-        log_warn("program-given-up", "program=\"%s\" next=\"the one that ran before\"", s->program);
+        log_warn("program-given-up", "program=\"%s\" next=\"the one that it was mounted with\"",
+                 s->program);
         s->from_disk = false;
     }
     pause_for(s, delay);
