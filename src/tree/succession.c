@@ -31,13 +31,17 @@ void table_note_lookups(struct node_table *t, uint64_t will, uint64_t lookups)
         legacy_set_lookups(t->legacy, will, lookups);
 }
 
+/* A file of which the kernel keeps nothing is not told of: the command that somebody writes to it
+ * may wait for those who tell, and they for the page that the kernel holds meanwhile. */
 static unsigned will_flags(const struct node *node, mode_t mode)
 {
     unsigned f = node->ops->flags;
     bool version = S_ISREG(mode) && (f & NODE_ATTR_FOREVER) && !(f & NODE_ENTRY_FOREVER);
+    bool kept = S_ISDIR(mode) || (f & (NODE_ENTRY_FOREVER | NODE_ATTR_FOREVER));
 
     return (S_ISDIR(mode) || (f & NODE_ENTRY_FOREVER) ? LEGACY_KEPT_NAME : 0) |
-           (version ? LEGACY_VERSION : 0) | (version || (f & NODE_FIXED) ? 0 : LEGACY_TOLD) |
+           (version ? LEGACY_VERSION : 0) |
+           (!kept || version || (f & NODE_FIXED) ? 0 : LEGACY_TOLD) |
            (text_node_content(node) ? LEGACY_TEXT : 0);
 }
 

@@ -122,7 +122,7 @@ static void what_makes_no_sense_is_refused(void **state)
 /* Tables, one after the other, over the same names. A directory of these shows every name but
  * "absent"; "dir…" are directories, "fixed…" keep their names. */
 
-static const struct node_ops dir_ops, file_ops;
+static const struct node_ops dir_ops, file_ops, control_ops;
 
 static void child_init(struct node *node, const void *arg)
 {
@@ -146,8 +146,11 @@ static struct node *child(struct node *dir, const char *name)
     char key[64];
     int len = snprintf(key, sizeof(key), "%p %s", (void *)dir, name);
 
-    return node_intern(dir->table, *name == 'd' ? &dir_ops : &file_ops, sizeof(struct node), key,
-                       len, node_ino(dir->ino, name), child_init, &dir);
+    const struct node_ops *ops = *name == 'd'           ? &dir_ops
+                                 : !strcmp(name, "ctl") ? &control_ops
+                                                        : &file_ops;
+    return node_intern(dir->table, ops, sizeof(struct node), key, len, node_ino(dir->ino, name),
+                       child_init, &dir);
 }
 
 static int dir_lookup(struct node *dir, const char *name, struct node **ret)
@@ -162,6 +165,8 @@ static const struct node_ops dir_ops = {
     .kind = "dir", .getattr = dir_getattr, .lookup = dir_lookup};
 static const struct node_ops file_ops = {
     .kind = "file", .flags = NODE_ENTRY_FOREVER | NODE_ATTR_FOREVER, .getattr = file_getattr};
+static const struct node_ops control_ops = {
+    .kind = "control", .flags = NODE_SLOW, .getattr = file_getattr};
 
 struct reign {
     struct node_table *table;
@@ -349,6 +354,7 @@ static void the_kernel_is_owed_news_of_what_it_keeps(void **state)
     uint64_t dir = look_up(&r, 1, "dir");
     look_up(&r, dir, "file");
     uint64_t forgotten = look_up(&r, dir, "forgotten");
+    look_up(&r, dir, "ctl");
     node_table_forget(r.table, forgotten, 1);
     begin(&r, end(&r));
     node_table_owed(r.table, count, &n);
@@ -356,14 +362,14 @@ static void the_kernel_is_owed_news_of_what_it_keeps(void **state)
     /* And they count, before anybody has asked for them and after. */
     uint64_t *ids;
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(node_table_load(r.table).nodes, 3);
-        assert_int_equal(node_table_known(r.table, false, &ids), 3);
+        assert_int_equal(node_table_load(r.table).nodes, 4);
+        assert_int_equal(node_table_known(r.table, false, &ids), 4);
         assert_int_equal(ids[1], dir);
         free(ids);
         node_unref(node_table_reach(r.table, dir));
     }
     node_table_forget(r.table, dir, 1);
-    assert_int_equal(node_table_load(r.table).nodes, 2);
+    assert_int_equal(node_table_load(r.table).nodes, 3);
     finish(&r);
 }
 
