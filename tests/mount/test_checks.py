@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import onwardtest
-from onwardtest import Mount, git, make_repo, read, run, until, write
+from onwardtest import Mount, fsck, git, make_repo, read, run, until, write
 from test_staging import say
 from test_views import VIEW, fails
 
@@ -132,7 +132,7 @@ def test_nobody_waits_for_the_checks_of_others(dir):
         assert m.read("head/late") == "written while the check runs\n"
         assert read(slow + "/.onward/changes") == ""
         assert git(repo, "log", "--format=%s", "main").split() == ["slow", "fast", "change"]
-        git(repo, "fsck", "--strict")
+        fsck(repo)
 
 
 def test_the_merged_tree_is_checked_too(dir):

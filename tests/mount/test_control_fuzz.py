@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import onwardtest
-from onwardtest import Mount, git, make_repo, read, write
+from onwardtest import Mount, fsck, git, make_repo, read, write
 from test_staging import say
 from test_views import VIEW
 
@@ -134,7 +134,7 @@ def run_fuzz(dir, files):
             raise AssertionError("a broken declaration was taken")
         except OSError as e:
             assert e.errno == errno.EINVAL and "onward.yaml:" in read(m / "staging/w0/.onward/outcome"), e
-    git(repo, "fsck", "--strict")
+    fsck(repo)
     assert git(repo, "rev-list", "--merges", "main") == ""
     commits = int(git(repo, "rev-list", "--count", "main"))
     assert (commits == 1) == ("review" in files["onward.yaml"]), commits

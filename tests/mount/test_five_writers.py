@@ -12,7 +12,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import onwardtest
-from onwardtest import Mount, commit, git, make_repo, read, run, write
+from onwardtest import Mount, commit, fsck, git, make_repo, read, run, write
 from test_staging import say
 from test_views import VIEW
 
@@ -165,7 +165,7 @@ def test_five_writers(dir):
         for i in range(5):
             assert read(m / f"staging/w{i}/.onward/changes") == ""
     check_history(repo, logs, pushed)
-    git(repo, "fsck", "--strict", "--no-dangling")
+    fsck(repo)
     slow = [e for e in logs["w0-f"] if e["what"] == "committed"]
     fast = [e for name, log in logs.items() if name != "w0-f" for e in log if e["what"] == "committed"]
     took = lambda log: [e["ended"] - e["began"] for e in log]

@@ -11,7 +11,7 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import onwardtest
-from onwardtest import Mount, commit, git, make_repo, read, run, until, write
+from onwardtest import Mount, commit, fsck, git, make_repo, read, run, until, write
 from test_staging import say
 from test_views import VIEW
 
@@ -184,7 +184,7 @@ def test_kill_9_while_stores_are_committed(dir):
     repo = make_repo(dir + "/r.git", CHURNED)
     for i in range(5):
         end_while_stores_are_committed(Mount(dir, repo, options=VIEW).start(), kill_9)
-        git(repo, "fsck", "--strict")
+        fsck(repo)
     Mount(dir, repo, options=VIEW).start().stop()
 
 

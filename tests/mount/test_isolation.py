@@ -11,7 +11,7 @@ import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import onwardtest
-from onwardtest import ONWARDFS, Mount, git, make_repo, read, run, until, write
+from onwardtest import ONWARDFS, Mount, fsck, git, make_repo, read, run, until, write
 from test_staging import BASE, as_user, say
 from test_views import VIEW, fails
 
@@ -104,7 +104,7 @@ def test_the_author_is_who_the_kernel_says(dir):
             trailers = {key: git(repo, "log", "-1", f"--format=%(trailers:key={key},valueonly)").split()
                         for key in ("Onward-Workspace", "Approved-by")}
             assert trailers == {"Onward-Workspace": [f"w{uid}"], "Approved-by": []}, raw
-        git(repo, "fsck", "--strict")
+        fsck(repo)
 
 
 @shared

@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import onwardtest
-from onwardtest import ONWARD, Mount, commit, git, make_repo, read, run, until, write
+from onwardtest import ONWARD, Mount, commit, fsck, git, make_repo, read, run, until, write
 from test_staging import BASE, as_user, say
 from test_views import VIEW, fails
 
@@ -75,7 +75,7 @@ def test_a_rebase_keeps_what_was_staged_and_brings_what_is_new(dir):
         assert git(repo, "rev-parse", "main^").strip() == id
         assert m.read("head/large/f7") == "seven\n" and m.read("head/large/f8") == "8\n" and m.read("head/t") == both
         assert os.path.isdir(ws + "/kept/empty") and os.path.isdir(ws + "/emptied")
-        git(repo, "fsck", "--strict")
+        fsck(repo)
         for f in (held, merged, unlinked):
             f.close()
 

@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import onwardtest
-from onwardtest import ENV, ONWARD, Mount, commit, git, make_repo, read, run, until, write
+from onwardtest import ENV, ONWARD, Mount, commit, fsck, git, make_repo, read, run, until, write
 from test_command import onward
 from test_deploy import DECLARATION, config, in_sync, records
 from test_forward import history, inputs, push, settled
@@ -111,7 +111,7 @@ def test_two_people_approve(dir):
         assert as_user(ANN, "readlink", ws + "base").strip().endswith(after)
         assert as_user(ANN, "cat", ws + "outcome").strip() == after
         assert git(m.repo, "for-each-ref", "refs/onward/proposals/") == ""
-        git(m.repo, "fsck", "--strict")
+        fsck(m.repo)
         assert "proposal 2: needs 2" in propose(m, files={"t": LINES}, message="back again")
 
 
@@ -375,7 +375,7 @@ def kill_in_rounds(m):
             assert there == [number] and f"{i}\n" == as_user(ANN, "cat", m / "staging/fix/t"), at
             assert tell(BOB, m / f"proposals/{number}/approve", "yes") == 0, at
             assert os.listdir(m / "proposals") == [] and m.read("head/t") == f"{i}\n", at
-        git(m.repo, "fsck", "--strict", "--no-dangling")
+        fsck(m.repo)
         m.stop()
     print(f"# seed {seed}, {takes * 1000:.0f} ms:", count, flush=True)
 

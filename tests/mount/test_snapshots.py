@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import onwardtest
-from onwardtest import Mount, git, make_repo, read, run, write
+from onwardtest import Mount, fsck, git, make_repo, read, run, write
 from test_checks import host, runs
 from test_staging import say
 from test_views import VIEW, fails
@@ -71,7 +71,7 @@ def test_looking_writes_nothing(dir):
         write(dir + "/patch", patch)
         run("git", "-C", dir + "/clone", "apply", "--index", dir + "/patch")
         assert git(dir + "/clone", "write-tree") == git(repo, "rev-parse", "main^{tree}")
-        git(repo, "fsck", "--strict")
+        fsck(repo)
 
 
 def test_commands_that_check_find_the_tree_written(dir):
@@ -110,7 +110,7 @@ def test_new_files_are_packs(dir):
             stop.set()
             packer.join()
         assert len(git(repo, "ls-tree", "-r", "main").splitlines()) == 1000 + len(BASE)
-        git(repo, "fsck", "--strict")
+        fsck(repo)
         assert not [name for name in os.listdir(repo + "/objects/pack") if name.endswith(".keep")]
         before = len(git(repo, "rev-list", "--all", "--objects").splitlines())
         git(repo, "repack", "-q", "-a", "-d")

@@ -11,7 +11,7 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 import fidelity
 import onwardtest
-from onwardtest import Mount, commit, git, make_repo, read, run, until, write
+from onwardtest import Mount, commit, fsck, git, make_repo, read, run, until, write
 from test_views import VIEW, fails
 
 BASE = {"a.txt": "one\n", "d/b.txt": "two\n", "d/c.yaml": "k: v\n", "bin/x.sh": "#!/bin/sh\n"}
@@ -56,7 +56,7 @@ def test_edit_commit_and_see_it_at_head(dir):
         assert os.readlink(ws + "/.onward/base").endswith("revisions/" + id)
         os.rmdir(ws)
         assert os.listdir(m / "staging") == []
-        git(repo, "fsck", "--strict")
+        fsck(repo)
         run("git", "clone", "-q", repo, dir + "/check")
         git(dir + "/check", "checkout", "-q", before)
         git(dir + "/check", "apply", "--index", "-", stdin=patch)
@@ -168,7 +168,7 @@ def test_ordinary_tools(dir):
         assert os.stat(ws + "/q").st_size == 5000
         say(ws + "/.onward/commit", "tools")
         run("diff", "-r", "--no-dereference", ws, m / "head/")
-        git(repo, "fsck", "--strict")
+        fsck(repo)
 
 
 def test_posix_odds_and_ends(dir):
@@ -384,7 +384,7 @@ def test_five_workspaces_commit_at_once(dir):
             for i in range(rounds):
                 assert subjects.count(f"worker {n} round {i}") == 1
         assert git(repo, "rev-list", "--count", "--min-parents=2", "main").strip() == "0"
-        git(repo, "fsck", "--strict")
+        fsck(repo)
 
 
 def test_a_checked_out_branch_is_brought_along(dir):

@@ -27,7 +27,7 @@ for place in ("../lib", "../mount"):
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), place))
 import material
 from fidelity import compare
-from onwardtest import Mount, git, until
+from onwardtest import Mount, fsck, git, until
 from workers import Packer, Probe, Reader, RefChurner, Stager, ViewReader, Walker
 
 READERS = (1, 2, 4, 16)
@@ -155,7 +155,7 @@ def run(test, args, crews):
         if test.mtime == "revision":
             for revision in ("main", "main~3", "side"):
                 compare(test.repo, revision, m.path)
-    git(test.repo, "fsck", "--strict", "--no-dangling", timeout=600)
+    fsck(test.repo)
     for kind in ("cached", "asked"):
         assert reports["probe"][f"{kind}-us-most"] < LONGEST_READ * 1e6, f"a small read, {kind}, waited for something"
     assert reports["stager-1"]["commits"] and reports["walker-1"]["walks"], "hardly anything happened"

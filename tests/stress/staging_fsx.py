@@ -22,7 +22,7 @@ import time
 
 for place in ("../lib", "../mount"):
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), place))
-from onwardtest import BUILD, Mount, git, make_repo, read, run, until
+from onwardtest import BUILD, Mount, fsck, git, make_repo, read, run, until
 
 FSX = os.environ.get("ONWARD_FSX") or os.path.join(BUILD, "tests/stress/staging_fsx")
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -198,7 +198,7 @@ def play(args, dir, twin):
                 n = test.serve(process, end)
             finally:
                 process.stdin.close()
-        git(test.repo, "fsck", "--strict", "--no-dangling")
+        fsck(test.repo)
         test.mount.stop()
     except BaseException:
         test.mount.__exit__(*sys.exc_info())
