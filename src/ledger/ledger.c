@@ -21,8 +21,6 @@
 #include "repo/refs.h"
 #include "repo/revision.h"
 
-/* How often an append is written anew because `git prune` took away a file that had no name yet. */
-#define PASSING_TRIES 10
 /* How often an append starts anew because somebody else wrote to our own chain. */
 #define APPEND_TRIES 20
 
@@ -77,28 +75,6 @@ void ledger_free(struct ledger *l)
     pthread_cond_destroy(&l->written);
     pthread_mutex_destroy(&l->lock);
     free(l);
-}
-
-int ledger_open(struct repo *repo, const char *host, struct ledger **ret, struct diag *reterr)
-{
-    _cleanup_free_ char *name = chain_host(host);
-    _cleanup_free_ char *ref = xasprintf(CHAIN_PREFIX "%s", name);
-    _cleanup_(ledger_freep) struct ledger *l = NEW(struct ledger);
-
-    l->repo = repo;
-    l->host = xstrdup(*host ? host : "localhost");
-    seen_init(&l->seen, repo, name);
-    l->last_waiting = &l->waiting;
-    timelines_init(&l->timelines);
-    pthread_mutex_init(&l->queue, NULL);
-    pthread_cond_init(&l->written, NULL);
-    pthread_mutex_init(&l->lock, NULL);
-    *VEC_ADD(&l->chains) = chain_new(ref);
-    int r = ledger_refresh(l, reterr);
-    if (r < 0)
-        return r;
-    *ret = TAKE(l);
-    return 0;
 }
 
 static struct chain *find_chain(struct ledger *l, const char *ref)
@@ -183,7 +159,7 @@ static int refresh(struct ledger *l, const struct refs *refs, struct diag *reter
     return r < 0 ? r : 0;
 }
 
-int ledger_refresh(struct ledger *l, struct diag *reterr)
+static int take_in(struct ledger *l, struct diag *reterr)
 {
     _cleanup_(refs_unrefp) struct refs *refs = NULL;
     int r = refs_load_below(l->repo, CHAIN_PREFIX, &refs, reterr);
@@ -194,6 +170,28 @@ int ledger_refresh(struct ledger *l, struct diag *reterr)
     r = refresh(l, refs, reterr);
     end_writing(l);
     return r;
+}
+
+int ledger_open(struct repo *repo, const char *host, struct ledger **ret, struct diag *reterr)
+{
+    _cleanup_free_ char *name = chain_host(host);
+    _cleanup_free_ char *ref = xasprintf(CHAIN_PREFIX "%s", name);
+    _cleanup_(ledger_freep) struct ledger *l = NEW(struct ledger);
+
+    l->repo = repo;
+    l->host = xstrdup(*host ? host : "localhost");
+    seen_init(&l->seen, repo, name);
+    l->last_waiting = &l->waiting;
+    timelines_init(&l->timelines);
+    pthread_mutex_init(&l->queue, NULL);
+    pthread_cond_init(&l->written, NULL);
+    pthread_mutex_init(&l->lock, NULL);
+    *VEC_ADD(&l->chains) = chain_new(ref);
+    int r = take_in(l, reterr);
+    if (r < 0)
+        return r;
+    *ret = TAKE(l);
+    return 0;
 }
 
 /* ---- chains that were set back ---------------------------------------------------------------
@@ -233,13 +231,9 @@ static int fail_set_back(const struct ledger *l, const struct chain *c, struct d
 
 int ledger_holds(struct ledger *l, struct diag *reterr)
 {
-    _cleanup_(refs_unrefp) struct refs *refs = NULL;
-    int r = refs_load_below(l->repo, CHAIN_PREFIX, &refs, reterr);
+    int r = take_in(l, reterr);
 
-    if (r < 0)
-        return r;
     begin_writing(l);
-    r = refresh(l, refs, reterr);
     vec_foreach (c, &l->chains)
         if (r == 0 && is_set_back(l, *c))
             r = fail_set_back(l, *c, reterr);
@@ -280,15 +274,8 @@ static void accept_chains(struct ledger *l)
 /* ---- appending --------------------------------------------------------------------------------
  */
 
-static void wait_shortly(void)
-{
-    struct timespec t = clock_timespec(5 * NS_PER_MS);
-
-    nanosleep(&t, NULL);
-}
-
-/* Writes everything on top of what is known of our chain, and moves the ref. -EAGAIN: it had moved;
- * -ENOENT: something was in the way that passes. */
+/* Writes everything on top of what is known of our chain, and moves the ref. -EAGAIN: it had
+ * moved. */
 static int append_once(struct ledger *l, struct record *const *records, size_t n,
                        struct diag *reterr)
 {
@@ -315,17 +302,14 @@ static int append_group(struct ledger *l, struct record *const *records, size_t 
                         struct diag *reterr)
 {
     struct chain *own = l->chains.v[0];
-    int r = -EAGAIN, moved = 1, passing = 0;
+    int r = -EAGAIN, moved = 1;
     bool all_the_same = accepts(records, n);
 
     for (int i = 0; r == -EAGAIN && moved == 1 && i < APPEND_TRIES; i++) {
         if (is_set_back(l, own) && !all_the_same)
             return fail_set_back(l, own, reterr);
         r = append_once(l, records, n, reterr);
-        if (r == -ENOENT && ++passing < PASSING_TRIES) {
-            wait_shortly();
-            r = -EAGAIN;
-        } else if (r == -EAGAIN)
+        if (r == -EAGAIN)
             moved = follow(l, own, reterr);
     }
     return moved < 0 ? moved : r;

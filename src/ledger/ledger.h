@@ -76,10 +76,9 @@ int ledger_generation(struct ledger *l, const char *site, uint64_t generation,
                       int (*each)(const struct record *r, void *arg), void *arg);
 /* Calls `each` with the name of every site that has a record on any host. -EIO. */
 int ledger_sites(struct ledger *l, int (*each)(const char *site, void *arg), void *arg);
-/* Takes in what other hosts' chains have gained. */
-int ledger_refresh(struct ledger *l, struct diag *reterr);
-/* The same, and whether every chain still holds what this host has seen of it (marks.h). -ESTALE:
- * one was set back, or is gone, with the reason and what to do; others: it cannot be told. */
+/* Takes in what other hosts' chains have gained, and tells whether every chain still holds what
+ * this host has seen of it (marks.h). -ESTALE: one was set back, or is gone, with the reason and
+ * what to do; others: it cannot be told. */
 int ledger_holds(struct ledger *l, struct diag *reterr);
 
 /* One thing that is wrong with the ledger: of a commit, or of the record of a site in it. */

@@ -115,6 +115,11 @@ struct sink *batch_sink(struct batch *b)
     return &b->sink;
 }
 
+struct repo *batch_repo(const struct batch *b)
+{
+    return b->repo;
+}
+
 /* ---- storing ---- */
 
 /* Reads it where readers find it: a large one's header, as pack_large.h has seen the rest. */
@@ -133,11 +138,6 @@ static int read_back(struct batch *b, const struct oid *oid, bool large, struct 
     return diag_fail(reterr, r == -ENOMEM ? r : -EIO,
                      "object %s cannot be read back after it was written: %s", oid_hex(oid, hex),
                      strerrordesc_np(-r));
-}
-
-struct repo *batch_repo(const struct batch *b)
-{
-    return b->repo;
 }
 
 int batch_store(struct batch *b, struct diag *reterr)

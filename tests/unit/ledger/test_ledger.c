@@ -96,11 +96,11 @@ static void test_chains_of_all_hosts_are_one_history(void **state)
     append(one, "a", 1, RECORD_ATTEMPT);
     append(one, "a", 1, RECORD_DEPLOYED);
     assert_history(two, "a", "");
-    assert_int_equal(ledger_refresh(two, NULL), 0);
+    assert_int_equal(ledger_holds(two, NULL), 0);
     append(two, "a", 2, RECORD_ATTEMPT);
-    assert_int_equal(ledger_refresh(one, NULL), 0);
+    assert_int_equal(ledger_holds(one, NULL), 0);
     append(one, "a", 3, RECORD_ATTEMPT);
-    assert_int_equal(ledger_refresh(two, NULL), 0);
+    assert_int_equal(ledger_holds(two, NULL), 0);
     assert_history(one, "a", "3:attempt 2:attempt 1:deployed 1:attempt");
     assert_history(two, "a", "3:attempt 2:attempt 1:deployed 1:attempt");
 }
@@ -116,7 +116,7 @@ static void test_a_slow_clock_does_not_disorder_history(void **state)
     append(one, "a", 1, RECORD_DEPLOYED);
     late.at = NS_PER_SEC;
     assert_int_equal(ledger_append(two, &late, 1, NULL), 0);
-    assert_int_equal(ledger_refresh(one, NULL), 0);
+    assert_int_equal(ledger_holds(one, NULL), 0);
     assert_history(one, "a", "2:deployed 1:deployed");
 }
 
@@ -241,7 +241,7 @@ static void test_a_newer_record_stops_who_decides(void **state)
         "\"generation\":2/' | git hash-object -w --stdin) && "
         "git update-index --cacheinfo 100644,$b,$p && "
         "git update-ref $R $(git commit-tree -m x -p $R $(git write-tree))");
-    assert_int_equal(ledger_refresh(l, NULL), 0);
+    assert_int_equal(ledger_holds(l, NULL), 0);
     assert_int_equal(ledger_history(l, "a", count_one, &n, &why), -EPROTONOSUPPORT);
     assert_int_equal(n, 0);
     assert_non_null(strstr(why.text, "refs/onward/ledger/ops-1 has format 2"));

@@ -67,10 +67,10 @@ static void test_a_timeline_takes_in_what_other_hosts_did_before(void **state)
     append(two, "a", 2, RECORD_DEPLOYED);
     append(one, "a", 3, RECORD_DEPLOYED);
     assert_generations(one, "a", 0, "1 3 ");
-    assert_int_equal(ledger_refresh(one, NULL), 0);
+    assert_int_equal(ledger_holds(one, NULL), 0);
     assert_generations(one, "a", 0, "1 2 3 ");
     append(two, "a", 4, RECORD_DEPLOYED);
-    assert_int_equal(ledger_refresh(one, NULL), 0);
+    assert_int_equal(ledger_holds(one, NULL), 0);
     append(one, "a", 4, RECORD_HEALED);
     assert_generations(one, "a", 0, "1 2 3 4 ");
     assert_kinds(one, "a", 4, "healed deployed ");
