@@ -170,6 +170,8 @@ class World:
 
     def clean(self, approvals=0):
         """A workspace `w` on head without changes; and nothing proposed."""
+        # The refs may have been unreadable when they moved, and are read again a moment later.
+        until("head is the mainline", lambda: self.m.link("head") == self.main())
         self.ask_for(approvals)
         if not os.path.isdir(self.ws()):
             os.mkdir(self.ws())
