@@ -122,18 +122,18 @@ static int make_room(struct pack_window *w, size_t len)
     if (!data)
         return -ENOMEM;
     free(w->data);
-    *w = (struct pack_window){.data = data, .cap = cap};
+    *w = (struct pack_window){.data = data, .cap = cap, .back = w->back};
     return 0;
 }
 
-/* Where to begin to read `want` bytes for the sake of `least` at `at`. Who goes back a little walks
- * from deltas to their bases, which often lie one before the other: he gets mostly what is before.
- */
+/* Where to begin to read `want` bytes for the sake of `least` at `at`. Who says that he goes back,
+ * or has gone back a little, walks from deltas to their bases, which often lie one before the
+ * other: he gets mostly what is before. */
 static uint64_t window_start(const struct pack_window *w, const struct pack *p, uint64_t at,
                              size_t least, size_t want)
 {
-    bool back = w->serial == p->serial && at < w->at && w->at - at < want;
-    size_t before = back ? (want - least) / 4 * 3 : 0;
+    bool little = w->serial == p->serial && at < w->at && w->at - at < want;
+    size_t before = w->back || little ? (want - least) / 4 * 3 : 0;
 
     return before < at - HEADER ? at - before : HEADER;
 }

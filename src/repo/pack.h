@@ -8,6 +8,7 @@
 
 #include <git2.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +44,7 @@ DEFINE_CLEANUP(struct pack *, pack_unref)
 struct pack_window {
     uint64_t serial, at; /* of the pack; offset of `data` in it */
     size_t len, cap;
+    bool back; /* what is asked for next will mostly lie before what is asked for now */
     unsigned char *data;
 };
 

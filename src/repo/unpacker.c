@@ -12,6 +12,12 @@
 #define READ_HEADER_BODY 512 /* header and the first bytes inflated */
 #define DELTA_STEP       (64 << 10)
 #define DELTA_KEPT       (1 << 20)
+#define HELD_EACH        1024 /* most deltas are smaller by far */
+#define HELD_MOST        (64 << 10)
+/* One base in so many of a chain is kept for others, beside the last: the next object is often made
+ * of that one, and who begins elsewhere is not far from another. Keeping all of them costs more
+ * than making a few again. */
+#define KEPT_EVERY 4
 
 struct unpacker *unpacker_new(struct base_cache *bases)
 {
@@ -23,7 +29,7 @@ struct unpacker *unpacker_new(struct base_cache *bases)
 
 static void forget_chain(struct unpacker *u)
 {
-    u->chain.n = 0;
+    u->chain.n = u->held_len = 0;
     base_unref(TAKE(u->cached));
 }
 
@@ -46,6 +52,7 @@ void unpacker_free(struct unpacker *u)
     inflater_done(&u->inflater);
     free(u->chain.v);
     free(u->delta);
+    free(u->held);
     free(u);
 }
 
@@ -69,25 +76,57 @@ static int base_place(struct unpacker *u, const struct chain_link *delta, struct
     return r == -ENOENT ? -EBADMSG : r;
 }
 
-int unpacker_walk(struct unpacker *u, struct place place, size_t want)
+/* Inflates the delta of a link if it is small and there is room: its bytes are in the window now,
+ * and will not be when the walk is over. */
+static int hold_delta(struct unpacker *u, struct chain_link *link)
 {
-    forget_chain(u);
+    size_t size = link->entry.size;
+
+    if (size > HELD_EACH || size > HELD_MOST - u->held_len)
+        return 0;
+    if (!u->held && !(u->held = malloc(HELD_MOST)))
+        return -ENOMEM;
+    link->held = u->held + u->held_len;
+    u->held_len += size;
+    return inflater_whole(&u->inflater, link->pack, &link->entry, u->held + u->held_len - size);
+}
+
+/* The walk from `place` on. `hold`: the deltas will be applied. */
+static int walk(struct unpacker *u, struct place place, size_t want, bool hold)
+{
     for (;;) {
         u->cached = base_cache_get(u->bases, place.pack->serial, place.at);
         if (u->cached)
             return 0;
         struct chain_link *link = &u->root;
-        link->pack = place.pack;
+        *link = (struct chain_link){.pack = place.pack};
         int r = pack_entry_read(place.pack, place.at, &u->inflater.window, want, &link->entry);
         if (r < 0 || !is_delta(&link->entry))
             return r;
         if (u->chain.n == CHAIN_MOST)
             return -EBADMSG;
+        r = hold ? hold_delta(u, link) : 0;
+        if (r < 0)
+            return r;
         *VEC_ADD(&u->chain) = *link;
         r = base_place(u, link, &place);
         if (r < 0)
             return r;
+        u->inflater.window.back = true;
     }
+}
+
+static int walk_chain(struct unpacker *u, struct place place, size_t want, bool hold)
+{
+    forget_chain(u);
+    int r = walk(u, place, want, hold);
+    u->inflater.window.back = false;
+    return r;
+}
+
+int unpacker_walk(struct unpacker *u, struct place place, size_t want)
+{
+    return walk_chain(u, place, want, false);
 }
 
 int unpacker_header(struct unpacker *u, struct place place, git_object_t *ret_type,
@@ -154,20 +193,20 @@ static int load_delta(struct unpacker *u, const struct chain_link *link, const s
 {
     if (link->entry.size > most)
         return -EFBIG;
-    int r = delta_room(u, link->entry.size);
-    if (r == 0)
+    int r = link->held ? 0 : delta_room(u, link->entry.size);
+    if (r == 0 && !link->held)
         r = inflater_whole(&u->inflater, link->pack, &link->entry, u->delta);
     if (r == 0)
-        r = pack_delta_open(ret, u->delta, link->entry.size);
+        r = pack_delta_open(ret, link->held ? link->held : u->delta, link->entry.size);
     if (r < 0)
         return r;
     return ret->base_size != base->size ? -EBADMSG : ret->result_size > most ? -EFBIG : 0;
 }
 
-/* Replaces *base by what the delta makes of it. */
-static int step_base(struct unpacker *u, const struct chain_link *link, uint64_t most,
-                     struct base **base)
+/* Replaces *base by what delta `i` of the chain makes of it. */
+static int step_base(struct unpacker *u, size_t i, uint64_t most, struct base **base)
 {
+    const struct chain_link *link = &u->chain.v[i];
     struct pack_delta delta;
     int r = load_delta(u, link, *base, most, &delta);
 
@@ -179,7 +218,8 @@ static int step_base(struct unpacker *u, const struct chain_link *link, uint64_t
     r = pack_delta_apply(&delta, (*base)->data, b->data);
     if (r < 0)
         return r;
-    base_cache_put(u->bases, link->pack->serial, link->entry.at, b);
+    if (i == 1 || (u->chain.n - i) % KEPT_EVERY == 0)
+        base_cache_put(u->bases, link->pack->serial, link->entry.at, b);
     base_unref(*base);
     *base = TAKE(b);
     return 0;
@@ -223,7 +263,7 @@ int unpacker_read(struct unpacker *u, struct place place, uint64_t most, struct 
     _cleanup_(base_unrefp) struct base *base = NULL;
     struct pack_delta delta;
     struct unpacked o;
-    int r = unpacker_walk(u, place, READ_FIRST);
+    int r = walk_chain(u, place, READ_FIRST, true);
 
     if (r < 0)
         return r;
@@ -231,7 +271,7 @@ int unpacker_read(struct unpacker *u, struct place place, uint64_t most, struct 
         return read_whole(u, most, ret);
     r = root_base(u, most, &base);
     for (size_t i = u->chain.n - 1; r == 0 && i > 0; i--)
-        r = step_base(u, &u->chain.v[i], most, &base);
+        r = step_base(u, i, most, &base);
     if (r == 0)
         r = load_delta(u, &u->chain.v[0], base, most, &delta);
     if (r == 0)

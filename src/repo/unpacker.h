@@ -27,6 +27,7 @@ struct place {
 struct chain_link {
     struct pack *pack;
     struct pack_entry entry;
+    const unsigned char *held; /* inflated already, in `held`; NULL: it is not */
 };
 
 struct unpacker {
@@ -38,6 +39,8 @@ struct unpacker {
     struct base *cached;          /* … unless this is it already: a reference */
     unsigned char *delta;         /* where deltas are inflated to */
     size_t delta_cap;
+    unsigned char *held; /* small deltas of the chain, inflated while the walk had their bytes */
+    size_t held_len;
     struct unpacker *next; /* of those that have nothing to do */
 };
 

@@ -124,6 +124,54 @@ static void test_chain_of_any_length_that_git_makes(void **state)
     assert_content(f, 4095, "root");
 }
 
+/* The text that delta `i` of the chain below makes: a part of its own, small, middling or large,
+ * and the beginning of what was before. */
+static void next_text(uint32_t i, struct buf *delta, struct buf *text)
+{
+    static const int pieces[] = {1, 40, 25, 0, 90};
+    _cleanup_(buf_done) struct buf before = *text;
+    size_t kept = before.len < 200 ? before.len : 200;
+
+    *text = (struct buf){0};
+    for (int k = 0; k < pieces[i % 5]; k++)
+        buf_addf(text, "part %d of delta %u. ", k, i);
+    buf_clear(delta);
+    delta_sizes(delta, before.len, text->len + kept);
+    for (size_t at = 0; at < text->len; at += 100) {
+        _cleanup_free_ char *piece =
+            xstrndup(text->data + at, text->len - at < 100 ? text->len - at : 100);
+        delta_insert(delta, piece);
+    }
+    delta_copy(delta, 0, kept);
+    buf_add(text, before.data, kept);
+}
+
+/* Of the deltas of one walk some are held, some are too large, and some find no room; of the bases
+ * some are kept. Whichever it is, and in whichever order they are read, texts are what they are. */
+static void test_chain_of_small_and_large_deltas(void **state)
+{
+    enum { N = 400 };
+    struct made *f = *state;
+    _cleanup_(buf_done) struct buf delta = {0}, text = {0};
+    char *texts[N + 1];
+
+    buf_adds(&text, "the root of all");
+    uint64_t at = pack_maker_blob(&f->m, 0, text.data);
+    texts[0] = xstrdup(text.data);
+    for (uint32_t i = 1; i <= N; i++) {
+        next_text(i, &delta, &text);
+        at = pack_maker_delta(&f->m, i, at, &delta);
+        texts[i] = xstrdup(text.data);
+    }
+    made_open(f);
+    for (uint32_t i = 0; i <= N; i++)
+        assert_content(f, N - i * 7 % (N + 1), texts[N - i * 7 % (N + 1)]);
+    for (uint32_t i = 0; i <= N; i++) {
+        assert_content(f, i, texts[i]);
+        free(texts[i]);
+    }
+}
+
 /* More than an unpacker keeps buffers for. */
 static void test_large_deltas_one_after_another(void **state)
 {
@@ -250,6 +298,7 @@ int main(void)
         MADE(test_copy_of_length_zero_is_64_kib),
         MADE(test_base_in_another_pack),
         MADE(test_chain_of_any_length_that_git_makes),
+        MADE(test_chain_of_small_and_large_deltas),
         MADE(test_large_deltas_one_after_another),
         MADE(test_larger_than_allowed),
         MADE(test_wrong_deltas),
