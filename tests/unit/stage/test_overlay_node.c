@@ -233,10 +233,20 @@ static int64_t mtime(struct fixture *f, const char *path)
     return clock_ns(st.st_mtim);
 }
 
+static void set_mtime(struct fixture *f, const char *path, int64_t to)
+{
+    struct node *n = fx_get(f, path);
+    const struct set_attrs set = {.valid = SET_MTIME, .mtime = clock_timespec(to)};
+
+    assert_int_equal(n->ops->setattr(n, &me, &set), 0);
+    node_unref(n);
+}
+
 static void directory_times_grow_with_each_change(void **state)
 {
     struct fixture *f = *state;
     int64_t before = mtime(f, "ws/dir"), sub = mtime(f, "ws/dir/sub");
+    int64_t future = clock_real() + 1000 * NS_PER_SEC;
 
     assert_int_equal(before, TEST_TIME * NS_PER_SEC);
     for (int i = 0; i < 50; i++) {
@@ -253,6 +263,9 @@ static void directory_times_grow_with_each_change(void **state)
     assert_true(mtime(f, "ws/dir/sub/two") > sub);
     assert_int_equal(fx_rename(f, "ws/dir/one", "ws/dir/sub/one", 0), 0);
     assert_true(mtime(f, "ws/dir/sub") > sub && mtime(f, "ws/dir") > before);
+    set_mtime(f, "ws/dir", future);
+    assert_int_equal(fx_create(f, "ws/dir/x", 0644), 0);
+    assert_int_equal(mtime(f, "ws/dir"), future + 1);
 }
 
 /* Content that changes with the base must change its time, even when the new base is older. */
