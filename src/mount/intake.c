@@ -21,6 +21,7 @@
 #define PAUSE_MOST  NS_PER_MS
 #define STAT_MOST   4096
 #define CALL_AWAY   (SIGRTMIN + 1)
+#define PIECE       (64 << 10)
 
 /* One thread. `step` counts up, before and after each read: odd while it reads. A slot outlives its
  * thread, and serves another. */
@@ -56,6 +57,7 @@ static void leave(void *arg)
     struct slot *s = arg;
 
     put_down(s);
+    vigil_leave(&s->intake->vigil);
     s->sleeps = false;
     s->storing = 0;
     s->step += 2 - s->step % 2; /* odd: it was cancelled in its read */
@@ -95,7 +97,7 @@ struct intake *intake_new(void)
 
     /* Without SA_RESTART: it ends the read. */
     sigaction(CALL_AWAY, &(struct sigaction){.sa_handler = on_call}, NULL);
-    vigil_init(&in->vigil, count_cpus(), call_away, in);
+    vigil_init(&in->vigil, count_cpus(), wakeful_device(), call_away, in);
     pthread_mutex_init(&in->lock, NULL);
     if (pthread_key_create(&in->own, leave) != 0)
         abort();
@@ -111,6 +113,7 @@ void intake_free(struct intake *in)
         in->slots = s->next;
         free(s);
     }
+    vigil_done(&in->vigil);
     pthread_key_delete(in->own);
     pthread_mutex_destroy(&in->lock);
     free(in);
@@ -146,6 +149,23 @@ static uint64_t stored_node(const void *request, ssize_t len)
     return w->write_flags & FUSE_WRITE_CACHE ? head->nodeid : 0;
 }
 
+/* Who waits for the answer (vigil.h). Who reads or writes much asks for several pieces at once. */
+static int64_t asker(const struct fuse_in_header *head, ssize_t len)
+{
+    if (len < (ssize_t)sizeof(*head))
+        return VIGIL_NOBODY;
+    switch (head->opcode) {
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+    case FUSE_INTERRUPT:
+        return VIGIL_NOBODY;
+    case FUSE_READ:
+        return VIGIL_ANYBODY;
+    default:
+        return len > PIECE || head->pid == 0 ? VIGIL_ANYBODY : head->pid;
+    }
+}
+
 /* read(2) that may be called away. The signal is let in here alone: it is to end no other call. */
 static ssize_t sleep_and_read(struct slot *s, int fd, void *buf, size_t len)
 {
@@ -171,12 +191,12 @@ ssize_t intake_read(struct intake *in, int fd, void *buf, size_t len)
         s = enter(in);
     put_down(s);
     s->step++;
-    vigil_keep(&in->vigil, fd);
-    ssize_t n = sleep_and_read(s, fd, buf, len);
+    bool sleeps = vigil_keep(&in->vigil, fd);
+    ssize_t n = sleeps ? sleep_and_read(s, fd, buf, len) : read(fd, buf, len);
     int err = errno;
     if (n > 0) {
         s->in_hand = true;
-        vigil_begin(&in->vigil);
+        vigil_begin(&in->vigil, asker(buf, n));
     }
     s->storing = stored_node(buf, n);
     s->step++;
