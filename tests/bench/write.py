@@ -7,6 +7,7 @@ usage: write.py [--files N] [--small N] [--repeat N] [--mb N] [--no-loop] [--smo
   speed     how fast the workspace is, against the directory: 0.5 is half as fast; medians, and the ratio of
             runs that followed each other
   requests  of the kernel to the daemon, in the last run
+Files are made in an empty FUSE filesystem (empty_fs.c) as well, which does nothing but answer.
 The disk is an ext4 image, fresh and loop-mounted, that holds the directory, the repository and the state
 directory; for who may not mount (or --no-loop), the place of temporary files. Each run has a directory of its own,
 which stays: an ext4 without a journal is slow to make files where some were deleted a minute ago. What was written
@@ -24,7 +25,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../lib"))
 from measure import MB, Daemon, Series, measure, median, ratio, shell
-from onwardtest import ENV, Mount, run, write
+from onwardtest import BUILD, ENV, Mount, run, until, write
 from report import aligned
 from targets import Image, may_mount
 
@@ -33,6 +34,7 @@ WIDTHS = [44, 10, 10, 7, 8, 30, 8]
 DATA = b"0123456789abcdef" * 64
 LIMITS = "limits: {file_size: 8G, workspace_size: 64G}\n"
 COMMITS = 20
+EMPTY_FS = os.path.join(BUILD, "tests/bench/empty_fs")
 
 
 def large_repository(path, files):
@@ -71,9 +73,9 @@ def disk_space(path):
 
 
 class Bench:
-    def __init__(self, args, disk, m):
+    def __init__(self, args, disk, empty, m):
         self.args, self.m, self.runs = args, m, 0
-        self.disk, self.top = disk + "/plain", m / "staging/bench"
+        self.disk, self.empty, self.top = disk + "/plain", empty, m / "staging/bench"
         self.source, self.archive = disk + "/source", disk + "/source.tar"
         self.daemon = Daemon(m.process.pid, m.path)
         os.mkdir(self.disk)
@@ -111,23 +113,26 @@ class Bench:
         run("sync", "-f", self.disk)
         return measure(lambda: work(place), daemon)
 
-    def compare(self, name, work, target="", before=None):
-        """The same in both places, in turn."""
-        ours, plain = Series(), Series()
+    def compare(self, name, work, target="", before=None, empty=False):
+        """The same in both places, in turn, and where nothing is kept."""
+        sides = [(Series(), self.disk, None), (Series(), self.top, self.daemon)]
+        sides += [(Series(), self.empty, None)] * empty
         for i in range(self.args.repeat):
-            for series, where in ((plain, self.disk), (ours, self.top))[::1 if i % 2 else -1]:
+            for series, where, daemon in sides[::1 if i % 2 else -1]:
                 place = self.new_place(where)
                 if before:
                     before(place)
-                series.warm.append(self.once(place, work, self.daemon if series is ours else None))
-        self.compared(name, plain, ours, target)
+                series.warm.append(self.once(place, work, daemon))
+        self.compared(name, sides[0][0], sides[1][0], target)
+        if empty:
+            self.compared("  in an empty FUSE filesystem", sides[0][0], sides[2][0], "")
 
     def compared(self, name, plain, ours, target):
-        sent = ours.warm[-1].requests.most_common()
+        sent = ours.warm[-1].requests.most_common(1)
+        daemon = [f"{op} {n} of {ours.warm[-1].requests.total()}" for op, n in sent]
+        daemon += [f"{ours.cpu('warm'):.2f}"] if sent else []
         self.row(name, f"{plain.time('warm'):.3f}", f"{ours.time('warm'):.3f}",
-                 f"{ratio(plain.seconds('warm'), ours.seconds('warm')):.2f}", target,
-                 " ".join(f"{op} {n}" for op, n in sent[:1]) + f" of {sum(n for op, n in sent)}",
-                 f"{ours.cpu('warm'):.2f}")
+                 f"{ratio(plain.seconds('warm'), ours.seconds('warm')):.2f}", target, *daemon)
 
     def files(self):
         n, source = self.args.small, self.source
@@ -137,7 +142,7 @@ class Bench:
         def copied(where):
             shutil.copytree(source, where + "/copy")
 
-        self.compare(f"create {n:,} files of 1 KiB", lambda d: timed(create, d + "/new", n), ">= 0.3")
+        self.compare(f"create {n:,} files of 1 KiB", lambda d: timed(create, d + "/new", n), ">= 0.3", empty=True)
         self.compare("  cp -a of them", lambda d: shell(f"cp -a {source} copy", d))
         self.compare("  tar x", lambda d: shell(f"tar xf {self.archive}", d))
         self.compare("  find, all new", lambda d: shell("find copy -type f -size +1000", d), "", copied)
@@ -185,6 +190,20 @@ def disk(dir, args):
         image.abandon()
 
 
+@contextlib.contextmanager
+def empty_filesystem(dir):
+    place = dir + "/empty"
+    os.mkdir(place)
+    p = subprocess.Popen([EMPTY_FS, place], env=ENV)
+    try:
+        until("the empty filesystem is mounted", lambda: os.path.ismount(place))
+        yield place
+    finally:
+        run("fusermount3", "-u", "-z", place, check=False)
+        p.kill()
+        p.wait()
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--files", type=int, default=150000)
@@ -196,12 +215,13 @@ def main():
     args = p.parse_args()
     if args.smoke:
         args.files, args.small, args.mb, args.repeat = 500, 200, 4, 1
-    with tempfile.TemporaryDirectory(prefix="onward-bench-") as dir, disk(dir, args) as (root, kind):
+    with tempfile.TemporaryDirectory(prefix="onward-bench-") as dir, disk(dir, args) as (root, kind), \
+            empty_filesystem(dir) as empty:
         repo = large_repository(root + "/r.git", args.files)
         with Mount(dir, repo, config=LIMITS, options=["-o", "noreconcile"], state=root + "/state") as m:
             print(f"{args.files:,} files; {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}; seconds unless "
                   f"said, medians of {args.repeat}; the disk is {kind}\n")
-            Bench(args, root, m).all()
+            Bench(args, root, empty, m).all()
 
 
 if __name__ == "__main__":
