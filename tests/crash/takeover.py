@@ -239,16 +239,17 @@ CLIENTS = [Walker, Holder, Generated, Maker, Maker, Writer, Committer]
 
 
 def worker(m, killed=()):
-    """The process that serves the mount: (pid, its age in seconds); not one of those that are about to die."""
+    """The process that serves the mount: ((pid, when it began), its age in seconds); none of those that are about to
+    die. Pids are given again: 200 workers and all that runs beside them take more than there are."""
     if "supervise" not in m.options:
-        return m.process.pid, 60
+        return (m.process.pid, 0), 60
     for pid in read(f"/proc/{m.process.pid}/task/{m.process.pid}/children").split():
         try:
             ticks = int(read(f"/proc/{pid}/stat").rsplit(")", 1)[1].split()[19])
         except OSError:
             continue
-        if int(pid) not in killed:
-            return int(pid), time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+        if (int(pid), ticks) not in killed:
+            return (int(pid), ticks), time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     return None, 0
 
 
@@ -256,7 +257,7 @@ def kill(m, killed, age, signal_=signal.SIGKILL):
     """The one that serves the mount, when it is that old."""
     while (found := worker(m, killed))[0] is None or found[1] < age:
         time.sleep(0.002)
-    os.kill(found[0], signal_)
+    os.kill(found[0][0], signal_)
     killed.append(found[0])
 
 
@@ -365,7 +366,7 @@ class Points:
         before, do, after = OPERATIONS[name]
         while mode != faults.COUNT and worker(self.m, self.killed)[1] < LIFE:
             time.sleep(0.01)
-        pid = worker(self.m, self.killed)[0]
+        who = worker(self.m, self.killed)[0]
         self.n += 1
         ws = self.m / f"staging/w{self.n}"
         os.mkdir(ws)
@@ -393,9 +394,9 @@ class Points:
             f.write("force\n")
         if mode == faults.COUNT:
             return self.faults.count
-        hit = worker(self.m, [pid])[0] is not None
+        hit = worker(self.m, [who])[0] is not None
         if hit:
-            self.killed.append(pid)
+            self.killed.append(who)
         return hit
 
 

@@ -278,10 +278,13 @@ class Deploy:
         self.w, self.site = world, site
         self.moments = [f"{verb} {moment}" for verb in self.asked[site] for moment in ("begin", "end")]
 
+    def look(self):
+        """Before any kill is set: what the daemon does by itself, as packing, may be the step that it dies at."""
+        self.before = self.w.state(self.site)
+
     def act(self):
         w = self.w
         w.n += 1
-        self.before = w.state(self.site)
         self.to = commit(w.repo + ".work", {f"{self.site}/app.conf": f"{w.n}\n"})
 
     def over(self):
@@ -301,7 +304,6 @@ class Heal(Deploy):
 
     def act(self):
         w = self.w
-        self.before = w.state(self.site)
         self.to = self.before["deployed"]
         place = "steps/shell.site" if self.site == "shell" else "sites/files/current/files/app.conf"
         write(f"{w.dir}/{place}", "changed by hand\n")
@@ -337,6 +339,7 @@ def hit(w, scenario):
 
 def try_point(w, scenario, point):
     """False: the scenario is over before that step."""
+    scenario.look()
     arm(w, scenario, point)
     scenario.act()
     killed = hit(w, scenario)
@@ -364,6 +367,7 @@ def points_of(w, scenario, args, rng):
     """Which steps are tried."""
     if args.all:
         return [(mode, n) for n in range(1, 10000) for mode in (F.KILL_BEFORE, F.KILL_AFTER)] + scenario.moments
+    scenario.look()
     w.faults.set(F.COUNT, kinds=F.ALL & ~F.OPEN)
     scenario.act()
     hit(w, scenario)
