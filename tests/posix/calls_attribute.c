@@ -292,22 +292,34 @@ static void call_fstatfs(struct script *s)
         say("names %lu, %s", v.f_namemax, plausible(&v) ? "plausible" : "implausible");
 }
 
-/* shrinks SLOT BYTES: does the free space, when that many are written and made durable? */
-static void call_shrinks(struct script *s)
+/* Is less free on the disk of a file after so many bytes were added to it and made durable? -1: errno. */
+static int shrinks(int fd, long size)
 {
     static char block[1 << 16];
     struct statvfs before, after;
-    int fd = file(s, s->word[1]);
-    long size = number(s->word[2]), done = 0;
 
     if (fstatvfs(fd, &before) < 0)
-        say_errno(errno);
-    while (done < size && write(fd, block, sizeof(block)) > 0)
-        done += sizeof(block);
+        return -1;
+    for (long done = 0; done < size; done += sizeof(block))
+        if (write(fd, block, sizeof(block)) != sizeof(block))
+            return -1;
     if (fsync(fd) < 0 || fstatvfs(fd, &after) < 0)
+        return -1;
+    return before.f_bfree * before.f_frsize > after.f_bfree * after.f_frsize;
+}
+
+/* shrinks SLOT BYTES: does the free space, when that many are written and made durable? Others use the
+ * disk, too, and may give back more meanwhile, so it is asked a few times. */
+static void call_shrinks(struct script *s)
+{
+    int fd = file(s, s->word[1]), r = 0;
+
+    for (int tries = 0; tries < 10 && r == 0; tries++)
+        r = shrinks(fd, number(s->word[2]));
+    if (r < 0)
         say_errno(errno);
     else
-        say("%s", before.f_bfree * before.f_frsize > after.f_bfree * after.f_frsize ? "yes" : "no");
+        say("%s", r ? "yes" : "no");
 }
 
 /* pathconf PATH NAME */
