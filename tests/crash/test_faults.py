@@ -515,6 +515,14 @@ def differences(before, after):
     return "".join(f"\n{k}: {before.get(k)}\n -> {after.get(k)}" for k in keys if before.get(k) != after.get(k))
 
 
+def not_done(w, step, before, after):
+    """Why `after` is not what the step leads to, if it is not."""
+    try:
+        return None if step.done(w, before, after) else differences(before, after) or "nothing has changed"
+    except AssertionError as e:
+        return f"{e}{differences(before, after)}"
+
+
 def judge(w, step, before, acked, fault, where):
     """Is what there is allowed?"""
     try:
@@ -523,9 +531,9 @@ def judge(w, step, before, acked, fault, where):
         raise AssertionError(f"{where}: the workspace cannot be seen (P10): {e}")
     if acked:
         end = time.monotonic() + 10     # refs that could not be read are read again, a little later each time
-        while fault.mode == F.FROM_THEN and not step.done(w, before, after) and time.monotonic() < end:
+        while (why := not_done(w, step, before, after)) and fault.mode == F.FROM_THEN and time.monotonic() < end:
             after = w.see()
-        assert step.done(w, before, after), f"{where}: acknowledged (P3, P4) and not there:{differences(before, after)}"
+        assert not why, f"{where}: acknowledged (P3, P4) and not there: {why}"
         return True
     if after == before:
         return False
@@ -538,7 +546,8 @@ def judge(w, step, before, acked, fault, where):
         return None
     if isinstance(step, Write) and not fault.kills:
         return None     # half of it may be written
-    assert step.done(w, before, after), f"{where}: half of it has happened (W1-W3):{differences(before, after)}"
+    why = not_done(w, step, before, after)
+    assert not why, f"{where}: half of it has happened (W1-W3): {why}"
     return True
 
 
@@ -609,8 +618,8 @@ def again(w, step, before, where):
     except OSError as e:
         raise AssertionError(f"{where}: the next attempt fails (P15): {e}: "
                              f"{w.m.read('staging/w/.onward/outcome') if step.says else ''}")
-    after = w.see()
-    assert step.done(w, before, after), f"{where}: the next attempt (P15) did not do it:{differences(before, after)}"
+    why = not_done(w, step, before, w.see())
+    assert not why, f"{where}: the next attempt (P15) did not do it: {why}"
 
 
 def settle(w, name):

@@ -292,7 +292,7 @@ static void call_fstatfs(struct script *s)
         say("names %lu, %s", v.f_namemax, plausible(&v) ? "plausible" : "implausible");
 }
 
-/* Is less free on the disk of a file after so many bytes were added to it and made durable? -1: errno. */
+/* Is less free on the disk of a file after so many bytes were added and made durable? -1: errno. */
 static int shrinks(int fd, long size)
 {
     static char block[1 << 16];
@@ -308,8 +308,8 @@ static int shrinks(int fd, long size)
     return before.f_bfree * before.f_frsize > after.f_bfree * after.f_frsize;
 }
 
-/* shrinks SLOT BYTES: does the free space, when that many are written and made durable? Others use the
- * disk, too, and may give back more meanwhile, so it is asked a few times. */
+/* shrinks SLOT BYTES: does the free space, when that many are written and made durable? Others use
+ * the disk, too, and may give back more meanwhile, so it is asked a few times. */
 static void call_shrinks(struct script *s)
 {
     int fd = file(s, s->word[1]), r = 0;
